@@ -1,0 +1,84 @@
+/**
+ * The one error type of banger and its closed set of codes. Every room throws it, the API carries it, and the
+ * command line renders it.
+ */
+
+/** Each code with the HTTP status it travels under. The set is closed: adding one is a change of the API. */
+export const ERROR_STATUS = {
+  invalid_argument: 400,
+  permission_denied: 403,
+  not_found: 404,
+  already_exists: 409,
+  conflict: 409,
+  failed_precondition: 412,
+  cancelled: 499,
+  resource_exhausted: 429,
+  internal: 500,
+  unsupported: 501,
+  guest_error: 502,
+  unavailable: 503,
+  timeout: 504,
+} as const satisfies Record<string, number>;
+
+export type ErrorCode = keyof typeof ERROR_STATUS;
+
+export const ERROR_CODES: readonly ErrorCode[] = Object.keys(ERROR_STATUS) as ErrorCode[];
+
+/** What stands beside the message: all of it optional, all of it safe to show and to log. */
+export interface ErrorExtras {
+  /** The command or change that cures it, as one sentence or one command line. */
+  readonly cure?: string;
+  /** Facts for programs: names, states, limits. Never a secret. */
+  readonly details?: Readonly<Record<string, unknown>>;
+  readonly cause?: unknown;
+}
+
+/** An error as it crosses the API. */
+export interface ErrorBody {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly cure?: string | undefined;
+  readonly details?: Readonly<Record<string, unknown>> | undefined;
+}
+
+export class BangerError extends Error {
+  override readonly name = "BangerError";
+  readonly code: ErrorCode;
+  readonly cure: string | undefined;
+  readonly details: Readonly<Record<string, unknown>>;
+
+  /** `message` says what happened and to what, without a full stop and without the code. */
+  constructor(code: ErrorCode, message: string, extras: ErrorExtras = {}) {
+    super(message, extras.cause === undefined ? undefined : { cause: extras.cause });
+    this.code = code;
+    this.cure = extras.cure;
+    this.details = extras.details ?? {};
+  }
+
+  /** Turns anything thrown into a BangerError; what nobody translated is `internal` (our fault). */
+  static from(thrown: unknown): BangerError {
+    if (thrown instanceof BangerError) return thrown;
+    if (thrown instanceof Error && thrown.name === "AbortError") {
+      return new BangerError("cancelled", "the operation was cancelled", { cause: thrown });
+    }
+    const message = thrown instanceof Error ? thrown.message : String(thrown);
+    return new BangerError("internal", message, { cause: thrown });
+  }
+
+  /** Rebuilds an error from its wire form. */
+  static fromBody(body: ErrorBody): BangerError {
+    return new BangerError(body.code, body.message, {
+      ...(body.cure === undefined ? {} : { cure: body.cure }),
+      ...(body.details === undefined ? {} : { details: body.details }),
+    });
+  }
+
+  toBody(): ErrorBody {
+    return {
+      code: this.code,
+      message: this.message,
+      ...(this.cure === undefined ? {} : { cure: this.cure }),
+      ...(Object.keys(this.details).length === 0 ? {} : { details: this.details }),
+    };
+  }
+}
