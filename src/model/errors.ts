@@ -4,7 +4,21 @@
  */
 
 /** Each code with the HTTP status it travels under. The set is closed: adding one is a change of the API. */
-export const ERROR_STATUS = {
+export const ERROR_STATUS: Readonly<{
+  invalid_argument: 400;
+  permission_denied: 403;
+  not_found: 404;
+  already_exists: 409;
+  conflict: 409;
+  failed_precondition: 412;
+  cancelled: 499;
+  resource_exhausted: 429;
+  internal: 500;
+  unsupported: 501;
+  guest_error: 502;
+  unavailable: 503;
+  timeout: 504;
+}> = {
   invalid_argument: 400,
   permission_denied: 403,
   not_found: 404,
@@ -18,7 +32,7 @@ export const ERROR_STATUS = {
   guest_error: 502,
   unavailable: 503,
   timeout: 504,
-} as const satisfies Record<string, number>;
+};
 
 export type ErrorCode = keyof typeof ERROR_STATUS;
 

@@ -1,0 +1,65 @@
+#!/bin/sh
+# Installs what a checkout needs and builds the guest agent; says what and why before it does. Does nothing the second time.
+set -eu
+cd "$(dirname -- "$(readlink -f -- "$0")")/.."
+
+# 1. Debian packages: "program:package:why".
+missing=""
+while IFS=: read -r program package why; do
+  if ! PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null; then
+    missing="$missing $package"
+    echo "banger needs $package ($why)" >&2
+  fi
+done <<'END'
+qemu-system-x86_64:qemu-system-x86:runs the virtual machines
+mmdebstrap:mmdebstrap:builds the default image
+sqfstar:squashfs-tools:writes images
+mkfs.ext4:e2fsprogs:makes the disks of VMs
+lz4:lz4:unpacks the kernel
+xz:xz-utils:unpacks kernels and archives
+cc:gcc:links the guest agent
+END
+if [ -n "$missing" ]; then
+  if ! command -v apt-get >/dev/null; then
+    echo "banger: this host has no apt-get; install these by hand:$missing" >&2
+    exit 1
+  fi
+  as_root=""
+  if [ "$(id -u)" != 0 ]; then
+    if ! command -v sudo >/dev/null; then
+      echo "banger: installing packages needs root, and sudo was not found" >&2
+      echo "  cure: as root, run: apt-get install$missing" >&2
+      exit 1
+    fi
+    as_root="sudo"
+  fi
+  echo "Installing:$missing" >&2
+  log=$(mktemp)
+  if ! { $as_root apt-get update -qq &&
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing; } >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    echo "banger: apt-get failed; its whole output is in $log" >&2
+    exit 1
+  fi
+  rm -f "$log"
+fi
+
+# 2. The kernel and the default image come from Debian's archive, by apt's lists.
+if command -v apt-cache >/dev/null && [ -z "$(apt-cache depends linux-image-cloud-amd64 2>/dev/null)" ]; then
+  echo "Reading apt's package lists (the guest kernel comes from Debian's archive)..." >&2
+  if [ "$(id -u)" = 0 ]; then apt-get update -qq >&2; elif command -v sudo >/dev/null; then sudo apt-get update -qq >&2; fi
+fi
+
+# 3. npm packages, exactly as locked.
+if ! cmp -s package-lock.json node_modules/.banger-lock; then
+  echo "Installing npm packages..." >&2
+  npm ci --no-fund --no-audit --loglevel=error >&2
+  # npm may be told not to run install scripts; Bun's only puts its binary, which came with a package, in place.
+  if ! node_modules/.bin/bun --version >/dev/null 2>&1; then
+    node node_modules/bun/install.js >&2
+  fi
+  cp package-lock.json node_modules/.banger-lock
+fi
+
+# 4. The guest agent.
+scripts/build-agent.sh

@@ -1,0 +1,63 @@
+/** Method and path of every operation, by its id. The route table adds schemas; the client needs only this. */
+
+export type Method = "GET" | "POST" | "DELETE";
+
+/** `json` answers once, `progress` answers NDJSON, `socket` becomes a WebSocket, `text` answers plain text. */
+export type RouteKind = "json" | "progress" | "socket" | "text";
+
+export interface Path {
+  readonly method: Method;
+  /** `{x}` stands for one percent-encoded segment. */
+  readonly path: string;
+  readonly kind: RouteKind;
+}
+
+export type OperationId =
+  | "daemon.status"
+  | "daemon.stop"
+  | "openapi"
+  | "doctor"
+  | "vm.list"
+  | "vm.create"
+  | "vm.show"
+  | "vm.start"
+  | "vm.stop"
+  | "vm.remove"
+  | "vm.logs"
+  | "vm.exec"
+  | "run"
+  | "image.list"
+  | "image.pull"
+  | "image.import"
+  | "image.remove";
+
+export const PATHS: Readonly<Record<OperationId, Path>> = {
+  "daemon.status": { method: "GET", path: "/v1/daemon", kind: "json" },
+  "daemon.stop": { method: "POST", path: "/v1/daemon/stop", kind: "json" },
+  openapi: { method: "GET", path: "/v1/openapi.json", kind: "json" },
+  doctor: { method: "GET", path: "/v1/doctor", kind: "json" },
+  "vm.list": { method: "GET", path: "/v1/vms", kind: "json" },
+  "vm.create": { method: "POST", path: "/v1/vms", kind: "progress" },
+  "vm.show": { method: "GET", path: "/v1/vms/{vm}", kind: "json" },
+  "vm.start": { method: "POST", path: "/v1/vms/{vm}/start", kind: "progress" },
+  "vm.stop": { method: "POST", path: "/v1/vms/{vm}/stop", kind: "progress" },
+  "vm.remove": { method: "DELETE", path: "/v1/vms/{vm}", kind: "json" },
+  "vm.logs": { method: "GET", path: "/v1/vms/{vm}/logs", kind: "text" },
+  "vm.exec": { method: "GET", path: "/v1/vms/{vm}/exec", kind: "socket" },
+  run: { method: "GET", path: "/v1/run", kind: "socket" },
+  "image.list": { method: "GET", path: "/v1/images", kind: "json" },
+  "image.pull": { method: "POST", path: "/v1/images/pull", kind: "progress" },
+  "image.import": { method: "POST", path: "/v1/images/import", kind: "progress" },
+  "image.remove": { method: "DELETE", path: "/v1/images/{image}", kind: "json" },
+};
+
+/** Bodies above this are refused with `resource_exhausted`. */
+export const MAX_BODY_BYTES: number = 4 * 1024 * 1024;
+
+/** The header that carries the id of an operation, on every answer and every log line about it. */
+export const OPERATION_HEADER = "banger-operation";
+
+/** The path with its `{x}` filled in, encoded. */
+export function fillPath(id: OperationId, values: Readonly<Record<string, string>> = {}): string {
+  return PATHS[id].path.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(values[name] ?? ""));
+}

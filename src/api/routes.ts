@@ -1,0 +1,83 @@
+/** The route table: what each operation takes and gives. The server and the OpenAPI document are made from it. */
+import { z } from "zod";
+import type { OperationId } from "./paths.ts";
+import {
+  CreateVmSchema,
+  DaemonStatusSchema,
+  DoctorReportSchema,
+  EmptySchema,
+  ImageListSchema,
+  ImageSchema,
+  ImportImageSchema,
+  PullImageSchema,
+  StopVmSchema,
+  VmListSchema,
+  VmSchema,
+} from "./schemas.ts";
+
+export interface RouteContract {
+  readonly summary: string;
+  readonly body?: z.ZodType;
+  /** Query parameters: strings in the URL, parsed by the schema; unknown ones are refused. */
+  readonly query?: z.ZodType;
+  /** The answer, or the `result` of a `progress` route. */
+  readonly answer: z.ZodType;
+}
+
+const Flag = z.enum(["true", "false"]).optional();
+
+/** Query of `vm.create`. */
+export const CreateQuerySchema: z.ZodType<{ start?: "true" | "false" | undefined }> = z.strictObject({
+  start: Flag,
+});
+/** Query of `vm.remove`. */
+export const RemoveQuerySchema: z.ZodType<{ force?: "true" | "false" | undefined }> = z.strictObject({
+  force: Flag,
+});
+
+export const ROUTES: Readonly<Record<OperationId, RouteContract>> = {
+  "daemon.status": { summary: "The daemon's state", answer: DaemonStatusSchema },
+  "daemon.stop": { summary: "Ends the daemon; running VMs live on", answer: EmptySchema },
+  openapi: { summary: "This document", answer: z.unknown() },
+  doctor: { summary: "What works on this host, what does not, and the cure", answer: DoctorReportSchema },
+  "vm.list": { summary: "All VMs, oldest first", answer: VmListSchema },
+  "vm.create": {
+    summary: "Makes a VM, and starts it unless start=false",
+    query: CreateQuerySchema,
+    body: CreateVmSchema,
+    answer: VmSchema,
+  },
+  "vm.show": { summary: "One VM, by name, id or unambiguous id prefix", answer: VmSchema },
+  "vm.start": { summary: "Boots a stopped VM; does nothing for a running one", answer: VmSchema },
+  "vm.stop": {
+    summary: "Powers the guest off and waits; what it wrote is on disk",
+    body: StopVmSchema,
+    answer: VmSchema,
+  },
+  "vm.remove": {
+    summary: "Deletes a VM and its disk; force=true also a running one",
+    query: RemoveQuerySchema,
+    answer: VmSchema,
+  },
+  "vm.logs": { summary: "The guest's console output, at most the last MiB", answer: z.string() },
+  "vm.exec": { summary: "Runs a command in a VM (WebSocket: ExecClientMessage first)", answer: z.unknown() },
+  run: {
+    summary: "Makes a VM, runs a command in it (WebSocket: ExecClientMessage first)",
+    answer: z.unknown(),
+  },
+  "image.list": { summary: "The images known by name", answer: ImageListSchema },
+  "image.pull": {
+    summary: "Fetches or builds an image of the catalog",
+    body: PullImageSchema,
+    answer: ImageSchema,
+  },
+  "image.import": {
+    summary: "Makes an image of a root file system tar",
+    body: ImportImageSchema,
+    answer: ImageSchema,
+  },
+  "image.remove": {
+    summary: "Forgets an image name, and its content when nothing else uses it",
+    answer: ImageSchema,
+  },
+};

@@ -1,0 +1,248 @@
+/** Every body of the API as a schema: what checks requests, types the client and makes the OpenAPI document. */
+import { z } from "zod";
+import type { DoctorRow } from "../model/doctor.ts";
+import { ERROR_CODES, type ErrorBody, type ErrorCode } from "../model/errors.ts";
+import { validateImageName, validateVmName } from "../model/names.ts";
+import { isEnvKey, SPEC_LIMITS, type VmSpec, validateUser, validateWorkdir } from "../model/spec.ts";
+import { type StepTiming, VM_STATES } from "../model/vm.ts";
+import type {
+  CreateVm,
+  DaemonStatus,
+  DoctorReport,
+  ExecClientMessage,
+  ExecRequest,
+  Image,
+  ImportImage,
+  ProgressLine,
+  PullImage,
+  RunRequest,
+  StopVm,
+  Vm,
+} from "./types.ts";
+
+/** A string that a rule of the model accepts; the rule's own words become the message. */
+function ruled(rule: (text: string) => string, maxLength: number) {
+  return z
+    .string()
+    .max(maxLength)
+    .superRefine((text, ctx) => {
+      try {
+        rule(text);
+      } catch (error) {
+        ctx.addIssue({ code: "custom", message: error instanceof Error ? error.message : String(error) });
+      }
+    });
+}
+
+const whole = (range: { readonly min: number; readonly max: number }) =>
+  z.int().min(range.min).max(range.max);
+
+const TerminalSide = z.int().min(1).max(10_000);
+
+const Env = z
+  .record(
+    z.string().refine(isEnvKey, "is not a name of letters, digits and '_'"),
+    z
+      .string()
+      .max(131_072)
+      .refine((text) => !text.includes("\0"), "holds a NUL"),
+  )
+  .refine((env) => Object.keys(env).length <= 4096, "has more than 4096 entries");
+
+export const ErrorSchema: z.ZodType<ErrorBody> = z
+  .strictObject({
+    code: z.enum(ERROR_CODES as [ErrorCode, ...ErrorCode[]]),
+    message: z.string(),
+    cure: z.string().optional().describe("The command or change that cures it"),
+    details: z.record(z.string(), z.unknown()).optional().describe("Facts for programs"),
+  })
+  .meta({ id: "Error" });
+
+export const ErrorEnvelopeSchema: z.ZodType<{ error: ErrorBody }> = z
+  .strictObject({ error: ErrorSchema })
+  .meta({ id: "ErrorEnvelope" });
+
+export const StepTimingSchema: z.ZodType<StepTiming> = z
+  .strictObject({ name: z.string(), ms: z.number().describe("Milliseconds") })
+  .meta({ id: "StepTiming" });
+
+export const VmSpecSchema: z.ZodType<VmSpec> = z
+  .strictObject({
+    image: z.string(),
+    vcpus: z.int(),
+    memoryMib: z.int(),
+    diskMib: z.int().describe("Size of the writable layer"),
+    env: z.record(z.string(), z.string()),
+  })
+  .meta({ id: "VmSpec" });
+
+export const VmSchema: z.ZodType<Vm> = z
+  .strictObject({
+    id: z.string(),
+    name: z.string(),
+    state: z.enum(VM_STATES),
+    spec: VmSpecSchema,
+    imageDigest: z.string().describe("sha256 of the image's root file system"),
+    address: z.string().describe("The guest's address in the plan"),
+    ephemeral: z.boolean().describe("True: deleted with the run that made it"),
+    directory: z.string().describe("The VM's directory on the host"),
+    driver: z.string().optional(),
+    bootId: z.string().optional().describe("The guest kernel's boot id"),
+    pid: z.int().optional().describe("The hypervisor's process, while it runs"),
+    responsive: z.boolean().optional().describe("False: the running guest has been silent for 20 s"),
+    createdAt: z.int().describe("Unix milliseconds"),
+    startedAt: z.int().optional(),
+    stoppedAt: z.int().optional(),
+    lastError: ErrorSchema.optional(),
+    startSteps: z.array(StepTimingSchema).describe("The steps of the last start"),
+  })
+  .meta({ id: "Vm" });
+
+export const VmListSchema: z.ZodType<{ vms: readonly Vm[] }> = z
+  .strictObject({ vms: z.array(VmSchema) })
+  .meta({ id: "VmList" });
+
+export const CreateVmSchema: z.ZodType<CreateVm> = z
+  .strictObject({
+    name: ruled(validateVmName, 64).optional().describe("Absent: the daemon makes a readable one"),
+    image: ruled(validateImageName, 256).optional().describe("Absent: the configured default"),
+    vcpus: whole(SPEC_LIMITS.vcpus).optional(),
+    memoryMib: whole(SPEC_LIMITS.memoryMib).optional(),
+    diskMib: whole(SPEC_LIMITS.diskMib).optional(),
+    env: Env.optional(),
+  })
+  .meta({ id: "CreateVm" });
+
+export const ExecRequestSchema: z.ZodType<ExecRequest> = z
+  .strictObject({
+    argv: z
+      .array(
+        z
+          .string()
+          .max(131_072)
+          .refine((text) => !text.includes("\0"), "holds a NUL"),
+      )
+      .max(4096)
+      .optional()
+      .describe("Absent or empty: the image's own command, else a shell"),
+    env: Env.optional(),
+    cwd: ruled(validateWorkdir, 4096).optional(),
+    user: ruled(validateUser, 65).optional(),
+    tty: z
+      .strictObject({
+        cols: TerminalSide,
+        rows: TerminalSide,
+        term: z.string().regex(/^[A-Za-z0-9._+-]{1,64}$/),
+      })
+      .optional(),
+    timeoutMs: whole({ min: 1, max: 365 * 86_400_000 })
+      .optional()
+      .describe("The command is killed in the guest when it is over"),
+  })
+  .meta({ id: "ExecRequest" });
+
+export const RunRequestSchema: z.ZodType<RunRequest> = z
+  .strictObject({
+    vm: CreateVmSchema,
+    exec: ExecRequestSchema.optional().describe("Absent: start only, and detach"),
+    remove: z
+      .boolean()
+      .optional()
+      .describe("Delete the VM when the command has ended or the client goes away"),
+  })
+  .meta({ id: "RunRequest" });
+
+export const StopVmSchema: z.ZodType<StopVm> = z
+  .strictObject({
+    timeoutMs: whole({ min: 0, max: 3_600_000 })
+      .optional()
+      .describe("How long the guest may take; default 10 s"),
+  })
+  .meta({ id: "StopVm" });
+
+export const ImageSchema: z.ZodType<Image> = z
+  .strictObject({
+    name: z.string(),
+    digest: z.string().describe("sha256 of the root file system"),
+    sizeBytes: z.int(),
+    source: z.string(),
+    createdAt: z.int().describe("Unix milliseconds"),
+  })
+  .meta({ id: "Image" });
+
+export const ImageListSchema: z.ZodType<{ images: readonly Image[] }> = z
+  .strictObject({ images: z.array(ImageSchema) })
+  .meta({ id: "ImageList" });
+
+export const PullImageSchema: z.ZodType<PullImage> = z
+  .strictObject({ name: ruled(validateImageName, 256) })
+  .meta({ id: "PullImage" });
+
+export const ImportImageSchema: z.ZodType<ImportImage> = z
+  .strictObject({
+    name: ruled(validateImageName, 256),
+    path: z
+      .string()
+      .max(4096)
+      .startsWith("/")
+      .describe("An absolute path of a root file system tar on the host"),
+  })
+  .meta({ id: "ImportImage" });
+
+export const DaemonStatusSchema: z.ZodType<DaemonStatus> = z
+  .strictObject({
+    pid: z.int(),
+    version: z.string(),
+    startedAt: z.int().describe("Unix milliseconds"),
+    socket: z.string(),
+    stateDir: z.string(),
+    vms: z.int().describe("Records"),
+    running: z.int(),
+    rssBytes: z.int(),
+  })
+  .meta({ id: "DaemonStatus" });
+
+export const DoctorRowSchema: z.ZodType<DoctorRow> = z
+  .strictObject({
+    check: z.string(),
+    verdict: z.enum(["pass", "warn", "fail"]),
+    message: z.string(),
+    cure: z.string().optional(),
+  })
+  .meta({ id: "DoctorRow" });
+
+export const DoctorReportSchema: z.ZodType<DoctorReport> = z
+  .strictObject({
+    rows: z.array(DoctorRowSchema),
+    capabilities: z.record(z.string(), z.union([z.boolean(), z.string()])).describe("What this host offers"),
+  })
+  .meta({ id: "DoctorReport" });
+
+export const EmptySchema: z.ZodType<Readonly<Record<string, never>>> = z.strictObject({}).meta({ id: "Empty" });
+
+/** A line of an NDJSON answer: progress, then exactly one `result` or `error`. */
+export const ProgressSchema: z.ZodType<ProgressLine> = z
+  .discriminatedUnion("event", [
+    z.strictObject({ event: z.literal("begin"), stage: z.string() }),
+    z.strictObject({ event: z.literal("end"), stage: z.string(), ms: z.number() }),
+    z.strictObject({ event: z.literal("note"), text: z.string() }),
+    z.strictObject({ event: z.literal("error"), error: ErrorSchema }),
+    z.strictObject({ event: z.literal("result"), result: z.unknown() }),
+  ])
+  .meta({ id: "ProgressLine" });
+
+export const ExecClientMessageSchema: z.ZodType<ExecClientMessage> = z
+  .discriminatedUnion("type", [
+    z.strictObject({ type: z.literal("exec"), exec: ExecRequestSchema }),
+    z.strictObject({ type: z.literal("run"), run: RunRequestSchema }),
+    z.strictObject({ type: z.literal("end") }),
+    z.strictObject({ type: z.literal("cancel") }),
+    z.strictObject({ type: z.literal("resize"), cols: TerminalSide, rows: TerminalSide }),
+    z.strictObject({ type: z.literal("signal"), signal: z.string().regex(/^[A-Z0-9]{1,12}$/) }),
+    z.strictObject({
+      type: z.literal("credit"),
+      channel: z.union([z.literal(1), z.literal(2)]),
+      bytes: z.int().min(1).max(262_144),
+    }),
+  ])
+  .meta({ id: "ExecClientMessage" });

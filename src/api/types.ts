@@ -1,0 +1,155 @@
+/** The bodies of the API as types. The schemas of the same names check them; a field's unit stands in its name. */
+import type { DoctorRow } from "../model/doctor.ts";
+import type { ErrorBody } from "../model/errors.ts";
+import type { VmSpec } from "../model/spec.ts";
+import type { StepTiming, VmState } from "../model/vm.ts";
+
+export interface Vm {
+  readonly id: string;
+  readonly name: string;
+  readonly state: VmState;
+  readonly spec: VmSpec;
+  /** sha256 of the image's root file system. */
+  readonly imageDigest: string;
+  /** The guest's address in the plan. */
+  readonly address: string;
+  /** True: deleted with the run that made it. */
+  readonly ephemeral: boolean;
+  /** The VM's directory on the host. */
+  readonly directory: string;
+  readonly driver?: string | undefined;
+  /** The guest kernel's boot id. */
+  readonly bootId?: string | undefined;
+  /** The hypervisor's process, while it runs. */
+  readonly pid?: number | undefined;
+  /** False: the running guest has been silent for 20 s. */
+  readonly responsive?: boolean | undefined;
+  /** Unix milliseconds, as the two below. */
+  readonly createdAt: number;
+  readonly startedAt?: number | undefined;
+  readonly stoppedAt?: number | undefined;
+  readonly lastError?: ErrorBody | undefined;
+  /** The steps of the last start. */
+  readonly startSteps: readonly StepTiming[];
+}
+
+export interface CreateVm {
+  /** Absent: the daemon makes a readable one. */
+  readonly name?: string | undefined;
+  /** Absent: the default image. */
+  readonly image?: string | undefined;
+  readonly vcpus?: number | undefined;
+  readonly memoryMib?: number | undefined;
+  readonly diskMib?: number | undefined;
+  /** Environment of every command in the VM. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
+}
+
+export interface Tty {
+  readonly cols: number;
+  readonly rows: number;
+  readonly term: string;
+}
+
+export interface ExecRequest {
+  /** Absent or empty: the image's own command, else a shell. */
+  readonly argv?: readonly string[] | undefined;
+  readonly env?: Readonly<Record<string, string>> | undefined;
+  readonly cwd?: string | undefined;
+  readonly user?: string | undefined;
+  readonly tty?: Tty | undefined;
+  /** The command is killed in the guest when it is over. */
+  readonly timeoutMs?: number | undefined;
+}
+
+export interface RunRequest {
+  readonly vm: CreateVm;
+  /** Absent: start only, and leave it running. */
+  readonly exec?: ExecRequest | undefined;
+  /** Delete the VM when the command has ended or the client goes away. */
+  readonly remove?: boolean | undefined;
+}
+
+export interface StopVm {
+  /** How long the guest may take before its process is ended. Default: 10 s. */
+  readonly timeoutMs?: number | undefined;
+}
+
+export interface Image {
+  readonly name: string;
+  /** sha256 of the root file system. */
+  readonly digest: string;
+  readonly sizeBytes: number;
+  /** Where it came from, for a person. */
+  readonly source: string;
+  /** Unix milliseconds. */
+  readonly createdAt: number;
+}
+
+export interface PullImage {
+  readonly name: string;
+}
+
+export interface ImportImage {
+  readonly name: string;
+  /** An absolute path of a root file system tar on the host. */
+  readonly path: string;
+}
+
+export interface DaemonStatus {
+  readonly pid: number;
+  readonly version: string;
+  /** Unix milliseconds. */
+  readonly startedAt: number;
+  readonly socket: string;
+  readonly stateDir: string;
+  /** Records. */
+  readonly vms: number;
+  readonly running: number;
+  readonly rssBytes: number;
+}
+
+export interface DoctorReport {
+  readonly rows: readonly DoctorRow[];
+  /** What this host offers, for programs. */
+  readonly capabilities: Readonly<Record<string, boolean | string>>;
+}
+
+/** A line of an NDJSON answer: progress, then exactly one `result` or `error`. */
+export type ProgressLine =
+  | { readonly event: "begin"; readonly stage: string }
+  | { readonly event: "end"; readonly stage: string; readonly ms: number }
+  | { readonly event: "note"; readonly text: string }
+  | { readonly event: "error"; readonly error: ErrorBody }
+  | { readonly event: "result"; readonly result?: unknown };
+
+/**
+ * Text messages of the exec and run sockets, client to daemon. Binary messages are stdin. The client may send
+ * 262,144 bytes of stdin, and more as `credit` comes in; it returns credit for output that it has consumed.
+ */
+export type ExecClientMessage =
+  | { readonly type: "exec"; readonly exec: ExecRequest }
+  | { readonly type: "run"; readonly run: RunRequest }
+  | { readonly type: "end" }
+  | { readonly type: "resize"; readonly cols: number; readonly rows: number }
+  | { readonly type: "signal"; readonly signal: string }
+  /** Gives up whatever is under way; the last message comes when nothing of it is left. */
+  | { readonly type: "cancel" }
+  | { readonly type: "credit"; readonly channel: 1 | 2; readonly bytes: number };
+
+/**
+ * Text messages of the exec and run sockets, daemon to client. Binary messages are output: one byte of channel (1
+ * stdout, 2 stderr), then the bytes. The last message is `exit` or `error` (or, for a run without a command, `ready`).
+ */
+export type ExecServerMessage =
+  | { readonly type: "progress"; readonly progress: ProgressLine }
+  | { readonly type: "ready"; readonly vm: Vm }
+  | { readonly type: "started" }
+  | { readonly type: "credit"; readonly bytes: number }
+  | {
+      readonly type: "exit";
+      readonly exitCode: number;
+      readonly signal?: string;
+      readonly timedOut?: boolean;
+    }
+  | { readonly type: "error"; readonly error: ErrorBody };

@@ -1,0 +1,133 @@
+/** Joins a command in a guest to this terminal: input, output, signals, size; and leaves the terminal as it was. */
+import type { Tty } from "../api/types.ts";
+import { BangerError } from "../model/errors.ts";
+import type { Command, CommandListener, Exit } from "../sdk/command.ts";
+import { exitCodeOfCommand } from "./exit-codes.ts";
+import { renderError } from "./render/error.ts";
+import type { ProgressView } from "./render/progress.ts";
+
+export interface AttachOptions {
+  readonly tty: Tty | undefined;
+  /** Forward stdin; else the command gets an empty one. */
+  readonly stdin: boolean;
+  readonly view: ProgressView;
+}
+
+/** The terminal's size and kind, when both ends of it are ours. */
+export function findTty(): Tty | undefined {
+  if (!process.stdin.isTTY || !process.stdout.isTTY) return undefined;
+  const term = process.env["TERM"] ?? "";
+  return {
+    cols: process.stdout.columns || 80,
+    rows: process.stdout.rows || 24,
+    term: /^[A-Za-z0-9._+-]{1,64}$/.test(term) ? term : "xterm",
+  };
+}
+
+/** Where the output goes. */
+export function outputListener(view: ProgressView): CommandListener {
+  return {
+    onProgress: (line) => view.onProgress(line),
+    onStdout: async (bytes) => await write(process.stdout, bytes),
+    onStderr: async (bytes) => await write(process.stderr, bytes),
+  };
+}
+
+/** Runs the command to its end and returns the exit code of banger. */
+export async function attach(command: Command, options: AttachOptions): Promise<number> {
+  const release = forwardSignals(command, options);
+  let ended = false;
+  void command.started.then(
+    () => {
+      options.view.done();
+      if (!ended) startInput(command, options);
+    },
+    () => undefined,
+  );
+  try {
+    return exitCode(await command.exit);
+  } catch (thrown) {
+    const error = BangerError.from(thrown);
+    options.view.done();
+    process.stderr.write(`${renderError(error)}\n`);
+    return exitCodeOfCommand(error);
+  } finally {
+    ended = true;
+    options.view.done();
+    if (process.stdin.isTTY && options.tty !== undefined) process.stdin.setRawMode(false);
+    process.stdin.pause();
+    release();
+  }
+}
+
+function exitCode(exit: Exit | undefined): number {
+  if (exit?.timedOut === true) process.stderr.write("banger: the command ran out of time and was killed\n");
+  return exit?.exitCode ?? 0;
+}
+
+function startInput(command: Command, options: AttachOptions): void {
+  if (options.tty !== undefined) {
+    process.stdin.setRawMode(true);
+    process.stdout.on("resize", () => {
+      command.resize({ cols: process.stdout.columns || 80, rows: process.stdout.rows || 24 });
+    });
+  }
+  if (!options.stdin) {
+    void command.end();
+    return;
+  }
+  void forwardInput(command);
+}
+
+/** A write waits for the guest's credit, so that a slow command slows its own input. */
+async function forwardInput(command: Command): Promise<void> {
+  try {
+    for await (const chunk of process.stdin) await command.write(chunk as Uint8Array);
+    await command.end();
+  } catch (error) {
+    // EIO: a background process whose terminal is gone. The command then has all the input that there will be.
+    if ((error as NodeJS.ErrnoException).code === "EIO") await command.end();
+    else throw error;
+  }
+}
+
+/**
+ * Signals reach the command; before it runs, and at the second time, they give up, which undoes a start under way. In raw
+ * mode ^C is a byte for the guest and no signal comes.
+ */
+function forwardSignals(command: Command, options: AttachOptions): () => void {
+  let running = false;
+  let asked = false;
+  void command.started.then(
+    () => {
+      running = true;
+    },
+    () => undefined,
+  );
+  const handlers = (["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const).map((name) => {
+    const handler = (): void => {
+      if (running && !asked && name !== "SIGHUP") command.signal(name.slice(3));
+      else {
+        options.view.done();
+        void command.cancel();
+      }
+      asked = true;
+    };
+    process.on(name, handler);
+    return () => process.off(name, handler);
+  });
+  // A reader that went away (`banger exec vm -- yes | head`) ends the command.
+  const onPipe = (): void => {
+    void command.cancel();
+  };
+  process.stdout.on("error", onPipe);
+  return () => {
+    for (const off of handlers) off();
+    process.stdout.off("error", onPipe);
+  };
+}
+
+async function write(stream: NodeJS.WriteStream, bytes: Uint8Array): Promise<void> {
+  // A reader that is gone is the error event's business; the output is dropped.
+  await new Promise<void>((resolve) => stream.write(bytes, () => resolve()));
+}

@@ -1,0 +1,72 @@
+/** `daemon`: the process behind the commands. It starts by itself when it is needed. */
+import { closeSync, openSync, readSync, statSync } from "node:fs";
+import type { Command } from "commander";
+import type { DaemonStatus } from "../../api/types.ts";
+import { BangerError } from "../../model/errors.ts";
+import { formatBytes, formatDurationMs } from "../../model/quantities.ts";
+import type { CliContext } from "../context.ts";
+import { EXIT } from "../exit-codes.ts";
+import { daemonLogPath } from "../places.ts";
+import { findDaemon } from "../start-daemon.ts";
+
+/** What `daemon logs` shows of the end of the log. */
+const LOG_TAIL_BYTES = 256 * 1024;
+
+export function defineDaemon(program: Command, ctx: CliContext): void {
+  const daemon = program
+    .command("daemon")
+    .description("The process behind the commands; it starts by itself.");
+  daemon
+    .command("start")
+    .description("start it, if it does not run")
+    .action(async () => ctx.print(render(await (await ctx.client()).daemonStatus())));
+  daemon
+    .command("status")
+    .description("say whether it runs; exit code 1 when not")
+    .option("--json", "as JSON")
+    .action(async ({ json = false }: { json?: boolean }) => {
+      const status = await (await findDaemon())?.daemonStatus();
+      if (status === undefined) ctx.exitCode = EXIT.failure;
+      if (json) ctx.printJson(status ?? { running: false });
+      else ctx.print(status === undefined ? "not running" : render(status));
+    });
+  daemon
+    .command("stop")
+    .description("end it; running VMs live on")
+    .action(async () => {
+      const client = await findDaemon();
+      await client?.stopDaemon();
+      ctx.print(client === undefined ? "not running" : "stopped");
+    });
+  daemon
+    .command("logs")
+    .description("show the end of its log")
+    .action(() => {
+      process.stdout.write(readLog());
+    });
+}
+
+function render(status: DaemonStatus): string {
+  return [
+    `running, pid ${status.pid}, for ${formatDurationMs(Date.now() - status.startedAt)}`,
+    `version   ${status.version}`,
+    `socket    ${status.socket}`,
+    `state     ${status.stateDir}`,
+    `VMs       ${status.vms}, ${status.running} running`,
+    `memory    ${formatBytes(status.rssBytes)}`,
+  ].join("\n");
+}
+
+/** The log is read from its file, so that it can be read when the daemon does not start. */
+function readLog(): Buffer {
+  const path = daemonLogPath(process.env);
+  const size = statSync(path, { throwIfNoEntry: false })?.size;
+  if (size === undefined) throw new BangerError("not_found", `there is no log ${path} yet`);
+  const file = openSync(path, "r");
+  try {
+    const bytes = Buffer.alloc(Math.min(size, LOG_TAIL_BYTES));
+    return bytes.subarray(0, readSync(file, bytes, 0, bytes.length, size - bytes.length));
+  } finally {
+    closeSync(file);
+  }
+}

@@ -1,0 +1,59 @@
+/** `exec` and `shell`: a command in a VM that runs. */
+import type { Command } from "commander";
+import { BangerError } from "../../model/errors.ts";
+import { validateVmRef } from "../../model/names.ts";
+import { attach, findTty, outputListener } from "../attach.ts";
+import type { CliContext } from "../context.ts";
+import { createProgressView } from "../render/progress.ts";
+import { addExecOptions, type ExecFlags, execRequest } from "./exec-flags.ts";
+
+export function defineExec(program: Command, ctx: CliContext): void {
+  const exec = program
+    .command("exec")
+    .summary("run a command in a running VM")
+    .description("Runs a command in a running VM. The exit code is the command's own.")
+    .usage("[flags] VM [--] COMMAND...")
+    .argument("<vm>", "name, id or id prefix")
+    .argument("[command...]")
+    .passThroughOptions()
+    .addHelpText(
+      "after",
+      `
+Examples:
+  banger exec web -- make -j4
+  banger exec -u www-data -w /srv web -- ls -l
+  banger exec -t web -- top`,
+    )
+    .action(async (vm: string, words: string[], flags: ExecFlags) => {
+      const command = [...words, ...ctx.command];
+      if (command.length === 0) {
+        throw new BangerError("invalid_argument", "exec needs a command", {
+          cure: `write it behind --, such as: banger exec ${vm} -- uname -a; or open a shell with: banger shell ${vm}`,
+          details: { field: "command" },
+        });
+      }
+      ctx.exitCode = await execIn(ctx, validateVmRef(vm), { flags, command });
+    });
+  addExecOptions(exec);
+  const shell = program
+    .command("shell")
+    .summary("open a shell in a running VM")
+    .description("Opens a shell in a running VM: bash where the image has it, else sh.")
+    .argument("<vm>", "name, id or id prefix")
+    .action(async (vm: string, flags: ExecFlags) => {
+      ctx.exitCode = await execIn(ctx, validateVmRef(vm), { flags: { ...flags, tty: true }, command: [] });
+    });
+  addExecOptions(shell);
+}
+
+async function execIn(
+  ctx: CliContext,
+  vm: string,
+  { flags, command }: { flags: ExecFlags; command: readonly string[] },
+): Promise<number> {
+  const tty = flags.tty === true ? findTty() : undefined;
+  const request = { ...execRequest(flags, command), tty };
+  const client = await ctx.client();
+  using view = createProgressView(process.stderr, { quiet: true });
+  return await attach(client.exec(vm, request, outputListener(view)), { tty, stdin: flags.stdin, view });
+}

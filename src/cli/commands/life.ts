@@ -1,0 +1,68 @@
+/** `start`, `stop` and `rm`: VMs that exist. */
+import type { Command } from "commander";
+import { parseDurationMs } from "../../model/quantities.ts";
+import type { LongCallOptions } from "../../sdk/client.ts";
+import type { CliContext } from "../context.ts";
+import { forEachRef } from "../refs.ts";
+import { type LongFlags, runLong } from "./long.ts";
+
+export function defineLife(program: Command, ctx: CliContext): void {
+  program
+    .command("start")
+    .summary("boot stopped VMs")
+    .description("Boots stopped VMs, side by side.")
+    .argument("<vm...>", "names, ids or id prefixes")
+    .option("-q, --quiet", "no progress on stderr")
+    .option("--json", "progress and result as JSON lines")
+    .action(async (refs: string[], flags: LongFlags) => {
+      const client = await ctx.client();
+      await longEach(ctx, refs, flags, async (ref, options) => await client.startVm(ref, options));
+    });
+  program
+    .command("stop")
+    .summary("power VMs off")
+    .description("Asks the guests to power off, and waits. What they wrote is on disk.")
+    .argument("<vm...>", "names, ids or id prefixes")
+    .option("--timeout <duration>", "how long a guest may take before its process is ended (default: 10s)")
+    .option("-q, --quiet", "no progress on stderr")
+    .option("--json", "progress and result as JSON lines")
+    .action(async (refs: string[], flags: LongFlags & { timeout?: string }) => {
+      const timeout =
+        flags.timeout === undefined ? {} : { timeoutMs: parseDurationMs(flags.timeout, "--timeout") };
+      const client = await ctx.client();
+      await longEach(
+        ctx,
+        refs,
+        flags,
+        async (ref, options) => await client.stopVm(ref, { ...options, ...timeout }),
+      );
+    });
+  program
+    .command("rm")
+    .alias("delete")
+    .summary("delete VMs and their disks")
+    .description("Deletes VMs and their disks. A running one needs -f.")
+    .argument("<vm...>", "names, ids or id prefixes")
+    .option("-f, --force", "also running ones")
+    .action(async (refs: string[], { force = false }: { force?: boolean }) => {
+      const client = await ctx.client();
+      await forEachRef(ctx, refs, async (ref) => (await client.removeVm(ref, { force })).name);
+    });
+}
+
+async function longEach(
+  ctx: CliContext,
+  refs: readonly string[],
+  flags: LongFlags,
+  work: (ref: string, options: LongCallOptions) => Promise<{ readonly name: string }>,
+): Promise<void> {
+  // Several live lines would overwrite each other: with more than one VM only the results are shown.
+  const quiet = flags.quiet === true || refs.length > 1;
+  await forEachRef(ctx, refs, async (ref) => {
+    await runLong(ctx, { ...flags, quiet }, async (options) => {
+      const vm = await work(ref, options);
+      return { result: vm, line: vm.name };
+    });
+    return "";
+  });
+}

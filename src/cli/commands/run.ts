@@ -1,0 +1,149 @@
+/** `run` and `create`: a new VM. */
+import type { Command } from "commander";
+import type { CreateVm, ExecRequest, Vm } from "../../api/types.ts";
+import { BangerError } from "../../model/errors.ts";
+import { validateImageName, validateVmName } from "../../model/names.ts";
+import { formatDurationMs, parseSizeMib, parseWholeNumber } from "../../model/quantities.ts";
+import { SPEC_LIMITS } from "../../model/spec.ts";
+import { attach, findTty, outputListener } from "../attach.ts";
+import type { CliContext } from "../context.ts";
+import { createProgressView } from "../render/progress.ts";
+import { addExecOptions, type ExecFlags, execRequest, parseEnv } from "./exec-flags.ts";
+import { runLong } from "./long.ts";
+
+interface VmFlags {
+  readonly name?: string;
+  readonly image?: string;
+  readonly vcpus?: string;
+  readonly memory?: string;
+  readonly disk?: string;
+}
+
+interface RunFlags extends VmFlags, ExecFlags {
+  readonly rm?: boolean;
+  readonly detach?: boolean;
+  readonly quiet?: boolean;
+  readonly json?: boolean;
+}
+
+export function defineRun(program: Command, ctx: CliContext): void {
+  const run = program
+    .command("run")
+    .summary("make a VM and run a command in it")
+    .description("Makes a VM, starts it, and runs a command in it; without a command, a shell.")
+    .usage("[flags] [-- COMMAND...]")
+    .option("--rm", "delete the VM afterwards, whatever happened")
+    .option("-d, --detach", "return when the VM is ready")
+    .option("-q, --quiet", "no progress on stderr")
+    .option("--json", "with -d: print the VM as JSON")
+    .addHelpText(
+      "after",
+      `
+The exit code is the command's own; 125 when banger failed, 126 and 127 as a shell would.
+
+Examples:
+  banger run --rm -- uname -a
+  printf hi | banger run --rm -- cat
+  banger run --rm --memory 2G --vcpus 2 -e DEBUG=1 -- make test
+  banger run -d --name web`,
+    )
+    .action(async (flags: RunFlags) => {
+      ctx.exitCode = flags.detach === true ? await runDetached(ctx, flags) : await runAttached(ctx, flags);
+    });
+  addExecOptions(addVmOptions(run));
+  const create = program
+    .command("create")
+    .summary("make a VM")
+    .description("Makes a VM and starts it.")
+    .option("--no-start", "only make it")
+    .option("-e, --env <KEY=VALUE...>", "environment of every command in the VM")
+    .option("-q, --quiet", "no progress on stderr")
+    .option("--json", "progress and result as JSON lines")
+    .action(async (flags: VmFlags & { start: boolean; env?: string[]; json?: boolean; quiet?: boolean }) => {
+      const wish = { ...createVm(flags), env: parseEnv(flags.env) };
+      const client = await ctx.client();
+      await runLong(ctx, flags, async (options) => {
+        const vm = await client.createVm(wish, { ...options, start: flags.start });
+        return { result: vm, line: vm.name };
+      });
+    });
+  addVmOptions(create);
+}
+
+async function runAttached(ctx: CliContext, flags: RunFlags): Promise<number> {
+  const tty = flags.tty === true || ctx.command.length === 0 ? findTty() : undefined;
+  const exec: ExecRequest = { ...execRequest(flags, ctx.command), tty };
+  const vm = createVm(flags);
+  const client = await ctx.client();
+  using view = createProgressView(process.stderr, { quiet: flags.quiet ?? false });
+  const command = client.run({ vm, exec, remove: flags.rm ?? false }, outputListener(view));
+  return await attach(command, { tty, stdin: flags.stdin, view });
+}
+
+async function runDetached(ctx: CliContext, flags: RunFlags): Promise<number> {
+  if (flags.rm === true || ctx.command.length > 0) {
+    throw new BangerError("invalid_argument", `-d goes neither with --rm nor with a command`, {
+      cure: "start it with: banger run -d --name NAME; then: banger exec NAME -- COMMAND",
+      details: { field: "detach" },
+    });
+  }
+  const wish = { ...createVm(flags), env: parseEnv(flags.env) };
+  const client = await ctx.client();
+  using view = createProgressView(process.stderr, { quiet: flags.quiet ?? false });
+  const from = performance.now();
+  let ready: Vm | undefined;
+  const command = client.run(
+    { vm: wish },
+    {
+      onProgress: (line) => view.onProgress(line),
+      onReady: (vm) => {
+        ready = vm;
+      },
+    },
+  );
+  const code = await attach(command, { tty: undefined, stdin: false, view });
+  if (ready === undefined) return code;
+  if (flags.json === true) ctx.printJson(ready);
+  else ctx.print(ready.name);
+  if (flags.quiet !== true)
+    ctx.say(`${ready.name} is running (${formatDurationMs(performance.now() - from)})`);
+  return code;
+}
+
+function addVmOptions(command: Command): Command {
+  return command
+    .option("--name <name>", "the VM's name (default: a readable one is made)")
+    .option("--image <name>", "the image (default: debian)")
+    .option("--vcpus <n>", "virtual CPUs")
+    .option("--memory <size>", "memory, such as 512M or 4G")
+    .option("--disk <size>", "size of the writable disk, such as 8G");
+}
+
+/** Checks every flag before anything is touched. Errors: `invalid_argument`. */
+function createVm(flags: VmFlags): CreateVm {
+  const { vcpus, memoryMib, diskMib } = SPEC_LIMITS;
+  return {
+    name: flags.name === undefined ? undefined : validateVmName(flags.name),
+    image: flags.image === undefined ? undefined : validateImageName(flags.image),
+    vcpus: flags.vcpus === undefined ? undefined : parseWholeNumber(flags.vcpus, "--vcpus", vcpus),
+    memoryMib: sizeInRange(flags.memory, "--memory", memoryMib),
+    diskMib: sizeInRange(flags.disk, "--disk", diskMib),
+  };
+}
+
+function sizeInRange(
+  text: string | undefined,
+  field: string,
+  range: { readonly min: number; readonly max: number },
+): number | undefined {
+  if (text === undefined) return undefined;
+  const mib = parseSizeMib(text, field);
+  if (mib >= range.min && mib <= range.max) return mib;
+  throw new BangerError(
+    "invalid_argument",
+    `${field} ${text} is not from ${range.min} MiB to ${range.max} MiB`,
+    {
+      details: { field },
+    },
+  );
+}

@@ -1,0 +1,69 @@
+/** The command line: argv to a command, an error to words and an exit code. */
+import { Command, CommanderError } from "commander";
+import { BangerError } from "../model/errors.ts";
+import { defineDaemon } from "./commands/daemon.ts";
+import { defineDoctor } from "./commands/doctor.ts";
+import { defineExec } from "./commands/exec.ts";
+import { defineImage } from "./commands/image.ts";
+import { defineLife } from "./commands/life.ts";
+import { defineLogs } from "./commands/logs.ts";
+import { defineLook } from "./commands/look.ts";
+import { defineRun } from "./commands/run.ts";
+import { CliContext, type CliOptions } from "./context.ts";
+import { EXIT } from "./exit-codes.ts";
+import { renderError } from "./render/error.ts";
+
+/** Runs one command and returns the exit code. Never throws. */
+export async function runCli(argv: readonly string[], options: CliOptions): Promise<number> {
+  // What stands behind `--` is the guest's and is not looked at; `vm` is the long form of every verb on VMs.
+  const split = argv.indexOf("--");
+  const own = split < 0 ? argv : argv.slice(0, split);
+  const ctx = new CliContext(options, split < 0 ? [] : argv.slice(split + 1));
+  const words = own[0] === "vm" ? own.slice(1) : own;
+  try {
+    await createProgram(ctx).parseAsync(words, { from: "user" });
+    return ctx.exitCode;
+  } catch (thrown) {
+    // commander has printed help, or the usage error, by itself.
+    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : EXIT.usage;
+    const error = BangerError.from(thrown);
+    ctx.say(renderError(error));
+    return error.details["field"] === undefined ? EXIT.failure : EXIT.usage;
+  }
+}
+
+/** The whole program, for help and documentation too. */
+export function createProgram(ctx: CliContext): Command {
+  const program = new Command("banger")
+    .description("Real Linux virtual machines that start like processes.")
+    .version(`banger ${ctx.version}`, "--version", "print the version")
+    .enablePositionalOptions()
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: false })
+    .addHelpText(
+      "after",
+      `
+Examples:
+  banger run --rm -- uname -a            run one command in a VM of its own
+  banger run --name web -d               start a VM and leave it running
+  banger exec web -- make -j4            run a command in it
+  banger shell web                       open a shell in it`,
+    );
+  defineRun(program, ctx);
+  defineExec(program, ctx);
+  defineLife(program, ctx);
+  defineLook(program, ctx);
+  defineLogs(program, ctx);
+  defineImage(program, ctx);
+  defineDoctor(program, ctx);
+  defineDaemon(program, ctx);
+  program
+    .command("version")
+    .description("print the version")
+    .option("--json", "as JSON")
+    .action(({ json }: { json?: boolean }) => {
+      if (json === true) ctx.printJson({ version: ctx.version });
+      else ctx.print(`banger ${ctx.version}`);
+    });
+  return program;
+}

@@ -1,0 +1,73 @@
+/** Progress on stderr: one live line on a terminal, a plain line for each stage that took a while elsewhere. */
+import type { ProgressLine } from "../../api/types.ts";
+import { formatDurationMs } from "../../model/quantities.ts";
+
+/** Stages shorter than this get no plain line. */
+const WORTH_A_LINE_MS = 50;
+const REFRESH_MS = 100;
+
+export interface ProgressView extends Disposable {
+  onProgress(line: ProgressLine): void;
+  /** Clears the live line: something else is to be written. Nothing more is shown afterwards. Safe to repeat. */
+  done(): void;
+}
+
+/** `quiet` shows nothing. */
+export function createProgressView(
+  stream: NodeJS.WriteStream,
+  options: { readonly quiet: boolean },
+): ProgressView {
+  const view = options.quiet ? silent() : stream.isTTY ? liveView(stream) : plainView(stream);
+  return { ...view, [Symbol.dispose]: view.done };
+}
+
+type View = Omit<ProgressView, typeof Symbol.dispose>;
+
+function silent(): View {
+  return { onProgress: () => undefined, done: () => undefined };
+}
+
+function plainView(stream: NodeJS.WriteStream): View {
+  return {
+    onProgress(line) {
+      if (line.event === "note") stream.write(`${line.text}\n`);
+      if (line.event === "end" && line.ms >= WORTH_A_LINE_MS) {
+        stream.write(`${line.stage} ${formatDurationMs(line.ms)}\n`);
+      }
+    },
+    done: () => undefined,
+  };
+}
+
+function liveView(stream: NodeJS.WriteStream): View {
+  let stage = "";
+  let note = "";
+  let since = performance.now();
+  const dim = process.env["NO_COLOR"] === undefined || process.env["NO_COLOR"] === "";
+  const draw = (): void => {
+    const words = note === "" ? stage : `${stage}: ${note}`;
+    const text = `${words} ${((performance.now() - since) / 1000).toFixed(1)} s`.slice(
+      0,
+      (stream.columns || 80) - 1,
+    );
+    stream.write(`\r\u001b[K${dim ? `\u001b[2m${text}\u001b[0m` : text}`);
+  };
+  let timer: ReturnType<typeof setInterval> | undefined = setInterval(
+    () => stage !== "" && draw(),
+    REFRESH_MS,
+  );
+  timer.unref();
+  return {
+    onProgress(line) {
+      if (timer === undefined) return;
+      if (line.event === "begin") [stage, note, since] = [line.stage, "", performance.now()];
+      if (line.event === "note") note = line.text;
+    },
+    done() {
+      if (timer === undefined) return;
+      clearInterval(timer);
+      timer = undefined;
+      stream.write("\r\u001b[K");
+    },
+  };
+}

@@ -1,0 +1,19 @@
+/** Plain tables: columns as wide as they need to be, two spaces between, no trailing blanks. */
+
+export function renderTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const all = [head, ...rows];
+  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+  return all
+    .map((row) =>
+      row
+        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
+}
+
+/** `3 min ago`-like text. */
+export function renderAge(sinceMs: number, nowMs: number, formatMs: (ms: number) => string): string {
+  return `${formatMs(Math.max(0, nowMs - sinceMs))} ago`;
+}

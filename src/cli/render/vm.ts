@@ -1,0 +1,37 @@
+/** One VM as text. */
+import type { Vm } from "../../api/types.ts";
+import { formatBytes, formatDurationMs } from "../../model/quantities.ts";
+
+export function renderVm(vm: Vm): string {
+  const facts: readonly (readonly [string, string | undefined])[] = [
+    ["name", vm.name],
+    ["id", vm.id],
+    ["state", vm.responsive === false ? `${vm.state}, but the guest is silent` : vm.state],
+    ["image", `${vm.spec.image} (${vm.imageDigest.slice(0, 12)})`],
+    [
+      "size",
+      `${vm.spec.vcpus} vCPUs, ${formatBytes(vm.spec.memoryMib * 2 ** 20)} memory, ${formatBytes(vm.spec.diskMib * 2 ** 20)} disk`,
+    ],
+    ["address", vm.address],
+    ["driver", vm.driver],
+    ["pid", vm.pid?.toString()],
+    ["boot id", vm.bootId],
+    ["directory", vm.directory],
+    ["created", time(vm.createdAt)],
+    ["started", time(vm.startedAt)],
+    ["stopped", time(vm.stoppedAt)],
+    ["last error", vm.lastError?.message],
+    [
+      "start",
+      vm.startSteps.map((step) => `${step.name} ${formatDurationMs(step.ms)}`).join(", ") || undefined,
+    ],
+  ];
+  return facts
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `${name.padEnd(10)}  ${value ?? ""}`)
+    .join("\n");
+}
+
+function time(unixMs: number | undefined): string | undefined {
+  return unixMs === undefined ? undefined : new Date(unixMs).toISOString();
+}

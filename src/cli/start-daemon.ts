@@ -1,0 +1,73 @@
+/** Finding the daemon, and starting it when none answers. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { connect } from "node:net";
+import type { Readable } from "node:stream";
+import { BangerError, type ErrorBody } from "../model/errors.ts";
+import { Client } from "../sdk/client.ts";
+import { socketPath } from "./places.ts";
+
+/** A client of the running daemon, started when there is none. Errors: whatever kept the daemon from starting. */
+export async function connectDaemon(self: readonly string[]): Promise<Client> {
+  const path = socketPath(process.env, process.getuid?.() ?? 0);
+  if (!(await answers(path))) await startDaemon(self);
+  return await Client.create(path);
+}
+
+/** A client of the daemon that runs already; undefined when none does. */
+export async function findDaemon(): Promise<Client | undefined> {
+  const path = socketPath(process.env, process.getuid?.() ?? 0);
+  return (await answers(path)) ? await Client.create(path) : undefined;
+}
+
+/** Whether somebody listens: a daemon that listens can serve. */
+async function answers(path: string): Promise<boolean> {
+  if (!existsSync(path)) return false;
+  return await new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    // Refused or gone: the socket is what a killed daemon left.
+    socket.once("error", () => resolve(false));
+  });
+}
+
+/** Starts the daemon in a session of its own and resolves when it serves, or when another one does. */
+export async function startDaemon(self: readonly string[]): Promise<void> {
+  const [program = "", ...args] = self;
+  const child = spawn(program, [...args, "daemon", "serve", "--ready-fd", "3"], {
+    detached: true,
+    stdio: ["ignore", "ignore", "ignore", "pipe"],
+  });
+  try {
+    const said = await firstLine(child);
+    if (said === "ready") return;
+    throw said === "" ? diedSilently() : BangerError.fromBody(JSON.parse(said) as ErrorBody);
+  } finally {
+    child.unref();
+  }
+}
+
+async function firstLine(child: ChildProcess): Promise<string> {
+  const pipe = child.stdio[3] as Readable;
+  return await new Promise((resolve, reject) => {
+    let text = "";
+    child.once("error", reject);
+    pipe.on("data", (bytes: Buffer) => {
+      text += bytes.toString("utf8");
+      if (text.includes("\n")) resolve(text.slice(0, text.indexOf("\n")));
+    });
+    pipe.once("close", () => resolve(text));
+  }).then((line) => {
+    pipe.destroy();
+    return line as string;
+  });
+}
+
+function diedSilently(): BangerError {
+  return new BangerError("unavailable", "the daemon ended before it could serve", {
+    cure: "see why with: banger daemon logs",
+  });
+}

@@ -1,0 +1,168 @@
+/**
+ * One client's command, over a WebSocket: relays input, output and credit between the client and the guest, so that a
+ * slow reader at either end slows only this command.
+ */
+import type { ServerWebSocket } from "bun";
+import { ExecClientMessageSchema } from "../api/schemas.ts";
+import type { ExecClientMessage, ExecServerMessage } from "../api/types.ts";
+import { parseExecResult } from "../guest/agent.ts";
+import type { AgentStream, StreamHandlers } from "../guest/stream.ts";
+import { BangerError } from "../model/errors.ts";
+import type { Vms } from "../vms/vms.ts";
+import { decodeJson } from "./decode.ts";
+import { presentVm } from "./present.ts";
+import { clientGone } from "./progress-stream.ts";
+import type { SocketData, SocketSession } from "./router.ts";
+
+/** Signal numbers of signal(7) that people end commands with; a shell reports 128 + n. */
+const SIGNAL_NUMBERS: Readonly<Record<string, number>> = {
+  HUP: 1,
+  INT: 2,
+  QUIT: 3,
+  ILL: 4,
+  TRAP: 5,
+  ABRT: 6,
+  BUS: 7,
+  FPE: 8,
+  KILL: 9,
+  USR1: 10,
+  SEGV: 11,
+  USR2: 12,
+  PIPE: 13,
+  ALRM: 14,
+  TERM: 15,
+};
+
+export class ExecSession implements SocketSession {
+  readonly #vms: Vms;
+  readonly #vm: string | undefined;
+  readonly #gone = new AbortController();
+  #socket: ServerWebSocket<SocketData> | undefined;
+  #stream: AgentStream | undefined;
+  #begun = false;
+
+  /** `vm`: the reference to exec in; undefined for a `run`. */
+  constructor(vms: Vms, target: { readonly vm: string | undefined }) {
+    this.#vms = vms;
+    this.#vm = target.vm;
+  }
+
+  open(socket: ServerWebSocket<SocketData>): void {
+    this.#socket = socket;
+  }
+
+  message(data: string | Buffer): void {
+    try {
+      if (typeof data === "string") this.#command(decodeJson(data, ExecClientMessageSchema));
+      else this.#started().sendData(data);
+    } catch (thrown) {
+      this.#finish({ type: "error", error: BangerError.from(thrown).toBody() });
+      this.#stream?.reset();
+    }
+  }
+
+  close(): void {
+    this.#socket = undefined;
+    this.#cancel(clientGone());
+  }
+
+  #cancel(reason: BangerError): void {
+    this.#gone.abort(reason);
+    this.#stream?.reset();
+  }
+
+  #command(message: ExecClientMessage): void {
+    switch (message.type) {
+      case "exec":
+        return this.#begin(() => this.#exec(message.exec));
+      case "run":
+        return this.#begin(() => this.#run(message.run));
+      case "end":
+        return this.#started().sendEnd();
+      case "resize":
+        return this.#started().sendControl({ resize: { cols: message.cols, rows: message.rows } });
+      case "signal":
+        return this.#started().sendControl({ signal: message.signal });
+      case "cancel":
+        return this.#cancel(new BangerError("cancelled", "the client cancelled the command"));
+      case "credit":
+        return this.#started().returnCredit(message.channel, message.bytes);
+    }
+  }
+
+  #begin(work: () => Promise<void>): void {
+    if (this.#begun) throw new BangerError("invalid_argument", "one socket carries one command");
+    this.#begun = true;
+    work().catch((thrown: unknown) =>
+      this.#finish({ type: "error", error: BangerError.from(thrown).toBody() }),
+    );
+  }
+
+  async #exec(exec: Extract<ExecClientMessage, { type: "exec" }>["exec"]): Promise<void> {
+    if (this.#vm === undefined) throw new BangerError("invalid_argument", "this socket takes a run");
+    const stream = await this.#vms.exec(this.#vm, exec, this.#handlers());
+    await this.#attach(stream);
+  }
+
+  async #run(run: Extract<ExecClientMessage, { type: "run" }>["run"]): Promise<void> {
+    if (this.#vm !== undefined) throw new BangerError("invalid_argument", "this socket takes an exec");
+    let exit: ExecServerMessage | undefined;
+    await this.#vms.run(run, {
+      signal: this.#gone.signal,
+      handlers: this.#handlers(),
+      onProgress: (progress) => this.#send({ type: "progress", progress }),
+      onReady: (vm) => this.#send({ type: "ready", vm: presentVm(this.#vms, vm) }),
+      attach: async (stream) => {
+        exit = await this.#result(stream);
+      },
+    });
+    // Said only now, so that a client that has heard the exit code finds the VM of `--rm` gone.
+    if (exit === undefined) this.#socket?.close(1000);
+    else this.#finish(exit);
+  }
+
+  async #attach(stream: AgentStream): Promise<void> {
+    this.#finish(await this.#result(stream));
+  }
+
+  async #result(stream: AgentStream): Promise<ExecServerMessage> {
+    this.#stream = stream;
+    if (this.#gone.signal.aborted) stream.reset();
+    const result = parseExecResult(await stream.result);
+    if (result.kind === "exited") return { type: "exit", exitCode: result.exitCode };
+    const exitCode = 128 + (SIGNAL_NUMBERS[result.signal] ?? 0);
+    return { type: "exit", exitCode, signal: result.signal, timedOut: result.timedOut };
+  }
+
+  #handlers(): StreamHandlers {
+    return {
+      onData: (channel, bytes) => {
+        const framed = new Uint8Array(bytes.length + 1);
+        framed[0] = channel;
+        framed.set(bytes, 1);
+        this.#socket?.send(framed);
+      },
+      onCredit: (bytes) => this.#send({ type: "credit", bytes }),
+      onControl: (message) => {
+        if ("started" in message) this.#send({ type: "started" });
+      },
+    };
+  }
+
+  #started(): AgentStream {
+    if (this.#stream !== undefined) return this.#stream;
+    throw new BangerError("failed_precondition", "the command has not started yet", {
+      cure: "wait for the message 'started'",
+    });
+  }
+
+  #send(message: ExecServerMessage): void {
+    this.#socket?.send(JSON.stringify(message));
+  }
+
+  #finish(message: ExecServerMessage): void {
+    this.#send(message);
+    this.#socket?.close(1000);
+    this.#socket = undefined;
+  }
+}

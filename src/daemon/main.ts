@@ -1,0 +1,92 @@
+/** The daemon's process: one per user and BANGER_HOME. It says `ready` only when it can serve. */
+import { closeSync, openSync, renameSync, statSync, writeSync } from "node:fs";
+import pino, { type Logger } from "pino";
+import { createLayout, findLayout, type Layout } from "../host/layout.ts";
+import { tryFileLock, waitForFileLock } from "../lib/file-lock.ts";
+import { BangerError } from "../model/errors.ts";
+import { type ComposeOptions, compose } from "./compose.ts";
+import { serve } from "./server.ts";
+
+/** A log larger than this is put aside as `.1` at the next start. */
+const LOG_BYTES = 8 * 1024 * 1024;
+
+export interface DaemonOptions
+  extends Partial<Pick<ComposeOptions, "drivers" | "bootFiles" | "bootDeadlineMs" | "onStep">> {
+  readonly version: string;
+  readonly agentPath: string;
+  /** The descriptor on which whoever started the daemon waits for one line: `ready`, or an error as JSON. */
+  readonly readyFd?: number | undefined;
+}
+
+/** Runs until it is told to stop; then the process ends. A second daemon ends at once, and well, when the first one serves. */
+export async function runDaemon(options: DaemonOptions): Promise<void> {
+  try {
+    await start(options);
+  } catch (thrown) {
+    const error = BangerError.from(thrown);
+    report(options, JSON.stringify(error.toBody()));
+    process.stderr.write(`${error.message}\n`);
+    process.exit(1);
+  }
+}
+
+async function start(options: DaemonOptions): Promise<void> {
+  const uid = process.getuid?.() ?? 0;
+  const layout = findLayout(process.env, uid);
+  createLayout(layout, uid);
+  process.chdir("/");
+  // Whoever comes second waits here until the first is ready, and then finds the daemon's lock taken.
+  using _starting = waitForFileLock(layout.startLock);
+  const lock = tryFileLock(layout.daemonLock);
+  if (lock === undefined) {
+    report(options, "ready");
+    process.exit(0);
+  }
+  const log = createLog(layout);
+  const stopping = Promise.withResolvers<string>();
+  const { services, drivers } = compose({
+    ...options,
+    layout,
+    log,
+    requestStop: () => setTimeout(() => stopping.resolve("asked to"), 50),
+  });
+  await services.vms.reconcile();
+  const server = serve(layout.socket, services);
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stopping.resolve(signal));
+  process.on("SIGHUP", () => log.info("SIGHUP ignored"));
+  process.on("uncaughtException", (error) => log.fatal({ err: error }, "uncaught exception"));
+  process.on("unhandledRejection", (error) => log.fatal({ err: error }, "unhandled rejection"));
+  log.info({ pid: process.pid, version: options.version, socket: layout.socket }, "serving");
+  report(options, "ready");
+  // The first start of a VM then finds the verdict there.
+  drivers.choose().catch((error: unknown) => log.warn({ err: error }, "no hypervisor can run here"));
+  void stopping.promise.then(async (why) => {
+    log.info({ why }, "stopping; running VMs live on");
+    services.vms.detach();
+    await server.stop(true);
+    log.flush();
+    process.exit(0);
+  });
+}
+
+function createLog(layout: Layout): Logger {
+  const size = statSync(layout.daemonLog, { throwIfNoEntry: false })?.size ?? 0;
+  if (size > LOG_BYTES) renameSync(layout.daemonLog, `${layout.daemonLog}.1`);
+  const file = openSync(layout.daemonLog, "a", 0o600);
+  return pino(
+    { level: process.env["BANGER_LOG_LEVEL"] ?? "info", base: { pid: process.pid } },
+    pino.destination({ fd: file, sync: true }),
+  );
+}
+
+/** Tells the starter, when there is one. */
+function report({ readyFd }: DaemonOptions, line: string): void {
+  if (readyFd === undefined) return;
+  try {
+    writeSync(readyFd, `${line}\n`);
+    closeSync(readyFd);
+  } catch (error) {
+    // EPIPE: the starter was interrupted and no longer waits.
+    if ((error as NodeJS.ErrnoException).code !== "EPIPE") throw error;
+  }
+}

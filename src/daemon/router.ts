@@ -1,0 +1,132 @@
+/** Routing: which handler answers which operation, with one place for operation ids, logs and errors. */
+import type { Server, ServerWebSocket } from "bun";
+import { Hono } from "hono";
+import type { Logger } from "pino";
+import { OPERATION_HEADER, type OperationId, PATHS } from "../api/paths.ts";
+import type { LongOptions } from "../model/boot.ts";
+import { BangerError, ERROR_STATUS } from "../model/errors.ts";
+import { progressResponse } from "./progress-stream.ts";
+
+export interface RouteInput {
+  readonly request: Request;
+  readonly url: URL;
+  /** A decoded path parameter. */
+  readonly param: (name: string) => string;
+}
+
+/** The daemon's end of a WebSocket. */
+export interface SocketSession {
+  open(socket: ServerWebSocket<SocketData>): void;
+  message(data: string | Buffer): void;
+  /** The client has gone. */
+  close(): void;
+}
+
+export interface SocketData {
+  readonly session: SocketSession;
+}
+
+/** What Bun's server gives beside the request. */
+interface Bindings {
+  readonly server: Server<SocketData>;
+}
+
+export class Router {
+  readonly #app = new Hono<{ Bindings: Bindings }>();
+  readonly #log: Logger;
+
+  constructor(log: Logger) {
+    this.#log = log;
+    this.#app.notFound((c) => {
+      const error = new BangerError("not_found", `there is no ${c.req.method} ${c.req.path}`);
+      return errorResponse(error, operationId());
+    });
+  }
+
+  /** Answers a request. Never throws. */
+  async fetch(request: Request, server: Server<SocketData>): Promise<Response | undefined> {
+    return await this.#app.fetch(request, { server });
+  }
+
+  json(id: OperationId, handle: (input: RouteInput) => Promise<unknown>): void {
+    this.#on(id, async (input, headers) => Response.json(await handle(input), { headers }));
+  }
+
+  text(id: OperationId, handle: (input: RouteInput) => Promise<string>): void {
+    this.#on(id, async (input, headers) => {
+      return new Response(await handle(input), {
+        headers: { ...headers, "content-type": "text/plain; charset=utf-8" },
+      });
+    });
+  }
+
+  /** `decode` may refuse with a status; what it returns runs while the answer streams. */
+  progress(
+    id: OperationId,
+    decode: (input: RouteInput) => Promise<(options: LongOptions) => Promise<unknown>>,
+  ): void {
+    this.#on(id, async (input, headers, server) => {
+      const work = await decode(input);
+      // A quiet stage may last longer than the server's patience with idle connections.
+      server.timeout(input.request, 0);
+      return progressResponse(input.request, headers, work, (error) => this.#logError(id, headers, error));
+    });
+  }
+
+  socket(id: OperationId, createSession: (input: RouteInput) => SocketSession): void {
+    this.#on(id, async (input, headers, server) => {
+      if (server.upgrade(input.request, { data: { session: createSession(input) }, headers })) {
+        // Bun has answered with 101; what is returned now is not sent.
+        return new Response(null);
+      }
+      throw new BangerError("invalid_argument", "this operation is a WebSocket", {
+        cure: "send the request with an Upgrade: websocket header",
+      });
+    });
+  }
+
+  #on(
+    id: OperationId,
+    answer: (
+      input: RouteInput,
+      headers: Record<string, string>,
+      server: Server<SocketData>,
+    ) => Promise<Response>,
+  ): void {
+    const { method, path } = PATHS[id];
+    this.#app.on(method, path.replace(/\{(\w+)\}/g, ":$1"), async (c) => {
+      const operation = operationId();
+      const headers = { [OPERATION_HEADER]: operation };
+      const input: RouteInput = {
+        request: c.req.raw,
+        url: new URL(c.req.url),
+        param: (name) => c.req.param(name) ?? "",
+      };
+      try {
+        this.#log.debug({ operation, route: id }, "request");
+        return await answer(input, headers, c.env.server);
+      } catch (thrown) {
+        const error = BangerError.from(thrown);
+        this.#logError(id, headers, error);
+        return errorResponse(error, operation);
+      }
+    });
+  }
+
+  #logError(id: OperationId, headers: Readonly<Record<string, string>>, error: BangerError): void {
+    const fields = { operation: headers[OPERATION_HEADER], route: id, code: error.code };
+    if (error.code === "internal") this.#log.error({ ...fields, err: error }, error.message);
+    else this.#log.info(fields, error.message);
+  }
+}
+
+function errorResponse(error: BangerError, operation: string): Response {
+  return Response.json(
+    { error: error.toBody() },
+    { status: ERROR_STATUS[error.code], headers: { [OPERATION_HEADER]: operation } },
+  );
+}
+
+function operationId(): string {
+  return `op-${crypto.randomUUID().slice(0, 8)}`;
+}

@@ -1,0 +1,14 @@
+/** Routes of the daemon and its host. */
+import { createOpenApi } from "../../api/openapi.ts";
+import type { Router } from "../router.ts";
+import type { Services } from "../services.ts";
+
+export function routeHost(router: Router, services: Services): void {
+  router.json("daemon.status", async () => services.status());
+  router.json("daemon.stop", async () => {
+    services.requestStop();
+    return {};
+  });
+  router.json("doctor", async () => await services.doctor());
+  router.json("openapi", async () => createOpenApi(services.version));
+}

@@ -1,0 +1,19 @@
+/** Routes of images: decode, one call, encode. */
+import { ImportImageSchema, PullImageSchema } from "../../api/schemas.ts";
+import { decodeBody } from "../decode.ts";
+import { presentImage } from "../present.ts";
+import type { Router } from "../router.ts";
+import type { Services } from "../services.ts";
+
+export function routeImages(router: Router, { images }: Services): void {
+  router.json("image.list", async () => ({ images: images.list().map(presentImage) }));
+  router.json("image.remove", async ({ param }) => presentImage(await images.remove(param("image"))));
+  router.progress("image.pull", async ({ request }) => {
+    const { name } = await decodeBody(request, PullImageSchema);
+    return async (options) => presentImage(await images.pull(name, options));
+  });
+  router.progress("image.import", async ({ request }) => {
+    const { name, path } = await decodeBody(request, ImportImageSchema);
+    return async (options) => presentImage(await images.importTar(name, path, options));
+  });
+}

@@ -1,0 +1,35 @@
+/** Routes of VMs: decode, one call, encode. */
+import { CreateQuerySchema, RemoveQuerySchema } from "../../api/routes.ts";
+import { CreateVmSchema, StopVmSchema } from "../../api/schemas.ts";
+import { decodeBody, decodeQuery } from "../decode.ts";
+import { presentVm } from "../present.ts";
+import type { Router } from "../router.ts";
+import type { Services } from "../services.ts";
+
+export function routeVms(router: Router, { vms }: Services): void {
+  router.json("vm.list", async () => ({ vms: vms.list().map((vm) => presentVm(vms, vm)) }));
+  router.json("vm.show", async ({ param }) => presentVm(vms, vms.find(param("vm"))));
+  router.progress("vm.create", async ({ request, url }) => {
+    const { start } = decodeQuery(url, CreateQuerySchema);
+    const wanted = await decodeBody(request, CreateVmSchema);
+    return async (options) => {
+      const created = await vms.create(wanted, options);
+      return presentVm(vms, start === "false" ? created : await vms.start(created.id, options));
+    };
+  });
+  router.progress(
+    "vm.start",
+    async ({ param }) =>
+      async (options) =>
+        presentVm(vms, await vms.start(param("vm"), options)),
+  );
+  router.progress("vm.stop", async ({ param, request }) => {
+    const { timeoutMs } = await decodeBody(request, StopVmSchema);
+    return async (options) => presentVm(vms, await vms.stop(param("vm"), { ...options, timeoutMs }));
+  });
+  router.json("vm.remove", async ({ param, url }) => {
+    const { force } = decodeQuery(url, RemoveQuerySchema);
+    return presentVm(vms, await vms.remove(param("vm"), { force: force === "true" }));
+  });
+  router.text("vm.logs", async ({ param }) => await vms.logs(param("vm")));
+}

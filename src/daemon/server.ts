@@ -1,0 +1,51 @@
+/** The socket server: one Unix socket, HTTP and WebSocket, the user's alone. */
+import { rmSync } from "node:fs";
+import type { Server } from "bun";
+import { MAX_BODY_BYTES } from "../api/paths.ts";
+import { Router, type SocketData } from "./router.ts";
+import { routeExec } from "./routes/exec.ts";
+import { routeHost } from "./routes/host.ts";
+import { routeImages } from "./routes/images.ts";
+import { routeVms } from "./routes/vms.ts";
+import type { Services } from "./services.ts";
+
+/** A message of a client on a WebSocket: one window of stdin, or a command line. */
+const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
+
+/**
+ * Listens on `path`; a stale socket there is replaced, so the caller must hold the daemon's lock. The socket is private from
+ * its first moment (umask), in a directory that is private too.
+ */
+export function serve(path: string, services: Services): Server<SocketData> {
+  const router = new Router(services.log);
+  routeHost(router, services);
+  routeVms(router, services);
+  routeImages(router, services);
+  routeExec(router, services);
+  rmSync(path, { force: true });
+  const umask = process.umask(0o177);
+  try {
+    return Bun.serve<SocketData>({
+      unix: path,
+      maxRequestBodySize: MAX_BODY_BYTES * 2,
+      fetch: (request, server) => router.fetch(request, server),
+      error: (error) => {
+        services.log.error({ err: error }, "the server failed to answer");
+        return Response.json(
+          { error: { code: "internal", message: "the daemon failed to answer" } },
+          { status: 500 },
+        );
+      },
+      websocket: {
+        maxPayloadLength: MAX_MESSAGE_BYTES,
+        idleTimeout: 0,
+        perMessageDeflate: false,
+        open: (socket) => socket.data.session.open(socket),
+        message: (socket, data) => socket.data.session.message(data),
+        close: (socket) => socket.data.session.close(),
+      },
+    });
+  } finally {
+    process.umask(umask);
+  }
+}

@@ -1,0 +1,16 @@
+/** What the routes call: the services, composed once. */
+import type { Logger } from "pino";
+import type { DaemonStatus, DoctorReport } from "../api/types.ts";
+import type { ImageService } from "../images/image-service.ts";
+import type { Vms } from "../vms/vms.ts";
+
+export interface Services {
+  readonly vms: Vms;
+  readonly images: ImageService;
+  readonly log: Logger;
+  readonly version: string;
+  status(): DaemonStatus;
+  doctor(): Promise<DoctorReport>;
+  /** Ends the daemon after the answer is out. */
+  requestStop(): void;
+}

@@ -1,0 +1,149 @@
+/** The agent's requests with their types: what the host asks of a guest. */
+
+import type { Duplex } from "node:stream";
+import { BangerError } from "../model/errors.ts";
+import type { ExecSpec } from "../model/spec.ts";
+import type { StepTiming } from "../model/vm.ts";
+import { AgentConnection, type ConnectOptions } from "./connection.ts";
+import type { AgentFacts } from "./handshake.ts";
+import type { AgentStream, StreamHandlers } from "./stream.ts";
+
+/** What the agent is told once, before anything runs. Field for field the `configure` request of the protocol. */
+export interface GuestConfig {
+  readonly hostname: string;
+  readonly init: "agent" | "systemd";
+  readonly rootfs: { readonly disk: string; readonly type: "squashfs" };
+  readonly writable: { readonly disk: string; readonly type: "ext4" };
+  readonly env: Readonly<Record<string, string>>;
+  readonly hosts: readonly { readonly address: string; readonly names: readonly string[] }[];
+  readonly poweroff: "acpi" | "reset";
+}
+
+export interface GuestStats {
+  readonly uptimeMs: number;
+  readonly memoryTotalBytes: number;
+  readonly memoryAvailableBytes: number;
+  readonly cpuMs: number;
+  readonly processes: number;
+  readonly diskTotalBytes: number;
+  readonly diskUsedBytes: number;
+}
+
+/** How a guest command ended. */
+export type ExecResult =
+  | { readonly kind: "exited"; readonly exitCode: number }
+  | { readonly kind: "signalled"; readonly signal: string; readonly timedOut: boolean };
+
+export class Agent {
+  readonly #connection: AgentConnection;
+
+  private constructor(connection: AgentConnection) {
+    this.#connection = connection;
+  }
+
+  /** Greets the agent on `channel`; see `AgentConnection.open`. */
+  static async connect(channel: Duplex, options: ConnectOptions): Promise<Agent> {
+    return new Agent(await AgentConnection.open(channel, options));
+  }
+
+  get facts(): AgentFacts {
+    return this.#connection.facts;
+  }
+
+  get responsive(): boolean {
+    return this.#connection.responsive;
+  }
+
+  get closed(): Promise<BangerError> {
+    return this.#connection.closed;
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
+
+  /** Mounts the root and applies the configuration; once per boot. Returns the guest's own steps. */
+  async configure(config: GuestConfig): Promise<readonly StepTiming[]> {
+    const now = { unixTimeMs: Date.now(), entropy: randomBase64(32) };
+    const answer = await this.#request({ kind: "configure", ...config, ...now });
+    return parseSteps(answer["steps"]);
+  }
+
+  /**
+   * Starts a command. The stream's `result` is for `parseExecResult`. Errors come through it: `not_found` with
+   * `details.guestCode` `command_not_found`, `invalid_argument` for a user or directory that the guest does not have.
+   */
+  exec(id: string, spec: ExecSpec, handlers: StreamHandlers): AgentStream {
+    return this.#connection.openStream(
+      {
+        kind: "exec",
+        id,
+        argv: spec.argv,
+        env: spec.env,
+        cwd: spec.cwd,
+        user: spec.user,
+        tty: spec.tty ?? null,
+        timeoutMs: spec.timeoutMs,
+        detach: false,
+      },
+      handlers,
+    );
+  }
+
+  async stats(): Promise<GuestStats> {
+    const answer = await this.#request({ kind: "stats" });
+    return {
+      uptimeMs: number(answer, "uptimeMs"),
+      memoryTotalBytes: number(answer, "memoryTotalBytes"),
+      memoryAvailableBytes: number(answer, "memoryAvailableBytes"),
+      cpuMs: number(answer, "cpuMs"),
+      processes: number(answer, "processes"),
+      diskTotalBytes: number(answer, "diskTotalBytes"),
+      diskUsedBytes: number(answer, "diskUsedBytes"),
+    };
+  }
+
+  /** Stops every process, syncs, unmounts; when it resolves, everything written is on disk and the power goes off. */
+  async poweroff(graceMs: number): Promise<void> {
+    await this.#request({ kind: "poweroff", graceMs });
+  }
+
+  async #request(request: Readonly<Record<string, unknown>>): Promise<Readonly<Record<string, unknown>>> {
+    return await this.#connection.openStream(request).result;
+  }
+}
+
+/** Reads the `ok` of an exec. Errors: `guest_error`. */
+export function parseExecResult(ok: Readonly<Record<string, unknown>>): ExecResult {
+  const { exitCode, signal } = ok;
+  if (typeof exitCode === "number" && Number.isInteger(exitCode) && exitCode >= 0 && exitCode <= 255) {
+    return { kind: "exited", exitCode };
+  }
+  if (typeof signal === "string" && /^[A-Z0-9+]{1,16}$/.test(signal)) {
+    return { kind: "signalled", signal, timedOut: ok["timedOut"] === true };
+  }
+  throw new BangerError("guest_error", "the guest agent ended a command without a result");
+}
+
+function parseSteps(value: unknown): StepTiming[] {
+  if (!Array.isArray(value)) return [];
+  return value.slice(0, 32).flatMap((step: unknown) => {
+    const { name, ms } = (typeof step === "object" && step !== null ? step : {}) as {
+      name?: unknown;
+      ms?: unknown;
+    };
+    return typeof name === "string" && /^[a-z0-9 _-]{1,32}$/.test(name) && typeof ms === "number"
+      ? [{ name, ms }]
+      : [];
+  });
+}
+
+function number(answer: Readonly<Record<string, unknown>>, field: string): number {
+  const value = answer[field];
+  if (typeof value === "number" && Number.isFinite(value) && value >= 0) return value;
+  throw new BangerError("guest_error", `the guest agent's statistics lack ${field}`);
+}
+
+function randomBase64(bytes: number): string {
+  return Buffer.from(crypto.getRandomValues(new Uint8Array(bytes))).toString("base64");
+}

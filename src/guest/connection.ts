@@ -1,0 +1,162 @@
+/** A connection to the agent: many streams over one channel, heartbeats, and an end that everybody hears of. */
+import type { Duplex } from "node:stream";
+import { BangerError } from "../model/errors.ts";
+import { encodeFrame, FRAME, type Frame, FrameDecoder, MAX_PAYLOAD, WINDOW } from "./frames.ts";
+import { type AgentFacts, handshake } from "./handshake.ts";
+import { AgentStream, type StreamHandlers } from "./stream.ts";
+
+/** Streams that one connection holds at most (MAX_STREAMS). */
+const MAX_STREAMS = 256;
+const PING_INTERVAL_MS = 5_000;
+/** So long without a word means unresponsive. */
+const SILENCE_MS = 20_000;
+
+export interface ConnectOptions {
+  /** The channel has carried nothing before. */
+  readonly fresh: boolean;
+  readonly signal: AbortSignal;
+}
+
+export class AgentConnection {
+  readonly facts: AgentFacts;
+  readonly generation: number;
+  /** Settles, never rejects, when the connection is over: the reason. */
+  readonly closed: Promise<BangerError>;
+  readonly #channel: Duplex;
+  readonly #tag: number;
+  readonly #decoder: FrameDecoder;
+  readonly #streams = new Map<number, AgentStream>();
+  readonly #closed: PromiseWithResolvers<BangerError>;
+  readonly #heartbeat: ReturnType<typeof setInterval>;
+  #nextId = 1;
+  #lastHeardAt: number = performance.now();
+  #over: BangerError | undefined;
+
+  /**
+   * Takes over `channel` and greets the agent. Waits as long as the agent needs; `signal` ends the wait. Errors:
+   * `guest_error`, `cancelled`; the channel is destroyed then.
+   */
+  static async open(channel: Duplex, options: ConnectOptions): Promise<AgentConnection> {
+    try {
+      const greeted = await handshake(channel, options);
+      return new AgentConnection(channel, greeted);
+    } catch (error) {
+      channel.destroy();
+      throw error;
+    }
+  }
+
+  private constructor(
+    channel: Duplex,
+    greeted: { facts: AgentFacts; tag: number; generation: number; rest: Uint8Array },
+  ) {
+    this.#channel = channel;
+    this.facts = greeted.facts;
+    this.generation = greeted.generation;
+    this.#tag = greeted.tag;
+    this.#closed = Promise.withResolvers();
+    this.closed = this.#closed.promise;
+    this.#decoder = new FrameDecoder(greeted.tag, (frame) => this.#accept(frame));
+    channel.on("data", (bytes: Uint8Array) => this.#receive(bytes));
+    channel.on("error", (error) => this.#end(lost(error)));
+    channel.on("close", () => this.#end(lost()));
+    this.#heartbeat = setInterval(() => this.#send(FRAME.ping, 0, new Uint8Array(8)), PING_INTERVAL_MS);
+    this.#heartbeat.unref();
+    this.#receive(greeted.rest);
+    channel.resume();
+  }
+
+  /** False when nothing was heard for 20 s: the guest is stuck, or very slow. */
+  get responsive(): boolean {
+    return performance.now() - this.#lastHeardAt < SILENCE_MS;
+  }
+
+  /** Opens a stream. Errors: `unavailable` after the end, `resource_exhausted` above 256 streams or for a request above the frame cap. */
+  openStream(request: Readonly<Record<string, unknown>>, handlers: StreamHandlers = {}): AgentStream {
+    if (this.#over !== undefined) throw this.#over;
+    if (this.#streams.size >= MAX_STREAMS) {
+      throw new BangerError("resource_exhausted", `${MAX_STREAMS} streams to this guest are open already`);
+    }
+    const payload = new TextEncoder().encode(JSON.stringify(request));
+    if (payload.length > MAX_PAYLOAD) {
+      throw new BangerError(
+        "resource_exhausted",
+        "the request is larger than 256 KiB; pass large data on stdin",
+      );
+    }
+    const stream = new AgentStream(
+      this.#nextId,
+      {
+        send: (type, id, bytes) => this.#send(type, id, bytes),
+        forget: (id) => this.#streams.delete(id),
+      },
+      handlers,
+    );
+    this.#nextId += 2;
+    this.#streams.set(stream.id, stream);
+    this.#send(FRAME.open, stream.id, payload);
+    return stream;
+  }
+
+  /** Lets the channel go. Safe to repeat. */
+  close(): void {
+    this.#end(new BangerError("unavailable", "the connection to the guest was closed"));
+  }
+
+  #receive(bytes: Uint8Array): void {
+    this.#lastHeardAt = performance.now();
+    try {
+      this.#decoder.push(bytes);
+      if (this.#decoder.violation !== undefined) {
+        throw new BangerError(
+          "guest_error",
+          `the guest agent sent a frame with a bad ${this.#decoder.violation}`,
+        );
+      }
+    } catch (error) {
+      this.#end(BangerError.from(error));
+    }
+  }
+
+  #accept(frame: Frame): void {
+    if (frame.stream === 0) {
+      if (frame.type === FRAME.ping) this.#send(FRAME.pong, 0, frame.payload);
+      else if (frame.type !== FRAME.pong) {
+        throw new BangerError(
+          "guest_error",
+          `the guest agent sent frame type ${frame.type} on the connection`,
+        );
+      }
+      return;
+    }
+    // A stream that is over may have frames under way; they are nobody's.
+    this.#streams.get(frame.stream)?.accept(frame.type, frame.payload);
+  }
+
+  #send(type: number, stream: number, payload: Uint8Array): void {
+    if (this.#over !== undefined) return;
+    // Data is bounded by credit; only a guest that reads nothing at all lets the rest (small frames) pile up.
+    if (this.#channel.writableLength > MAX_STREAMS * WINDOW) {
+      this.#end(new BangerError("guest_error", "the guest agent has stopped reading"));
+      return;
+    }
+    this.#channel.write(encodeFrame(type, stream, payload, this.#tag));
+  }
+
+  #end(reason: BangerError): void {
+    if (this.#over !== undefined) return;
+    this.#over = reason;
+    clearInterval(this.#heartbeat);
+    this.#channel.destroy();
+    for (const stream of this.#streams.values()) stream.fail(reason);
+    this.#closed.resolve(reason);
+  }
+}
+
+function lost(cause?: unknown): BangerError {
+  return new BangerError(
+    "unavailable",
+    "the connection to the guest was lost",
+    cause === undefined ? {} : { cause },
+  );
+}

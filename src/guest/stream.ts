@@ -1,0 +1,173 @@
+/** One stream of a connection, seen by the host, which opened it: credit both ways, one result at the end. */
+import { BangerError, type ErrorCode } from "../model/errors.ts";
+import { DATA_PIECE, FRAME, WINDOW } from "./frames.ts";
+import { parseJson } from "./handshake.ts";
+
+/** What a stream's owner hears. No handler may throw. */
+export interface StreamHandlers {
+  /** Output on channel 1 or 2. The owner gives the bytes' credit back with `returnCredit` once they are consumed. */
+  onData?(channel: 1 | 2, bytes: Uint8Array): void;
+  /** The guest took `bytes` of input off our hands: so many more may be sent. */
+  onCredit?(bytes: number): void;
+  /** A message of the guest about this stream. */
+  onControl?(message: Readonly<Record<string, unknown>>): void;
+}
+
+/** How the connection sends frames of this stream. */
+export interface StreamSender {
+  send(type: number, stream: number, payload: Uint8Array): void;
+  forget(stream: number): void;
+}
+
+const ENCODER = new TextEncoder();
+
+export class AgentStream {
+  readonly id: number;
+  /** The `ok` object of CLOSE. Rejects with the guest's error, or `unavailable` when the connection is lost. */
+  readonly result: Promise<Readonly<Record<string, unknown>>>;
+  readonly #sender: StreamSender;
+  readonly #handlers: StreamHandlers;
+  readonly #settle: PromiseWithResolvers<Readonly<Record<string, unknown>>>;
+  #over = false;
+  #sendCredit = WINDOW;
+  readonly #granted = { 1: WINDOW, 2: WINDOW };
+
+  constructor(id: number, sender: StreamSender, handlers: StreamHandlers) {
+    this.id = id;
+    this.#sender = sender;
+    this.#handlers = handlers;
+    this.#settle = Promise.withResolvers();
+    this.result = this.#settle.promise;
+    // Whoever opened the stream may never look at its result (a RESET, a lost connection).
+    this.result.catch(() => undefined);
+  }
+
+  /** Bytes of input that may be sent now. */
+  get sendCredit(): number {
+    return this.#sendCredit;
+  }
+
+  /** Sends input. Errors: `resource_exhausted` beyond the credit; nothing happens after the end of the stream. */
+  sendData(bytes: Uint8Array): void {
+    if (bytes.length > this.#sendCredit) {
+      throw new BangerError("resource_exhausted", "more input was sent than the guest has room for");
+    }
+    this.#sendCredit -= bytes.length;
+    for (let at = 0; at < bytes.length && !this.#over; at += DATA_PIECE) {
+      const piece = bytes.subarray(at, at + DATA_PIECE);
+      const payload = new Uint8Array(piece.length + 1);
+      payload.set(piece, 1);
+      this.#sender.send(FRAME.data, this.id, payload);
+    }
+  }
+
+  /** Ends the input. */
+  sendEnd(): void {
+    if (!this.#over) this.#sender.send(FRAME.end, this.id, new Uint8Array(1));
+  }
+
+  sendControl(message: Readonly<Record<string, unknown>>): void {
+    if (!this.#over) this.#sender.send(FRAME.control, this.id, ENCODER.encode(JSON.stringify(message)));
+  }
+
+  /** Tells the guest that `bytes` of output on `channel` were consumed. Never more than was received. */
+  returnCredit(channel: 1 | 2, bytes: number): void {
+    const room = WINDOW - this.#granted[channel];
+    const back = Math.min(bytes, room);
+    if (back <= 0 || this.#over) return;
+    this.#granted[channel] += back;
+    const payload = new Uint8Array(5);
+    payload[0] = channel;
+    new DataView(payload.buffer).setUint32(1, back, true);
+    this.#sender.send(FRAME.credit, this.id, payload);
+  }
+
+  /** Gives the stream up; a process that is not detached dies with it. Safe to repeat. */
+  reset(): void {
+    if (this.#over) return;
+    this.#sender.send(FRAME.reset, this.id, new Uint8Array(0));
+    this.fail(new BangerError("cancelled", "the stream to the guest was given up"));
+  }
+
+  /** Ends the stream from this side because of `error`, without a word to the guest. */
+  fail(error: BangerError): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#sender.forget(this.id);
+    this.#settle.reject(error);
+  }
+
+  /** Takes a frame of this stream from the guest. Errors: `guest_error` for one that breaks the rules. */
+  accept(type: number, payload: Uint8Array): void {
+    switch (type) {
+      case FRAME.data:
+        return this.#acceptData(payload);
+      case FRAME.credit:
+        return this.#acceptCredit(payload);
+      case FRAME.end:
+        return undefined;
+      case FRAME.control:
+        return this.#handlers.onControl?.(object(parseJson(payload)));
+      case FRAME.close:
+        return this.#acceptClose(payload);
+      default:
+        throw broken(`frame type ${type} on a stream`);
+    }
+  }
+
+  #acceptData(payload: Uint8Array): void {
+    const channel = payload[0];
+    if ((channel !== 1 && channel !== 2) || payload.length < 2) throw broken("data on an unknown channel");
+    const bytes = payload.subarray(1);
+    if (bytes.length > this.#granted[channel]) throw broken("more output than it had credit for");
+    this.#granted[channel] -= bytes.length;
+    this.#handlers.onData?.(channel, bytes);
+  }
+
+  #acceptCredit(payload: Uint8Array): void {
+    if (payload.length !== 5 || payload[0] !== 0) throw broken("credit for an unknown channel");
+    const bytes = new DataView(payload.buffer, payload.byteOffset).getUint32(1, true);
+    // A window holds at most WINDOW bytes, so that an honest guest can never return more than what is missing from it.
+    if (this.#sendCredit + bytes > WINDOW) throw broken("credit for input that it never got");
+    this.#sendCredit += bytes;
+    this.#handlers.onCredit?.(bytes);
+  }
+
+  #acceptClose(payload: Uint8Array): void {
+    const body = object(parseJson(payload));
+    this.#over = true;
+    this.#sender.forget(this.id);
+    const { ok, error } = body;
+    if (typeof ok === "object" && ok !== null) this.#settle.resolve(object(ok));
+    else this.#settle.reject(guestError(object(error)));
+  }
+}
+
+/** The guest's error codes that are codes of ours, too; what else it says becomes `guest_error`. */
+const SHARED_CODES: ReadonlySet<string> = new Set<ErrorCode>([
+  "invalid_argument",
+  "not_found",
+  "failed_precondition",
+  "permission_denied",
+  "resource_exhausted",
+  "unsupported",
+]);
+
+function guestError(error: Readonly<Record<string, unknown>>): BangerError {
+  const guestCode = String(error["code"]).slice(0, 64);
+  const message =
+    typeof error["message"] === "string" ? error["message"].slice(0, 2000) : "the guest gave no reason";
+  const code = SHARED_CODES.has(guestCode) ? (guestCode as ErrorCode) : "guest_error";
+  return new BangerError(code, message, { details: { guestCode } });
+}
+
+function object(value: unknown): Readonly<Record<string, unknown>> {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+    return value as Readonly<Record<string, unknown>>;
+  }
+  throw broken("JSON that is not an object");
+}
+
+function broken(what: string): BangerError {
+  return new BangerError("guest_error", `the guest agent broke the protocol: ${what}`);
+}

@@ -1,0 +1,22 @@
+/** The program: the command line, and, as `daemon serve`, the daemon. Each is loaded only when it is the one. */
+import { version } from "../package.json";
+
+const argv = process.argv.slice(2);
+
+if (argv.length === 1 && (argv[0] === "version" || argv[0] === "--version")) {
+  console.log(`banger ${version}`);
+} else if (argv[0] === "daemon" && argv[1] === "serve") {
+  const [{ runDaemon }, { agentPath }] = await Promise.all([
+    import("./daemon/main.ts"),
+    import("./agent-binary.ts"),
+  ]);
+  const readyFd = argv[2] === "--ready-fd" ? Number(argv[3]) : undefined;
+  await runDaemon({ version, agentPath: await agentPath(), readyFd });
+} else {
+  const { runCli } = await import("./cli/main.ts");
+  // A compiled binary is its own program; from a checkout, Bun runs this file.
+  const self = import.meta.path.startsWith("/$bunfs/")
+    ? [process.execPath]
+    : [process.execPath, import.meta.path];
+  process.exitCode = await runCli(argv, { self, version });
+}

@@ -1,0 +1,42 @@
+/** The address plan: which guest addresses a pool holds, and which one comes next. IPv4, RFC 4632 notation. */
+import { BangerError } from "./errors.ts";
+
+/** The default pool; its first address is the host's side. */
+export const DEFAULT_POOL = "172.16.0.0/24";
+
+/**
+ * The lowest free guest address of `pool` (`a.b.c.d/n`, n from 8 to 30). Network, host (first) and broadcast address are
+ * never given out. Errors: `resource_exhausted` when all are in use, `invalid_argument` for a bad pool.
+ */
+export function nextAddress(pool: string, used: ReadonlySet<string>): string {
+  const { base, size } = parsePool(pool);
+  for (let offset = 2; offset < size - 1; offset += 1) {
+    const address = formatAddress(base + offset);
+    if (!used.has(address)) return address;
+  }
+  throw new BangerError("resource_exhausted", `all ${size - 3} guest addresses of ${pool} are in use`, {
+    cure: "remove VMs that are no longer needed with: banger rm NAME",
+    details: { pool },
+  });
+}
+
+function parsePool(pool: string): { base: number; size: number } {
+  const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\/(\d{1,2})$/.exec(pool);
+  const bytes = match?.slice(1, 5).map(Number) ?? [];
+  const bits = Number(match?.[5]);
+  if (match === null || bytes.some((byte) => byte > 255) || bits < 8 || bits > 30) {
+    throw new BangerError(
+      "invalid_argument",
+      `the address pool ${JSON.stringify(pool)} is not like 172.16.0.0/24`,
+    );
+  }
+  const size = 2 ** (32 - bits);
+  const value = bytes.reduce((sum, byte) => sum * 256 + byte, 0);
+  return { base: Math.floor(value / size) * size, size };
+}
+
+function formatAddress(value: number): string {
+  return [value / 2 ** 24, value / 2 ** 16, value / 256, value]
+    .map((part) => Math.floor(part) % 256)
+    .join(".");
+}

@@ -1,0 +1,31 @@
+/**
+ * A capability is one concern of a VM's life. The life of a VM is a fold over an ordered list of them: forwards at a
+ * start, with each undo pushed; all of them at a clean-up, whatever one of them throws.
+ */
+import type { ReadyImage } from "./boot.ts";
+import type { Disk, Nic } from "./machine.ts";
+import type { VmRecord } from "./vm.ts";
+
+/** What capabilities add to the machine. */
+export interface MachineDraft {
+  readonly disks: Disk[];
+  readonly nics: Nic[];
+  readonly cmdline: string[];
+}
+
+export interface CapabilityContext {
+  readonly vm: VmRecord;
+  readonly image: ReadyImage;
+}
+
+export interface Capability {
+  readonly name: string;
+  /** Before anything is touched: may refuse, with the cure. */
+  preflight?(context: CapabilityContext): Promise<void> | void;
+  /** Makes host resources; pushes the undo of each on `undo`. */
+  prepare?(context: CapabilityContext, undo: AsyncDisposableStack): Promise<void>;
+  /** Adds devices to the description, as data. */
+  contribute?(context: CapabilityContext, draft: MachineDraft): void;
+  /** Releases everything that belongs to the run of a VM; succeeds with nothing there, and may be repeated. */
+  cleanup?(vm: { readonly id: string }): Promise<void>;
+}

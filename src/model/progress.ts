@@ -1,0 +1,10 @@
+/** What a long operation says while it runs. */
+
+/** A named stage that began, ended (with its duration), or a line for a person in between. */
+export type ProgressEvent =
+  | { readonly event: "begin"; readonly stage: string }
+  | { readonly event: "end"; readonly stage: string; readonly ms: number }
+  | { readonly event: "note"; readonly text: string };
+
+/** Receives progress; must not throw and must not block. */
+export type OnProgress = (event: ProgressEvent) => void;

@@ -1,0 +1,183 @@
+/** The typed client of the daemon: one method an operation. */
+import { fillPath, MAX_BODY_BYTES, type OperationId, PATHS } from "../api/paths.ts";
+import type {
+  CreateVm,
+  DaemonStatus,
+  DoctorReport,
+  ExecRequest,
+  Image,
+  ImportImage,
+  ProgressLine,
+  RunRequest,
+  StopVm,
+  Vm,
+} from "../api/types.ts";
+import { BangerError, type ErrorBody } from "../model/errors.ts";
+import { Command, type CommandListener } from "./command.ts";
+import { createTransport, type HttpAnswer, isAbsent, type Transport } from "./transport.ts";
+
+export interface CallOptions {
+  /** Cancels the operation, also in the daemon. */
+  readonly signal?: AbortSignal;
+}
+
+export interface LongCallOptions extends CallOptions {
+  readonly onProgress?: (line: ProgressLine) => void;
+}
+
+interface CallInput extends LongCallOptions {
+  readonly path?: Readonly<Record<string, string>>;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly body?: unknown;
+}
+
+/** Errors of every method: BangerError, with the daemon's code, message and cure; `unavailable` when there is no daemon. */
+export class Client {
+  readonly #transport: Transport;
+
+  private constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  /** A client of the daemon at `socketPath`. Nothing is sent yet. */
+  static async create(socketPath: string): Promise<Client> {
+    return new Client(await createTransport(socketPath));
+  }
+
+  async daemonStatus(options?: CallOptions): Promise<DaemonStatus> {
+    return await this.#json("daemon.status", { ...options });
+  }
+
+  /** Ends the daemon; VMs live on. */
+  async stopDaemon(options?: CallOptions): Promise<void> {
+    await this.#json("daemon.stop", { ...options });
+  }
+
+  async doctor(options?: CallOptions): Promise<DoctorReport> {
+    return await this.#json("doctor", { ...options });
+  }
+
+  async listVms(options?: CallOptions): Promise<readonly Vm[]> {
+    const { vms } = await this.#json<{ vms: readonly Vm[] }>("vm.list", { ...options });
+    return vms;
+  }
+
+  /** `ref` here and below: a name, an id, or an unambiguous id prefix. */
+  async showVm(ref: string, options?: CallOptions): Promise<Vm> {
+    return await this.#json("vm.show", { ...options, path: { vm: ref } });
+  }
+
+  /** Makes a VM and, unless `start` is false, boots it. */
+  async createVm(wish: CreateVm, options: LongCallOptions & { readonly start?: boolean } = {}): Promise<Vm> {
+    const { start = true, ...rest } = options;
+    return await this.#progress("vm.create", { ...rest, query: { start: String(start) }, body: wish });
+  }
+
+  async startVm(ref: string, options?: LongCallOptions): Promise<Vm> {
+    return await this.#progress("vm.start", { ...options, path: { vm: ref } });
+  }
+
+  async stopVm(ref: string, options: LongCallOptions & StopVm = {}): Promise<Vm> {
+    const { timeoutMs, ...rest } = options;
+    return await this.#progress("vm.stop", { ...rest, path: { vm: ref }, body: { timeoutMs } });
+  }
+
+  /** Deletes a VM and its disk; `force` also while it runs. */
+  async removeVm(ref: string, options: CallOptions & { readonly force?: boolean } = {}): Promise<Vm> {
+    const { force = false, ...rest } = options;
+    return await this.#json("vm.remove", { ...rest, path: { vm: ref }, query: { force: String(force) } });
+  }
+
+  /** The guest's console output, at most the last MiB. */
+  async logs(ref: string, options?: CallOptions): Promise<string> {
+    return await readText(await this.#send("vm.logs", { ...options, path: { vm: ref } }));
+  }
+
+  /** Runs a command in a VM. */
+  exec(ref: string, exec: ExecRequest, listener: CommandListener = {}): Command {
+    return new Command(this.#transport, fillPath("vm.exec", { vm: ref }), {
+      first: { type: "exec", exec },
+      listener,
+    });
+  }
+
+  /** Makes a VM and runs a command in it. */
+  run(run: RunRequest, listener: CommandListener = {}): Command {
+    return new Command(this.#transport, fillPath("run"), { first: { type: "run", run }, listener });
+  }
+
+  async listImages(options?: CallOptions): Promise<readonly Image[]> {
+    const { images } = await this.#json<{ images: readonly Image[] }>("image.list", { ...options });
+    return images;
+  }
+
+  async pullImage(name: string, options?: LongCallOptions): Promise<Image> {
+    return await this.#progress("image.pull", { ...options, body: { name } });
+  }
+
+  async importImage(wish: ImportImage, options?: LongCallOptions): Promise<Image> {
+    return await this.#progress("image.import", { ...options, body: wish });
+  }
+
+  async removeImage(name: string, options?: CallOptions): Promise<Image> {
+    return await this.#json("image.remove", { ...options, path: { image: name } });
+  }
+
+  async #json<T>(id: OperationId, input: CallInput): Promise<T> {
+    const answer = await this.#send(id, input);
+    return JSON.parse(await readText(answer)) as T;
+  }
+
+  async #progress<T>(id: OperationId, input: CallInput): Promise<T> {
+    const answer = await this.#send(id, input);
+    for await (const text of readLines(answer.body)) {
+      const line = JSON.parse(text) as ProgressLine;
+      if (line.event === "result") return line.result as T;
+      if (line.event === "error") throw BangerError.fromBody(line.error);
+      input.onProgress?.(line);
+    }
+    throw new BangerError("unavailable", "the daemon ended before the operation did", {
+      cure: "repeat the command; the next daemon cleans up what was half done",
+    });
+  }
+
+  /** Sends a request and turns an error answer into a BangerError. */
+  async #send(id: OperationId, input: CallInput): Promise<HttpAnswer> {
+    const query = new URLSearchParams(input.query).toString();
+    const path = fillPath(id, input.path) + (query === "" ? "" : `?${query}`);
+    const body = input.body === undefined ? undefined : JSON.stringify(input.body);
+    if (body !== undefined && body.length > MAX_BODY_BYTES) {
+      throw new BangerError("resource_exhausted", `the request is larger than ${MAX_BODY_BYTES} bytes`);
+    }
+    try {
+      const answer = await this.#transport.request({
+        method: PATHS[id].method,
+        path,
+        body,
+        signal: input.signal,
+      });
+      if (answer.status < 400) return answer;
+      const { error } = JSON.parse(await readText(answer)) as { error: ErrorBody };
+      throw BangerError.fromBody(error);
+    } catch (error) {
+      if (isAbsent(error)) throw new BangerError("unavailable", "no daemon answers", { cause: error });
+      throw BangerError.from(error);
+    }
+  }
+}
+
+async function readText(answer: HttpAnswer): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of answer.body) chunks.push(chunk);
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+async function* readLines(body: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of body) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    rest = lines.pop() ?? "";
+    yield* lines;
+  }
+}

@@ -1,0 +1,15 @@
+/** The public index of the SDK. */
+export type {
+  CreateVm,
+  DaemonStatus,
+  DoctorReport,
+  ExecRequest,
+  Image,
+  ProgressLine,
+  RunRequest,
+  Tty,
+  Vm,
+} from "../api/types.ts";
+export { BangerError, type ErrorCode } from "../model/errors.ts";
+export { type CallOptions, Client, type LongCallOptions } from "./client.ts";
+export { Command, type CommandListener, type Exit } from "./command.ts";

@@ -1,0 +1,51 @@
+/** The transport on Node ≥ 20: node:http, and the `ws` package for WebSockets. */
+import { request as httpRequest } from "node:http";
+import { WebSocket } from "ws";
+import type { HttpAnswer, HttpRequest, Socket, SocketListener, Transport } from "./transport.ts";
+
+export function createNodeTransport(socketPath: string): Transport {
+  return {
+    request: async (request) => await send(socketPath, request),
+    connect: (path, listener) => openSocket(`ws+unix://${socketPath}:${path}`, listener),
+  };
+}
+
+async function send(socketPath: string, { method, path, body, signal }: HttpRequest): Promise<HttpAnswer> {
+  return await new Promise((resolve, reject) => {
+    const request = httpRequest({
+      socketPath,
+      method,
+      path,
+      ...(body === undefined ? {} : { headers: { "content-type": "application/json" } }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+    request.once("error", reject);
+    request.once("response", (response) => {
+      resolve({ status: response.statusCode ?? 0, body: response });
+    });
+    request.end(body);
+  });
+}
+
+function openSocket(url: string, listener: SocketListener): Socket {
+  const socket = new WebSocket(url, { perMessageDeflate: false });
+  let failure = "";
+  socket.on("open", () => listener.onOpen());
+  socket.on("message", (data: Buffer, isBinary: boolean) => {
+    if (isBinary) listener.onBytes(data);
+    else listener.onText(data.toString("utf8"));
+  });
+  socket.on("error", (error) => {
+    failure = error.message;
+  });
+  socket.on("close", (code, reason) =>
+    listener.onClose(failure || reason.toString("utf8") || `code ${code}`),
+  );
+  return {
+    send: (data) => socket.send(data),
+    get bufferedBytes() {
+      return socket.bufferedAmount;
+    },
+    close: () => socket.close(),
+  };
+}

@@ -1,0 +1,39 @@
+/** The schema's history: numbered, forward only, each applied in its own transaction. Never edit one that was released. */
+
+export interface Migration {
+  readonly version: number;
+  readonly sql: string;
+}
+
+export const MIGRATIONS: readonly Migration[] = [
+  {
+    version: 1,
+    sql: `
+      CREATE TABLE vms (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        state TEXT NOT NULL,
+        spec TEXT NOT NULL,
+        image_digest TEXT NOT NULL,
+        address TEXT NOT NULL UNIQUE,
+        ephemeral INTEGER NOT NULL,
+        driver TEXT,
+        boot_id TEXT,
+        created_at INTEGER NOT NULL,
+        started_at INTEGER,
+        stopped_at INTEGER,
+        last_error TEXT,
+        start_steps TEXT NOT NULL
+      ) STRICT;
+      CREATE TABLE images (
+        name TEXT PRIMARY KEY,
+        digest TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL,
+        source TEXT NOT NULL,
+        config TEXT NOT NULL,
+        created_at INTEGER NOT NULL
+      ) STRICT;
+      CREATE INDEX images_by_digest ON images (digest);
+    `,
+  },
+];

@@ -1,0 +1,135 @@
+/** The store keeps what it acknowledged and never touches a file it does not understand. */
+import { Database } from "bun:sqlite";
+import { expect, test } from "bun:test";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { BangerError } from "../model/errors.ts";
+import type { VmRecord } from "../model/vm.ts";
+import { openDatabase } from "./open.ts";
+import { openStore } from "./store.ts";
+
+function scratch(): { path: string } & Disposable {
+  const dir = mkdtempSync(join(tmpdir(), "banger-store-"));
+  return { path: join(dir, "state.db"), [Symbol.dispose]: () => rmSync(dir, { recursive: true }) };
+}
+
+function record(over: Partial<VmRecord> = {}): VmRecord {
+  return {
+    id: "0123456789ab",
+    name: "web",
+    state: "stopped",
+    spec: { image: "debian", vcpus: 1, memoryMib: 512, diskMib: 1024, env: { A: "b" } },
+    imageDigest: "d".repeat(64),
+    address: "172.16.0.2",
+    ephemeral: false,
+    driver: undefined,
+    bootId: undefined,
+    createdAt: 1000,
+    startedAt: undefined,
+    stoppedAt: undefined,
+    lastError: undefined,
+    startSteps: [],
+    ...over,
+  };
+}
+
+function refusal(run: () => unknown): BangerError {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof BangerError) return error;
+    throw error;
+  }
+  throw new Error("nothing was thrown");
+}
+
+test("openStore() keeps a record over closing and opening again, private to the user", () => {
+  using file = scratch();
+  {
+    using store = openStore(file.path);
+    store.vms.reserve(() => record());
+    store.vms.update("0123456789ab", {
+      state: "error",
+      lastError: { code: "guest_error", message: "the guest fell silent" },
+      startSteps: [{ name: "spawn", ms: 12 }],
+    });
+  }
+  using store = openStore(file.path);
+  expect(store.vms.byName("web")).toEqual(
+    record({
+      state: "error",
+      lastError: { code: "guest_error", message: "the guest fell silent" },
+      startSteps: [{ name: "spawn", ms: 12 }],
+    }),
+  );
+  expect(statSync(file.path).mode & 0o777).toBe(0o600);
+});
+
+test("reserve() refuses a taken name and inserts nothing", () => {
+  using file = scratch();
+  using store = openStore(file.path);
+  store.vms.reserve(() => record());
+  const error = refusal(() => store.vms.reserve(() => record({ id: "ffffffffffff", address: "172.16.0.3" })));
+  expect(error.code).toBe("already_exists");
+  expect(store.vms.list()).toHaveLength(1);
+});
+
+test("byIdPrefix() finds at most two records, and only those with the prefix", () => {
+  using file = scratch();
+  using store = openStore(file.path);
+  for (const [index, id] of ["aa0000000001", "aa0000000002", "ab0000000003"].entries()) {
+    store.vms.reserve(() => record({ id, name: `vm-${index}`, address: `172.16.0.${index + 2}` }));
+  }
+  expect(store.vms.byIdPrefix("aa").map((vm) => vm.id)).toEqual(["aa0000000001", "aa0000000002"]);
+  expect(store.vms.byIdPrefix("ab").map((vm) => vm.id)).toEqual(["ab0000000003"]);
+  expect(store.vms.byIdPrefix("b")).toEqual([]);
+});
+
+test("openDatabase() refuses a newer schema and leaves the file as it is", () => {
+  using file = scratch();
+  const db = new Database(file.path);
+  db.run("CREATE TABLE future (x); PRAGMA user_version = 99");
+  db.close();
+  const before = readFileSync(file.path);
+  const error = refusal(() => openDatabase(file.path));
+  expect(error.code).toBe("failed_precondition");
+  expect(error.message).toContain("schema 99");
+  expect(readFileSync(file.path).equals(before)).toBe(true);
+});
+
+test.each([
+  [
+    "a file that is no database",
+    () => Buffer.from("this is not a database, it is a letter to grandmother\n".repeat(99)),
+  ],
+  [
+    "a database with overwritten pages",
+    (path: string) => {
+      openStore(path)[Symbol.dispose]();
+      const bytes = readFileSync(path);
+      bytes.fill(0xa5, 4096, bytes.length);
+      return bytes;
+    },
+  ],
+] as const)("openDatabase() reports %s and leaves it untouched", (_, damage) => {
+  using file = scratch();
+  writeFileSync(file.path, damage(file.path));
+  const before = readFileSync(file.path);
+  const error = refusal(() => openDatabase(file.path));
+  expect(error.code).toBe("failed_precondition");
+  expect(error.message).toContain("damaged");
+  expect(error.cure).toContain("mv ");
+  expect(readFileSync(file.path).equals(before)).toBe(true);
+});
+
+test("openDatabase() undoes a migration that fails half-way", () => {
+  using file = scratch();
+  const good = { version: 1, sql: "CREATE TABLE a (x)" };
+  openDatabase(file.path, [good]).close();
+  const bad = { version: 2, sql: "CREATE TABLE b (x); CREATE TABLE a (x)" };
+  refusal(() => openDatabase(file.path, [good, bad]));
+  const db = openDatabase(file.path, [good, { version: 2, sql: "CREATE TABLE b (x)" }]);
+  expect(db.query<{ n: number }, []>("SELECT count(*) AS n FROM b").get()?.n).toBe(0);
+  db.close();
+});

@@ -1,0 +1,161 @@
+/** VM records in the database. Every write is durable when the call returns. */
+import type { Database } from "bun:sqlite";
+import { BangerError, type ErrorBody } from "../model/errors.ts";
+import type { VmSpec } from "../model/spec.ts";
+import type { StepTiming, VmRecord, VmState } from "../model/vm.ts";
+
+interface Row {
+  id: string;
+  name: string;
+  state: string;
+  spec: string;
+  image_digest: string;
+  address: string;
+  ephemeral: number;
+  driver: string | null;
+  boot_id: string | null;
+  created_at: number;
+  started_at: number | null;
+  stopped_at: number | null;
+  last_error: string | null;
+  start_steps: string;
+}
+
+/** What may change of a record after its creation. */
+export type VmChange = Partial<
+  Pick<
+    VmRecord,
+    "state" | "driver" | "bootId" | "startedAt" | "stoppedAt" | "lastError" | "startSteps" | "spec"
+  >
+>;
+
+export class VmTable {
+  readonly #db: Database;
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  /**
+   * Claims name and address and inserts the record, all or nothing. `choose` gets the addresses in use and returns the
+   * new record; it runs inside the transaction and must be quick. Errors: `already_exists` for a taken name, and
+   * whatever `choose` throws.
+   */
+  reserve(choose: (used: { addresses: ReadonlySet<string> }) => VmRecord): VmRecord {
+    return this.#db
+      .transaction(() => {
+        const rows = this.#db.query<{ address: string }, []>("SELECT address FROM vms").all();
+        const record = choose({ addresses: new Set(rows.map((row) => row.address)) });
+        if (this.byName(record.name) !== undefined) throw nameTaken(record.name);
+        this.#insert(record);
+        return record;
+      })
+      .immediate();
+  }
+
+  byName(name: string): VmRecord | undefined {
+    const row = this.#db.query<Row, [string]>("SELECT * FROM vms WHERE name = ?").get(name);
+    return row === null ? undefined : fromRow(row);
+  }
+
+  byId(id: string): VmRecord | undefined {
+    const row = this.#db.query<Row, [string]>("SELECT * FROM vms WHERE id = ?").get(id);
+    return row === null ? undefined : fromRow(row);
+  }
+
+  /** Records whose id starts with `prefix` (characters of ids only), at most two: enough to see that it is ambiguous. */
+  byIdPrefix(prefix: string): VmRecord[] {
+    return this.#db
+      .query<Row, [string, string]>("SELECT * FROM vms WHERE id >= ? AND id < ? ORDER BY id LIMIT 2")
+      .all(prefix, `${prefix}g`)
+      .map(fromRow);
+  }
+
+  /** All records, oldest first. */
+  list(): VmRecord[] {
+    return this.#db.query<Row, []>("SELECT * FROM vms ORDER BY created_at, id").all().map(fromRow);
+  }
+
+  /** Names of VMs made from an image, at most five. */
+  usersOfImage(digest: string): string[] {
+    return this.#db
+      .query<{ name: string }, [string]>("SELECT name FROM vms WHERE image_digest = ? ORDER BY name LIMIT 5")
+      .all(digest)
+      .map((row) => row.name);
+  }
+
+  /** Applies `change` and returns the new record. Errors: `not_found`. */
+  update(id: string, change: VmChange): VmRecord {
+    const before = this.byId(id);
+    if (before === undefined) throw new BangerError("not_found", `there is no VM with the id ${id}`);
+    const after: VmRecord = { ...before, ...change };
+    this.#db
+      .query(
+        `UPDATE vms SET state = $state, spec = $spec, driver = $driver, boot_id = $boot_id, started_at = $started_at,
+           stopped_at = $stopped_at, last_error = $last_error, start_steps = $start_steps WHERE id = $id`,
+      )
+      .run({
+        id,
+        state: after.state,
+        spec: JSON.stringify(after.spec),
+        driver: after.driver ?? null,
+        boot_id: after.bootId ?? null,
+        started_at: after.startedAt ?? null,
+        stopped_at: after.stoppedAt ?? null,
+        last_error: after.lastError === undefined ? null : JSON.stringify(after.lastError),
+        start_steps: JSON.stringify(after.startSteps),
+      });
+    return after;
+  }
+
+  /** Deletes the record; safe to repeat. */
+  remove(id: string): void {
+    this.#db.query("DELETE FROM vms WHERE id = ?").run(id);
+  }
+
+  #insert(record: VmRecord): void {
+    this.#db
+      .query(
+        `INSERT INTO vms (id, name, state, spec, image_digest, address, ephemeral, driver, boot_id, created_at,
+           started_at, stopped_at, last_error, start_steps)
+         VALUES ($id, $name, $state, $spec, $image_digest, $address, $ephemeral, NULL, NULL, $created_at,
+           NULL, NULL, NULL, '[]')`,
+      )
+      .run({
+        id: record.id,
+        name: record.name,
+        state: record.state,
+        spec: JSON.stringify(record.spec),
+        image_digest: record.imageDigest,
+        address: record.address,
+        ephemeral: record.ephemeral ? 1 : 0,
+        created_at: record.createdAt,
+      });
+  }
+}
+
+function fromRow(row: Row): VmRecord {
+  return {
+    id: row.id,
+    name: row.name,
+    state: row.state as VmState,
+    spec: JSON.parse(row.spec) as VmSpec,
+    imageDigest: row.image_digest,
+    address: row.address,
+    ephemeral: row.ephemeral === 1,
+    driver: row.driver ?? undefined,
+    bootId: row.boot_id ?? undefined,
+    createdAt: row.created_at,
+    startedAt: row.started_at ?? undefined,
+    stoppedAt: row.stopped_at ?? undefined,
+    lastError: row.last_error === null ? undefined : (JSON.parse(row.last_error) as ErrorBody),
+    startSteps: JSON.parse(row.start_steps) as StepTiming[],
+  };
+}
+
+function nameTaken(name: string): BangerError {
+  return new BangerError("already_exists", `a VM named ${name} exists already`, {
+    cure: `choose another name, or remove it with: banger rm ${name}`,
+    details: { name },
+  });
+}

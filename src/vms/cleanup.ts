@@ -1,0 +1,26 @@
+/** Clean-up: every capability has its turn even when one throws, and all failures are reported together. */
+import { BangerError } from "../model/errors.ts";
+import type { VmContext } from "./context.ts";
+import { removeHandles } from "./handles.ts";
+
+/**
+ * Releases everything that belongs to a run of the VM, last capability first; needs no handles and may be repeated.
+ * The hypervisor must be gone. Errors: `internal`, with each failure in the message.
+ */
+export async function cleanupVm(ctx: VmContext, id: string): Promise<void> {
+  const failures: string[] = [];
+  for (const capability of ctx.capabilities.toReversed()) {
+    ctx.onStep(`cleanup:${capability.name}`);
+    try {
+      await capability.cleanup?.({ id });
+    } catch (error) {
+      failures.push(`${capability.name}: ${BangerError.from(error).message}`);
+    }
+  }
+  if (failures.length > 0) {
+    throw new BangerError("internal", `clean-up of the VM ${id} failed: ${failures.join("; ")}`, {
+      cure: "repair the cause, then repeat: clean-up is safe to repeat",
+    });
+  }
+  removeHandles(ctx.layout, id);
+}

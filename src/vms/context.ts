@@ -1,0 +1,61 @@
+/** What the life of VMs works with: given once by the composition root, shared by every verb. */
+import type { Logger } from "pino";
+import type { Agent } from "../guest/agent.ts";
+import type { Layout } from "../host/layout.ts";
+import type { KeyedLock } from "../lib/keyed-lock.ts";
+import type { ImageSource } from "../model/boot.ts";
+import type { Capability } from "../model/capability.ts";
+import type { Store } from "../store/store.ts";
+import type { Driver, DriverReport, Running } from "../vmm/port.ts";
+
+/** A driver that said it can run here. */
+export interface ReadyDriver {
+  readonly driver: Driver;
+  readonly report: Extract<DriverReport, { available: true }>;
+}
+
+/** The live half of a running VM; gone when its process is. */
+export interface LiveVm {
+  readonly id: string;
+  readonly running: Running;
+  /** The agent's connection, once it has answered. Rejects when it cannot be reached. */
+  readonly agent: Promise<Agent>;
+  /** The same, once it is there. */
+  connected: Agent | undefined;
+}
+
+/** Defaults of a VM that nobody asked otherwise for. */
+export interface VmDefaults {
+  readonly image: string;
+  readonly vcpus: number;
+  readonly memoryMib: number;
+  readonly diskMib: number;
+  readonly addressPool: string;
+}
+
+export interface VmDeps {
+  readonly store: Store;
+  readonly layout: Layout;
+  readonly images: ImageSource;
+  /** In the order in which they are folded. */
+  readonly capabilities: readonly Capability[];
+  /** The driver for new starts. Errors: `unavailable`, with every driver's reason. */
+  readonly chooseDriver: () => Promise<ReadyDriver>;
+  /** The driver of that name, to adopt what it started. */
+  readonly driverByName: (name: string) => Driver | undefined;
+  readonly defaults: VmDefaults;
+  readonly log: Logger;
+  readonly now: () => number;
+  /** How long a guest may take until its agent answers. */
+  readonly bootDeadlineMs: number;
+  /** Hears of every named step before it is done; the fault tests end the daemon there. */
+  readonly onStep: (step: string) => void;
+}
+
+export interface VmContext extends VmDeps {
+  /** One lock a VM, for what changes its life; guest I/O never takes it. */
+  readonly locks: KeyedLock;
+  readonly live: Map<string, LiveVm>;
+  /** Ends a start that is under way. */
+  readonly starts: Map<string, AbortController>;
+}

@@ -1,0 +1,72 @@
+/** Making a VM: image first, then the one narrow reservation of name, address and row. */
+import { randomBytes } from "node:crypto";
+import { mkdirSync, rmSync } from "node:fs";
+import { nextAddress } from "../model/addresses.ts";
+import type { LongOptions } from "../model/boot.ts";
+import { validateImageName, validateVmName, vmNameFromBytes } from "../model/names.ts";
+import type { VmRecord } from "../model/vm.ts";
+import type { VmContext } from "./context.ts";
+import { Steps } from "./steps.ts";
+
+/** What a caller may say of a new VM; the rest are defaults. */
+export interface NewVm {
+  readonly name?: string | undefined;
+  readonly image?: string | undefined;
+  readonly vcpus?: number | undefined;
+  readonly memoryMib?: number | undefined;
+  readonly diskMib?: number | undefined;
+  readonly env?: Readonly<Record<string, string>> | undefined;
+  readonly ephemeral?: boolean | undefined;
+}
+
+/**
+ * Makes a VM in state `stopped`: its directory and its durable record. Errors, all of which leave nothing behind:
+ * `invalid_argument`, `not_found` (image), `already_exists` (name), `resource_exhausted` (addresses), `cancelled`.
+ */
+export async function createVm(ctx: VmContext, wanted: NewVm, options: LongOptions): Promise<VmRecord> {
+  if (wanted.name !== undefined) validateVmName(wanted.name);
+  const imageName = validateImageName(wanted.image ?? ctx.defaults.image);
+  const steps = new Steps("create", { ...options, onStep: ctx.onStep });
+  const image = await steps.run("image", () => ctx.images.ensure(imageName, options));
+  options.signal.throwIfAborted();
+  const id = randomBytes(6).toString("hex");
+  ctx.onStep("create:directory");
+  mkdirSync(ctx.layout.vmDir(id), { recursive: true, mode: 0o700 });
+  try {
+    ctx.onStep("create:reserve");
+    const record = ctx.store.vms.reserve(({ addresses }) => ({
+      id,
+      name: wanted.name ?? freeName(ctx),
+      state: "stopped",
+      spec: {
+        image: imageName,
+        vcpus: wanted.vcpus ?? ctx.defaults.vcpus,
+        memoryMib: wanted.memoryMib ?? ctx.defaults.memoryMib,
+        diskMib: wanted.diskMib ?? ctx.defaults.diskMib,
+        env: wanted.env ?? {},
+      },
+      imageDigest: image.digest,
+      address: nextAddress(ctx.defaults.addressPool, addresses),
+      ephemeral: wanted.ephemeral ?? false,
+      driver: undefined,
+      bootId: undefined,
+      createdAt: ctx.now(),
+      startedAt: undefined,
+      stoppedAt: undefined,
+      lastError: undefined,
+      startSteps: [],
+    }));
+    ctx.onStep("create:done");
+    return record;
+  } catch (error) {
+    rmSync(ctx.layout.vmDir(id), { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** Runs inside the reservation, so that the name is still free when it is inserted. */
+function freeName(ctx: VmContext): string {
+  let name = vmNameFromBytes(randomBytes(6));
+  while (ctx.store.vms.byName(name) !== undefined) name = vmNameFromBytes(randomBytes(6));
+  return name;
+}

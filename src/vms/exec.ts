@@ -1,0 +1,78 @@
+/** Running commands in a VM. Guest I/O never takes the VM's lock. */
+import { randomBytes } from "node:crypto";
+import type { Agent } from "../guest/agent.ts";
+import type { AgentStream, StreamHandlers } from "../guest/stream.ts";
+import { BangerError } from "../model/errors.ts";
+import type { ExecSpec, ImageConfig } from "../model/spec.ts";
+import { decide } from "../model/state-machine.ts";
+import type { VmRecord } from "../model/vm.ts";
+import type { VmContext } from "./context.ts";
+
+/** Opens bash where the image has it, else sh; decided in the guest without a fork. */
+const LOGIN_SHELL = ["/bin/sh", "-c", "command -v bash >/dev/null 2>&1 && exec bash -l; exec sh -l"];
+/** How long an exec waits for an agent whose connection is being made anew. */
+const AGENT_WAIT_MS = 15_000;
+
+/** A command as a client asks for it. */
+export interface ExecWish {
+  readonly argv?: readonly string[] | undefined;
+  readonly env?: Readonly<Record<string, string>> | undefined;
+  readonly cwd?: string | undefined;
+  readonly user?: string | undefined;
+  readonly tty?: ExecSpec["tty"];
+  readonly timeoutMs?: number | undefined;
+}
+
+/**
+ * Starts a command in a running VM and returns its stream. Errors: `failed_precondition` (state), `unavailable` (the agent does
+ * not answer); what is wrong with the command itself comes through the stream's result.
+ */
+export async function execInVm(
+  ctx: VmContext,
+  vm: VmRecord,
+  wish: ExecWish,
+  handlers: StreamHandlers,
+): Promise<AgentStream> {
+  decide("exec", vm);
+  const live = ctx.live.get(vm.id);
+  if (live === undefined) throw new BangerError("unavailable", `${vm.name} is just ending`);
+  const agent = live.connected ?? (await reachAgent(vm, live.agent));
+  const { config } = await ctx.images.byDigest(vm.imageDigest);
+  return agent.exec(randomBytes(8).toString("hex"), execSpec(wish, config), handlers);
+}
+
+/** Settles a wish against the image: its user and directory, and a shell when there is no command. */
+export function execSpec(wish: ExecWish, image: ImageConfig): ExecSpec {
+  const argv = wish.argv === undefined || wish.argv.length === 0 ? LOGIN_SHELL : wish.argv;
+  return {
+    argv,
+    env: wish.env ?? {},
+    cwd: wish.cwd ?? image.workdir,
+    user: wish.user ?? image.user,
+    tty: wish.tty,
+    timeoutMs: wish.timeoutMs ?? 0,
+  };
+}
+
+/** The command line of a `run`: the image's entrypoint before what was asked for, or its default command. */
+export function runArgv(asked: readonly string[], image: ImageConfig): readonly string[] {
+  return [...(image.entrypoint ?? []), ...(asked.length > 0 ? asked : (image.cmd ?? []))];
+}
+
+async function reachAgent(vm: VmRecord, agent: Promise<Agent>): Promise<Agent> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () =>
+      late.reject(
+        new BangerError("unavailable", `the agent of ${vm.name} does not answer`, {
+          cure: `look at its console with: banger logs ${vm.name}; or end it with: banger stop ${vm.name}`,
+        }),
+      ),
+    AGENT_WAIT_MS,
+  );
+  try {
+    return await Promise.race([agent, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,27 @@
+/** From what a person typed to a record: name, id, or an unambiguous prefix of an id. */
+import { BangerError } from "../model/errors.ts";
+import { validateVmRef } from "../model/names.ts";
+import type { VmRecord } from "../model/vm.ts";
+import type { VmContext } from "./context.ts";
+
+/** Errors: `invalid_argument` for something that cannot be a reference or is ambiguous, `not_found`. */
+export function findVm(ctx: Pick<VmContext, "store">, ref: string): VmRecord {
+  validateVmRef(ref);
+  const exact = ctx.store.vms.byName(ref) ?? ctx.store.vms.byId(ref);
+  if (exact !== undefined) return exact;
+  const [first, second] = /^[0-9a-f]{1,12}$/.test(ref) ? ctx.store.vms.byIdPrefix(ref) : [];
+  if (first !== undefined && second !== undefined) {
+    throw new BangerError("invalid_argument", `the id prefix ${ref} fits several VMs`, {
+      cure: "give more of the id, or the name",
+    });
+  }
+  if (first !== undefined) return first;
+  throw new BangerError("not_found", `there is no VM ${ref}`, { cure: "list the VMs with: banger ps -a" });
+}
+
+/** The record as it is now. Errors: `not_found` when it was removed meanwhile. */
+export function currentVm(ctx: Pick<VmContext, "store">, id: string): VmRecord {
+  const record = ctx.store.vms.byId(id);
+  if (record !== undefined) return record;
+  throw new BangerError("not_found", `the VM ${id} was removed meanwhile`);
+}

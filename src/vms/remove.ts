@@ -1,0 +1,42 @@
+/** Removal: the end of a VM's process, host resources, record and directory. */
+import { rm } from "node:fs/promises";
+import { BangerError } from "../model/errors.ts";
+import { decide } from "../model/state-machine.ts";
+import type { VmRecord } from "../model/vm.ts";
+import { cleanupVm } from "./cleanup.ts";
+import type { VmContext } from "./context.ts";
+import { currentVm } from "./find.ts";
+import { endVm } from "./stop.ts";
+
+/**
+ * Deletes a VM and its disk, and returns what it was. `force` ends a running one first, without asking the guest: its disk
+ * goes with it. Cancelling the caller does not stop a removal half-way. Errors: `failed_precondition` (state), `not_found`.
+ */
+export async function removeVm(
+  ctx: VmContext,
+  id: string,
+  options: { readonly force: boolean },
+): Promise<VmRecord> {
+  if (options.force)
+    ctx.starts.get(id)?.abort(new BangerError("cancelled", "the VM was removed while it started"));
+  return await ctx.locks.hold(id, async () => {
+    const record = currentVm(ctx, id);
+    decide(options.force ? "forceRemove" : "remove", record);
+    if (ctx.live.has(id)) {
+      await endVm(ctx, id, {
+        timeoutMs: 0,
+        onProgress: () => undefined,
+        signal: new AbortController().signal,
+      });
+    } else {
+      await cleanupVm(ctx, id);
+    }
+    ctx.onStep("remove:record");
+    // The row goes first: from then on the VM does not exist, and reconcile sweeps a directory that has no row.
+    ctx.store.vms.remove(id);
+    ctx.onStep("remove:directory");
+    await rm(ctx.layout.vmDir(id), { recursive: true, force: true });
+    ctx.onStep("remove:done");
+    return record;
+  });
+}

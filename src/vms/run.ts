@@ -1,0 +1,45 @@
+/** `run`: make a VM, start it, run one command in it; and with `remove`, delete it whatever happened. */
+import type { AgentStream, StreamHandlers } from "../guest/stream.ts";
+import type { OnProgress } from "../model/progress.ts";
+import type { VmRecord } from "../model/vm.ts";
+import type { VmContext } from "./context.ts";
+import { createVm, type NewVm } from "./create.ts";
+import { type ExecWish, execInVm, runArgv } from "./exec.ts";
+import { removeVm } from "./remove.ts";
+import { startVm } from "./start.ts";
+
+export interface RunWish {
+  readonly vm: NewVm;
+  /** Absent: start only. */
+  readonly exec?: ExecWish | undefined;
+  readonly remove?: boolean | undefined;
+}
+
+/** The client of a run. */
+export interface RunClient {
+  readonly onProgress: OnProgress;
+  /** Aborted when the client has gone. */
+  readonly signal: AbortSignal;
+  readonly handlers: StreamHandlers;
+  /** The VM is up. */
+  onReady(vm: VmRecord): void;
+  /** The command runs on `stream`; resolves when the client has all of its output and result, or has gone. */
+  attach(stream: AgentStream): Promise<void>;
+}
+
+/** Errors: those of create, start and exec. With `remove` the VM is gone when this settles. */
+export async function runVm(ctx: VmContext, wish: RunWish, client: RunClient): Promise<void> {
+  const remove = wish.remove ?? false;
+  const created = await createVm(ctx, { ...wish.vm, ephemeral: remove }, client);
+  try {
+    const vm = await startVm(ctx, created.id, client);
+    client.onReady(vm);
+    if (wish.exec === undefined) return;
+    const { config } = await ctx.images.byDigest(vm.imageDigest);
+    const argv = runArgv(wish.exec.argv ?? [], config);
+    const stream = await execInVm(ctx, vm, { ...wish.exec, argv }, client.handlers);
+    await client.attach(stream);
+  } finally {
+    if (remove) await removeVm(ctx, created.id, { force: true });
+  }
+}

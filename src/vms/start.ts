@@ -1,0 +1,142 @@
+/** Start: a list of named steps, each with its undo. */
+import { mkdirSync } from "node:fs";
+import type { GuestConfig } from "../guest/agent.ts";
+import type { LongOptions, ReadyImage } from "../model/boot.ts";
+import type { CapabilityContext, MachineDraft } from "../model/capability.ts";
+import { BangerError } from "../model/errors.ts";
+import type { Machine } from "../model/machine.ts";
+import { decide } from "../model/state-machine.ts";
+import type { StepTiming, VmRecord } from "../model/vm.ts";
+import type { Running } from "../vmm/port.ts";
+import { cleanupVm } from "./cleanup.ts";
+import type { VmContext } from "./context.ts";
+import { currentVm } from "./find.ts";
+import { writeHandles } from "./handles.ts";
+import { goLive, greetAgent } from "./live.ts";
+import { Steps } from "./steps.ts";
+
+/** What PATH is when the image does not say: Debian's default for root. */
+const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/**
+ * Boots a VM and resolves when its agent has configured the guest; a running VM is left alone. A failed start leaves no process
+ * and no host resource, and a record in `stopped` (or `error` when clean-up failed too) with the cause.
+ * Errors: `failed_precondition` (state), `unavailable` (driver, hypervisor), `timeout` (guest), `cancelled`.
+ */
+export async function startVm(ctx: VmContext, id: string, options: LongOptions): Promise<VmRecord> {
+  return await ctx.locks.hold(id, async () => {
+    const record = currentVm(ctx, id);
+    if (!decide("start", record)) return record;
+    const abort = new AbortController();
+    const signal = AbortSignal.any([options.signal, abort.signal]);
+    const steps = new Steps("start", { ...options, onStep: ctx.onStep });
+    ctx.starts.set(id, abort);
+    try {
+      signal.throwIfAborted();
+      ctx.store.vms.update(id, { state: "starting", lastError: undefined, startSteps: [] });
+      return await boot(ctx, record, steps, { ...options, signal });
+    } catch (error) {
+      throw fail(ctx, id, error, steps.timings);
+    } finally {
+      ctx.starts.delete(id);
+    }
+  });
+}
+
+async function boot(ctx: VmContext, vm: VmRecord, steps: Steps, options: LongOptions): Promise<VmRecord> {
+  await using undo = new AsyncDisposableStack();
+  const { image, files, driver } = await steps.run("resolve", async () => {
+    const [image, files, driver] = await Promise.all([
+      ctx.images.byDigest(vm.imageDigest),
+      ctx.images.bootFiles(options),
+      ctx.chooseDriver(),
+    ]);
+    return { image, files, driver };
+  });
+  const context: CapabilityContext = { vm, image };
+  await steps.run("preflight", async () => {
+    for (const capability of ctx.capabilities) await capability.preflight?.(context);
+  });
+  await steps.run("prepare", async () => {
+    mkdirSync(ctx.layout.vmDir(vm.id), { recursive: true, mode: 0o700 });
+    // Clean-up is the undo of everything at once: it needs no handles and may be repeated.
+    undo.defer(() => cleanupVm(ctx, vm.id));
+    for (const capability of ctx.capabilities) await capability.prepare?.(context, undo);
+  });
+  const machine = describe(ctx, context, files);
+  const running = await steps.run("spawn", async () => {
+    const dir = { stateDir: ctx.layout.vmDir(vm.id), runtimeDir: ctx.layout.vmRuntimeDir(vm.id) };
+    const running = await driver.driver.start(machine, dir, { signal: options.signal });
+    undo.defer(() => running.kill({ graceMs: 0 }));
+    ctx.onStep("start:handles");
+    writeHandles(ctx.layout, vm.id, running.handles);
+    return running;
+  });
+  const agent = await steps.run("boot", () =>
+    greetAgent(ctx, vm.id, running, { fresh: true, signal: options.signal }),
+  );
+  undo.defer(() => agent.close());
+  await steps.run("configure", () => agent.configure(guestConfig(vm, image, running)));
+  options.signal.throwIfAborted();
+  ctx.onStep("start:record");
+  const started = ctx.store.vms.update(vm.id, {
+    state: "running",
+    driver: driver.driver.name,
+    bootId: agent.facts.bootId,
+    startedAt: ctx.now(),
+    startSteps: steps.timings,
+  });
+  undo.move();
+  goLive(ctx, vm.id, running, Promise.resolve(agent)).connected = agent;
+  ctx.onStep("start:done");
+  return started;
+}
+
+function describe(
+  ctx: VmContext,
+  context: CapabilityContext,
+  files: { kernelPath: string; initramfsPath: string },
+): Machine {
+  const draft: MachineDraft = { disks: [], nics: [], cmdline: [] };
+  for (const capability of ctx.capabilities) capability.contribute?.(context, draft);
+  const { vm } = context;
+  return {
+    id: vm.id,
+    vcpus: vm.spec.vcpus,
+    memoryMib: vm.spec.memoryMib,
+    ...files,
+    ...draft,
+    consolePath: ctx.layout.console(vm.id),
+  };
+}
+
+function guestConfig(vm: VmRecord, image: ReadyImage, running: Running): GuestConfig {
+  return {
+    hostname: vm.name,
+    init: "agent",
+    rootfs: { disk: "rootfs", type: "squashfs" },
+    writable: { disk: "disk", type: "ext4" },
+    env: { PATH: DEFAULT_PATH, ...image.config.env, ...vm.spec.env },
+    hosts: [{ address: vm.address, names: [vm.name, `${vm.name}.vm`] }],
+    poweroff: running.poweroff,
+  };
+}
+
+/** Records a failed start. By now the undo stack has run; what it threw is part of the error. */
+function fail(ctx: VmContext, id: string, thrown: unknown, startSteps: readonly StepTiming[]): BangerError {
+  const cleanupFailed = thrown instanceof SuppressedError;
+  const error = BangerError.from(cleanupFailed ? thrown.suppressed : thrown);
+  const shown = cleanupFailed
+    ? new BangerError(error.code, `${error.message}; and then ${BangerError.from(thrown.error).message}`, {
+        cause: thrown,
+      })
+    : error;
+  ctx.store.vms.update(id, {
+    state: cleanupFailed ? "error" : "stopped",
+    stoppedAt: ctx.now(),
+    lastError: shown.toBody(),
+    startSteps,
+  });
+  ctx.log.warn({ vm: id, err: shown }, "start failed");
+  return shown;
+}

@@ -1,0 +1,27 @@
+/** Named steps: each is announced, timed, and remembered. */
+import type { OnProgress } from "../model/progress.ts";
+import type { StepTiming } from "../model/vm.ts";
+
+export class Steps {
+  readonly timings: StepTiming[] = [];
+  readonly #operation: string;
+  readonly #onProgress: OnProgress;
+  readonly #onStep: (step: string) => void;
+
+  constructor(operation: string, options: { onProgress: OnProgress; onStep: (step: string) => void }) {
+    this.#operation = operation;
+    this.#onProgress = options.onProgress;
+    this.#onStep = options.onStep;
+  }
+
+  async run<T>(name: string, work: () => T | Promise<T>): Promise<T> {
+    this.#onStep(`${this.#operation}:${name}`);
+    this.#onProgress({ event: "begin", stage: name });
+    const from = performance.now();
+    const result = await work();
+    const ms = performance.now() - from;
+    this.timings.push({ name, ms });
+    this.#onProgress({ event: "end", stage: name, ms });
+    return result;
+  }
+}

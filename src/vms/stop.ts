@@ -1,0 +1,77 @@
+/** Stop: ask the guest, wait, then end the process. */
+import type { LongOptions } from "../model/boot.ts";
+import { BangerError } from "../model/errors.ts";
+import { decide } from "../model/state-machine.ts";
+import type { VmRecord } from "../model/vm.ts";
+import { cleanupVm } from "./cleanup.ts";
+import type { LiveVm, VmContext } from "./context.ts";
+import { currentVm } from "./find.ts";
+import { Steps } from "./steps.ts";
+
+/** How long a guest may take to stop its services, sync and unmount. */
+const DEFAULT_GRACE_MS = 10_000;
+
+export interface StopOptions extends LongOptions {
+  /** How long the guest may take; 0 ends the process at once. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/**
+ * Stops a VM. What the guest had written before is on disk when it resolves; a guest that does not answer in time is
+ * ended all the same, and the record says so. Errors: `failed_precondition` (state), `internal` (clean-up failed; the VM is in `error`).
+ */
+export async function stopVm(ctx: VmContext, id: string, options: StopOptions): Promise<VmRecord> {
+  // A start under way is ended first: it holds the lock.
+  ctx.starts.get(id)?.abort(new BangerError("cancelled", "the start was ended by a stop"));
+  return await ctx.locks.hold(id, async () => {
+    const record = currentVm(ctx, id);
+    if (!decide("stop", record)) return record;
+    return await endVm(ctx, id, options);
+  });
+}
+
+/** Ends a VM whatever state it is in. The caller holds its lock. */
+export async function endVm(ctx: VmContext, id: string, options: StopOptions): Promise<VmRecord> {
+  const steps = new Steps("stop", { ...options, onStep: ctx.onStep });
+  const live = ctx.live.get(id);
+  ctx.store.vms.update(id, { state: "stopping" });
+  // From here the watcher takes the end of the process for ours.
+  ctx.live.delete(id);
+  let unclean: BangerError | undefined;
+  try {
+    if (live !== undefined) {
+      unclean = await steps.run("poweroff", () => powerOff(live, options));
+      await steps.run("end process", () => live.running.kill());
+      live.connected?.close();
+    }
+    await steps.run("clean up", () => cleanupVm(ctx, id));
+  } catch (error) {
+    const failure = BangerError.from(error);
+    ctx.store.vms.update(id, { state: "error", lastError: failure.toBody() });
+    throw failure;
+  }
+  ctx.onStep("stop:record");
+  return ctx.store.vms.update(id, { state: "stopped", stoppedAt: ctx.now(), lastError: unclean?.toBody() });
+}
+
+/** Asks the guest to power off; undefined when it did, else why it did not. */
+async function powerOff(live: LiveVm, options: StopOptions): Promise<BangerError | undefined> {
+  const timeoutMs = options.timeoutMs ?? DEFAULT_GRACE_MS;
+  if (timeoutMs === 0) return undefined;
+  const late = Promise.withResolvers<BangerError>();
+  const timer = setTimeout(() => {
+    const message = `the guest did not power off within ${timeoutMs / 1000} s, so its process was ended`;
+    late.resolve(new BangerError("timeout", message));
+  }, timeoutMs);
+  const asked = live.agent
+    .then((agent) => agent.poweroff(Math.max(0, timeoutMs - 2000)))
+    .then(
+      () => undefined,
+      (error: unknown) => BangerError.from(error),
+    );
+  try {
+    return await Promise.race([asked, late.promise, live.running.exited.then(() => undefined)]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,18 @@
+/** The command line finds the daemon's socket and log where the daemon puts them. */
+import { expect, test } from "bun:test";
+import { daemonLogPath, socketPath } from "../../src/cli/places.ts";
+import { findLayout } from "../../src/host/layout.ts";
+
+const ENVIRONMENTS: readonly Readonly<Record<string, string>>[] = [
+  { HOME: "/home/me" },
+  { HOME: "/home/me", BANGER_HOME: "/srv/b" },
+  { HOME: "/home/me", BANGER_HOME: "" },
+  { HOME: "/home/me", XDG_RUNTIME_DIR: "/run/user/1000", XDG_STATE_HOME: "/var/me" },
+  { HOME: "/home/me", XDG_RUNTIME_DIR: "relative", XDG_STATE_HOME: "relative" },
+];
+
+test.each(ENVIRONMENTS)("command line and daemon agree on the places for %j", (env) => {
+  const layout = findLayout(env, 1000);
+  expect(socketPath(env, 1000)).toBe(layout.socket);
+  expect(daemonLogPath(env)).toBe(layout.daemonLog);
+});
