@@ -107,7 +107,7 @@ export class AgentStream {
       case FRAME.end:
         return undefined;
       case FRAME.control:
-        return this.#handlers.onControl?.(object(parseJson(payload)));
+        return this.#acceptControl(object(parseJson(payload)));
       case FRAME.close:
         return this.#acceptClose(payload);
       default:
@@ -131,6 +131,10 @@ export class AgentStream {
     if (this.#sendCredit + bytes > WINDOW) throw broken("credit for input that it never got");
     this.#sendCredit += bytes;
     this.#handlers.onCredit?.(bytes);
+  }
+
+  #acceptControl(message: Readonly<Record<string, unknown>>): void {
+    this.#handlers.onControl?.(message);
   }
 
   #acceptClose(payload: Uint8Array): void {

@@ -4,38 +4,10 @@
  * in its `Features`, which callers read.
  */
 import type { Duplex } from "node:stream";
+import type { ProcessHandle } from "../lib/process-identity.ts";
+import type { Machine } from "../model/machine.ts";
 
-/** A disk of the guest, raw format. The guest finds it by `id`, which becomes its virtio serial. */
-export interface Disk {
-  /** 1–20 characters of `a-z 0-9 -` (the virtio-blk serial holds 20 bytes). */
-  readonly id: string;
-  readonly path: string;
-  readonly readOnly: boolean;
-}
-
-/** A network card of the guest on an existing tap. */
-export interface Nic {
-  readonly id: string;
-  readonly mac: string;
-  readonly tap: string;
-}
-
-/** The machine to run, as data. Paths are absolute and belong to the caller, who keeps them until the process ends. */
-export interface Machine {
-  /** The VM's id; stands on the process's command line so that a lost process can be found again. */
-  readonly id: string;
-  readonly vcpus: number;
-  readonly memoryMib: number;
-  /** An uncompressed kernel (ELF with a PVH note). */
-  readonly kernelPath: string;
-  readonly initramfsPath: string;
-  /** Kernel arguments of banger's own; the driver adds what its machine type needs (console, channel, clocks). */
-  readonly cmdline: readonly string[];
-  readonly disks: readonly Disk[];
-  readonly nics: readonly Nic[];
-  /** The serial console is appended to this file, which the driver creates with mode 0600. */
-  readonly consolePath: string;
-}
+export type { ProcessHandle };
 
 /** How the guest is executed: `kvm` needs a working /dev/kvm, `tcg` is QEMU's software emulation. */
 export type Accelerator = "kvm" | "tcg" | "fake";
@@ -69,21 +41,19 @@ export interface RunDir {
   readonly runtimeDir: string;
 }
 
-/** A process identity that cannot be mistaken for a later process with the same pid. */
-export interface ProcessHandle {
-  readonly pid: number;
-  /** Field 22 of /proc/PID/stat: ticks since boot (proc(5)). */
-  readonly startTicks: number;
-  /** /proc/sys/kernel/random/boot_id of the host at the time. */
-  readonly bootId: string;
-}
-
 /** What must be remembered to find a running machine again; plain JSON. */
 export interface DriverHandles {
   readonly driver: string;
+  /** `Machine.id`; `adopt` looks for its marker on the process's command line. */
+  readonly machineId: string;
   readonly process: ProcessHandle;
   /** Driver-specific names of sockets, absolute. */
   readonly sockets: Readonly<Record<string, string>>;
+}
+
+/** The argument that marks a hypervisor process as the one of this VM. */
+export function processMarker(id: string): string {
+  return `banger-${id}`;
 }
 
 /** How the hypervisor process ended. `code` and `signal` are unknown (undefined) for an adopted process. */
@@ -94,6 +64,12 @@ export interface ProcessExit {
   readonly stderrTail: string;
 }
 
+/**
+ * How the guest ends its own hypervisor process: `acpi` powers the machine off, `reset` resets it (for machines
+ * without a power switch). The host tells the agent at `configure`.
+ */
+export type PoweroffMethod = "acpi" | "reset";
+
 export interface MachineStats {
   /** CPU time of the hypervisor process, user plus system. */
   readonly cpuMs: number;
@@ -103,16 +79,20 @@ export interface MachineStats {
 /** A machine whose process exists. Owns nothing on disk: the caller removes the directories after `exited`. */
 export interface Running {
   readonly handles: DriverHandles;
+  readonly poweroff: PoweroffMethod;
   /**
-   * Connects to the guest's agent channel: one byte stream. May be called again after the earlier stream has closed;
-   * only one is open at a time. Errors: `unavailable` when the process is gone.
+   * Connects to the guest's agent channel: one byte stream, which is the caller's (who listens for its `error`: a
+   * hypervisor that dies may reset it) and closes when the process ends. May be called again after the earlier stream has closed;
+   * only one is open at a time. Errors: `unavailable` when the process is gone, `failed_precondition` when the earlier
+   * stream is still open.
    */
   channel(): Promise<Duplex>;
-  /** Stops the vCPUs. Safe to repeat. */
+  /** Stops the vCPUs. Safe to repeat. Errors of both: `unavailable` (the process is gone), `timeout`. */
   pause(): Promise<void>;
   resume(): Promise<void>;
   /** Writes machine state and memory into `dir`; the machine must be paused. Errors: `unsupported`. */
   snapshot(dir: string): Promise<void>;
+  /** Errors: `unavailable` when the process is gone. */
   stats(): Promise<MachineStats>;
   /**
    * Ends the process: TERM, a grace of `graceMs` (default 2000; 0 goes straight to KILL), KILL, and waits until it is

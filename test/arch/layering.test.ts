@@ -44,13 +44,16 @@ function room(path: string): string {
 
 /** What is wrong with an import; undefined when nothing is. */
 function objection({ from, to }: Import): string | undefined {
-  if (to.startsWith("..")) return from === "main.ts" || from === "agent-binary.ts" ? undefined : "leaves src/";
+  if (to.startsWith(".."))
+    return from === "main.ts" || from === "agent-binary.ts" ? undefined : "leaves src/";
   const driver = /^vmm\/(qemu|firecracker|fake)\//.exec(to)?.[1];
   if (driver !== undefined && from !== "daemon/compose.ts" && !from.startsWith(`vmm/${driver}/`)) {
     return "names a concrete driver outside daemon/compose.ts";
   }
   if (room(from) === room(to)) return undefined;
-  return MAY_IMPORT[room(from)]?.includes(room(to)) === true ? undefined : `${room(from)} may not import ${room(to)}`;
+  return MAY_IMPORT[room(from)]?.includes(room(to)) === true
+    ? undefined
+    : `${room(from)} may not import ${room(to)}`;
 }
 
 function moduleFiles(): string[] {
@@ -60,7 +63,9 @@ function moduleFiles(): string[] {
 test("every import of every module goes one way", () => {
   const files = moduleFiles();
   const imports = files.flatMap((path) => importsOf(path, readFileSync(join(SRC, path), "utf8")));
-  const wrong = imports.flatMap((one) => objection(one) === undefined ? [] : [`${one.from} -> ${one.to}: ${objection(one)}`]);
+  const wrong = imports.flatMap((one) =>
+    objection(one) === undefined ? [] : [`${one.from} -> ${one.to}: ${objection(one)}`],
+  );
   expect(wrong).toEqual([]);
   // The scan is not blind: it saw the rooms, and imports between them.
   expect(files.length).toBeGreaterThan(80);

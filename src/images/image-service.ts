@@ -1,0 +1,129 @@
+/** Images by name: the records beside the content, and what a start needs of them. */
+import type { BootFiles, ImageSource, LongOptions, ReadyImage } from "../model/boot.ts";
+import { BangerError } from "../model/errors.ts";
+import { validateImageName } from "../model/names.ts";
+import type { ImageRecord } from "../store/images.ts";
+import type { Store } from "../store/store.ts";
+import type { Image } from "./blobs.ts";
+import type { Images } from "./images.ts";
+
+export interface ImageServiceOptions {
+  readonly images: Images;
+  readonly store: Store;
+}
+
+export class ImageService implements ImageSource {
+  readonly #images: Images;
+  readonly #store: Store;
+  /** Content that was read once; it never changes. */
+  readonly #ready = new Map<string, ReadyImage>();
+
+  constructor(options: ImageServiceOptions) {
+    this.#images = options.images;
+    this.#store = options.store;
+  }
+
+  list(): readonly ImageRecord[] {
+    return this.#store.images.list();
+  }
+
+  /** Fetches or builds a catalog image and points its name at it. Errors: those of `Images.pull`. */
+  async pull(name: string, options: LongOptions): Promise<ImageRecord> {
+    validateImageName(name);
+    return await this.#record(name, await this.#images.pull(name, waiter(options)));
+  }
+
+  /** Makes an image of a root file system tar under `name`, replacing what the name stood for. Errors: those of `importTar`. */
+  async importTar(name: string, path: string, options: LongOptions): Promise<ImageRecord> {
+    validateImageName(name);
+    return await this.#record(name, await this.#images.importTar(path, waiter(options)));
+  }
+
+  /**
+   * Forgets a name, and its content when no other name and no VM uses it. Errors: `not_found`, `failed_precondition`
+   * when a VM was made from it and this is its last name.
+   */
+  async remove(name: string): Promise<ImageRecord> {
+    const record = this.#store.images.byName(name);
+    if (record === undefined) throw unknownImage(name);
+    const shared = this.#store.images.byDigest(record.digest).length > 1;
+    const users = this.#store.vms.usersOfImage(record.digest);
+    if (!shared && users.length > 0) {
+      throw new BangerError("failed_precondition", `the image ${name} is used by ${users.join(", ")}`, {
+        cure: `remove them first with: banger rm ${users.join(" ")}`,
+        details: { vms: users },
+      });
+    }
+    this.#store.images.remove(name);
+    await this.#removeUnused(record.digest);
+    return record;
+  }
+
+  async ensure(name: string, options: LongOptions): Promise<ReadyImage> {
+    const known = this.#store.images.byName(name) ?? (await this.pull(name, options));
+    return await this.byDigest(known.digest);
+  }
+
+  async byDigest(digest: string): Promise<ReadyImage> {
+    const known = this.#ready.get(digest);
+    if (known !== undefined) return known;
+    const ready = await this.#read(digest);
+    this.#ready.set(digest, ready);
+    return ready;
+  }
+
+  async bootFiles(options: LongOptions): Promise<BootFiles> {
+    const kernel = await this.#images.kernel(waiter(options));
+    return { kernelPath: kernel.vmlinuxPath, initramfsPath: await this.#images.initramfs(kernel) };
+  }
+
+  async #record(name: string, image: Image): Promise<ImageRecord> {
+    const record: ImageRecord = {
+      name,
+      digest: image.digest,
+      sizeBytes: image.sizeBytes,
+      source: image.source,
+      config: image.config,
+      createdAt: image.createdAtMs,
+    };
+    const before = this.#store.images.byName(name);
+    this.#store.images.upsert(record);
+    if (before !== undefined) await this.#removeUnused(before.digest);
+    return record;
+  }
+
+  async #removeUnused(digest: string): Promise<void> {
+    if (this.#store.images.byDigest(digest).length > 0 || this.#store.vms.usersOfImage(digest).length > 0)
+      return;
+    this.#ready.delete(digest);
+    await this.#images.remove(digest);
+  }
+
+  async #read(digest: string): Promise<ReadyImage> {
+    try {
+      const { config, rootfsPath } = await this.#images.image(digest);
+      return { digest, config, rootfsPath };
+    } catch (error) {
+      if (BangerError.from(error).code !== "not_found") throw error;
+      const name = this.#store.images.byDigest(digest)[0]?.name ?? "NAME";
+      throw new BangerError(
+        "failed_precondition",
+        `the content of the image ${name} (${digest.slice(0, 12)}) is gone`,
+        {
+          cure: `make it anew with: banger image pull ${name}`,
+          cause: error,
+        },
+      );
+    }
+  }
+}
+
+function waiter(options: LongOptions): { signal: AbortSignal; onStage: (text: string) => void } {
+  return { signal: options.signal, onStage: (text) => options.onProgress({ event: "note", text }) };
+}
+
+function unknownImage(name: string): BangerError {
+  return new BangerError("not_found", `there is no image named ${name}`, {
+    cure: "list the images with: banger image ls",
+  });
+}

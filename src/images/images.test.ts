@@ -1,0 +1,119 @@
+import { describe, expect, test } from "bun:test";
+import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { BangerError } from "../model/errors.ts";
+import { type ImageBuilders, Images } from "./images.ts";
+import { publishKernel } from "./kernel-store.ts";
+import { createTemporaryDirectory, createVmlinux, failureOf } from "./testing.ts";
+
+function createImages(dir: string, builders: Partial<ImageBuilders> = {}): Images {
+  return new Images({
+    imagesDir: join(dir, "images"),
+    kernelsDir: join(dir, "kernels"),
+    cacheDir: join(dir, "cache"),
+    agentPath: join(dir, "agent"),
+    builders,
+  });
+}
+
+describe("Images.pull()", () => {
+  test("publishes what the recipe builds; two at once share the work", async () => {
+    await using dir = await createTemporaryDirectory();
+    let builds = 0;
+    const images = createImages(dir.path, {
+      debianRootfs: async (path, options) => {
+        builds += 1;
+        options.onStage?.("building");
+        expect(options.suite).toBe("bookworm");
+        await writeFile(path, "rootfs");
+      },
+    });
+    const stages: string[] = [];
+    const pull = (): Promise<{ digest: string }> =>
+      images.pull("debian", { onStage: (stage) => stages.push(stage) });
+    const [one, two] = await Promise.all([pull(), pull()]);
+    expect(one).toEqual(two);
+    expect(builds).toBe(1);
+    expect(stages).toEqual(["building", "building"]);
+    expect(await images.image(one.digest)).toMatchObject({
+      sizeBytes: 6,
+      source: "debian bookworm",
+      config: {},
+    });
+    expect(await images.digests()).toEqual([one.digest]);
+    await images.remove(one.digest);
+    await images.remove(one.digest);
+    expect(await readdir(join(dir.path, "images"))).toEqual([]);
+    expect((await failureOf(images.image(one.digest))).code).toBe("not_found");
+  });
+
+  test("leaves nothing when the recipe fails or is aborted", async () => {
+    await using dir = await createTemporaryDirectory();
+    const controller = new AbortController();
+    const images = createImages(dir.path, {
+      debianRootfs: async (path, options) => {
+        await writeFile(path, "half");
+        controller.abort();
+        options.signal?.throwIfAborted();
+        throw new BangerError("unavailable", "no mirror");
+      },
+    });
+    expect((await failureOf(images.pull("debian"))).code).toBe("unavailable");
+    expect((await failureOf(images.pull("debian", { signal: controller.signal }))).code).toBe("cancelled");
+    expect(await readdir(join(dir.path, "images"))).toEqual([]);
+  });
+
+  test("names what there is when the image is unknown", async () => {
+    await using dir = await createTemporaryDirectory();
+    const error = await failureOf(createImages(dir.path).pull("alpine"));
+    expect(error.code).toBe("not_found");
+    expect(error.message).toContain("debian");
+    expect(error.cure).toContain("banger image import alpine");
+  });
+
+  test("removes what crashed builds left, and keeps a digest from becoming a path", async () => {
+    await using dir = await createTemporaryDirectory();
+    const images = createImages(dir.path);
+    await mkdir(join(dir.path, "images", ".tmp-4194304-1-ab"), { recursive: true });
+    expect(await images.removeLeftovers()).toEqual([".tmp-4194304-1-ab"]);
+    expect((await failureOf(images.remove("../x"))).code).toBe("invalid_argument");
+  });
+});
+
+describe("Images.kernel() and initramfs()", () => {
+  test("builds a kernel once, and an initramfs once for each agent", async () => {
+    await using dir = await createTemporaryDirectory();
+    let builds = 0;
+    const images = createImages(dir.path, {
+      debianKernel: async (kernelsDir) => {
+        builds += 1;
+        const modules = [{ name: "virtio-rng", bytes: Buffer.from("module") }];
+        return publishKernel(kernelsDir, {
+          release: "6.1",
+          source: "test",
+          vmlinux: createVmlinux(),
+          modules,
+        });
+      },
+    });
+    const [kernel, same] = await Promise.all([images.kernel(), images.kernel()]);
+    expect(same).toEqual(kernel);
+    expect(await images.kernel()).toEqual(kernel);
+    expect(builds).toBe(1);
+
+    const error = await failureOf(images.initramfs(kernel));
+    expect(error.code).toBe("unavailable");
+    await writeFile(join(dir.path, "agent"), "agent one");
+    const [first, again] = await Promise.all([images.initramfs(kernel), images.initramfs(kernel)]);
+    expect(again).toBe(first);
+    const made = await stat(first);
+    expect(await images.initramfs(kernel)).toBe(first);
+    expect((await stat(first)).ino).toBe(made.ino);
+    const text = await readFile(first, "latin1");
+    expect(text).toContain("agent one");
+    expect(text).toContain("/modules/virtio-rng.ko\n");
+    await writeFile(join(dir.path, "agent"), "agent two");
+    expect(await images.initramfs(kernel)).not.toBe(first);
+    expect((await readdir(join(dir.path, "cache"))).length).toBe(2);
+  });
+});

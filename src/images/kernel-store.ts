@@ -1,0 +1,110 @@
+/**
+ * Kernels on disk: `kernels/<id>/{vmlinux, modules/*.ko, modules/order, kernel.json}`, where the id is the
+ * SHA-256 of everything that a guest gets to see of it. A kernel is published whole or not at all.
+ */
+import { createHash } from "node:crypto";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { publishDirectory } from "../lib/publish.ts";
+import { BangerError } from "../model/errors.ts";
+import type { KernelModule } from "./kernel-modules.ts";
+
+/** A kernel that is ready to boot. Its files are the store's: shared, never written. */
+export interface Kernel {
+  /** SHA-256 of its contents, 64 hex digits. */
+  readonly id: string;
+  /** `uname -r`. */
+  readonly release: string;
+  /** Where it came from, such as `debian linux-image-6.1.0-56-cloud-amd64`. */
+  readonly source: string;
+  readonly createdAtMs: number;
+  /** An uncompressed ELF with a PVH note. */
+  readonly vmlinuxPath: string;
+  /** The modules' files, absolute, in the order in which they must be loaded. */
+  readonly modules: readonly string[];
+}
+
+const kernelFile = z.strictObject({
+  id: z.string(),
+  release: z.string(),
+  source: z.string(),
+  createdAtMs: z.number(),
+  modules: z.array(z.string().regex(/^[A-Za-z0-9_-]{1,64}$/u)),
+});
+
+export interface KernelParts {
+  readonly release: string;
+  readonly source: string;
+  readonly vmlinux: Uint8Array;
+  /** In load order. */
+  readonly modules: readonly KernelModule[];
+}
+
+/** Writes a kernel. One with the same contents that is there already stays and is returned. */
+export async function publishKernel(kernelsDir: string, parts: KernelParts): Promise<Kernel> {
+  const id = kernelId(parts);
+  await publishDirectory(kernelsDir, async (dir) => {
+    await mkdir(join(dir, "modules"));
+    await writeFile(join(dir, "vmlinux"), parts.vmlinux);
+    for (const module of parts.modules)
+      await writeFile(join(dir, "modules", `${module.name}.ko`), module.bytes);
+    const names = parts.modules.map((module) => module.name);
+    await writeFile(join(dir, "modules", "order"), names.map((name) => `${name}.ko\n`).join(""));
+    const facts = {
+      id,
+      release: parts.release,
+      source: parts.source,
+      createdAtMs: Date.now(),
+      modules: names,
+    };
+    await writeFile(join(dir, "kernel.json"), `${JSON.stringify(facts, undefined, 2)}\n`);
+    return id;
+  });
+  return readKernel(kernelsDir, id);
+}
+
+/** Errors: `not_found`; `internal` when its description is damaged. */
+export async function readKernel(kernelsDir: string, id: string): Promise<Kernel> {
+  const dir = join(kernelsDir, id);
+  const text = await readFile(join(dir, "kernel.json"), "utf8").catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    throw new BangerError("not_found", `there is no kernel ${id}`, { cause: error });
+  });
+  const parsed = kernelFile.safeParse(parseJson(text));
+  if (!parsed.success) {
+    throw new BangerError("internal", `${dir}/kernel.json is damaged`, { cure: `rm -r ${dir}` });
+  }
+  return {
+    ...parsed.data,
+    vmlinuxPath: join(dir, "vmlinux"),
+    modules: parsed.data.modules.map((name) => join(dir, "modules", `${name}.ko`)),
+  };
+}
+
+/** All kernels, newest first. A missing directory holds none. */
+export async function listKernels(kernelsDir: string): Promise<Kernel[]> {
+  const names = await readdir(kernelsDir).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  });
+  const ids = names.filter((name) => /^[0-9a-f]{64}$/u.test(name));
+  const kernels = await Promise.all(ids.map((id) => readKernel(kernelsDir, id)));
+  return kernels.sort((a, b) => b.createdAtMs - a.createdAtMs);
+}
+
+/** Each part goes in with its length, so that no two kernels share a hash by moving a boundary. */
+function kernelId(parts: KernelParts): string {
+  const hash = createHash("sha256");
+  const files = [{ name: "vmlinux", bytes: parts.vmlinux }, ...parts.modules];
+  for (const file of files) hash.update(`${file.name} ${file.bytes.byteLength}\n`).update(file.bytes);
+  return hash.digest("hex");
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // The schema refuses it and says which file it was.
+  }
+}

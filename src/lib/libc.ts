@@ -1,0 +1,58 @@
+/** The few libc calls that Bun has no API for, with errno turned into an Error that carries its name. */
+import { dlopen, read } from "bun:ffi";
+import { getSystemErrorName } from "node:util";
+
+const { symbols } = dlopen("libc.so.6", {
+  socket: { args: ["i32", "i32", "i32"], returns: "i32" },
+  bind: { args: ["i32", "ptr", "u32"], returns: "i32" },
+  listen: { args: ["i32", "i32"], returns: "i32" },
+  syscall: { args: ["i64", "i64", "i64", "i64", "i64"], returns: "i64" },
+  __errno_location: { args: [], returns: "ptr" },
+});
+
+/** A failed system call. `code` is the errno's name, as in Node's own errors. */
+export class SystemCallError extends Error {
+  override readonly name = "SystemCallError";
+  readonly code: string;
+
+  constructor(call: string, code: string) {
+    super(`${call}: ${code}`);
+    this.code = code;
+  }
+}
+
+/** socket(2). The caller owns the descriptor. */
+export function socket(domain: number, type: number, protocol: number): number {
+  return checked("socket", symbols.socket(domain, type, protocol));
+}
+
+/** bind(2); `address` is a whole `struct sockaddr`. */
+export function bind(fd: number, address: Uint8Array): void {
+  checked("bind", symbols.bind(fd, address, address.byteLength));
+}
+
+/** listen(2). */
+export function listen(fd: number, backlog: number): void {
+  checked("listen", symbols.listen(fd, backlog));
+}
+
+const SYS_PIDFD_SEND_SIGNAL = 424;
+const SYS_PIDFD_OPEN = 434;
+
+/** pidfd_open(2), Linux 5.3; close-on-exec. The caller owns the descriptor. `ESRCH`: no such process. */
+export function pidfdOpen(pid: number): number {
+  return checked("pidfd_open", Number(symbols.syscall(SYS_PIDFD_OPEN, pid, 0, 0, 0)));
+}
+
+/** pidfd_send_signal(2), Linux 5.1. `ESRCH`: the process has ended. */
+export function pidfdSendSignal(pidfd: number, signal: number): void {
+  checked("pidfd_send_signal", Number(symbols.syscall(SYS_PIDFD_SEND_SIGNAL, pidfd, signal, 0, 0)));
+}
+
+function checked(call: string, result: number): number {
+  if (result !== -1) return result;
+  // oxlint-disable-next-line eslint/no-underscore-dangle -- glibc's own name (errno(3))
+  const location = symbols.__errno_location();
+  const errno = location === null ? 0 : read.i32(location);
+  throw new SystemCallError(call, errno === 0 ? "EUNKNOWN" : getSystemErrorName(-errno));
+}

@@ -1,0 +1,40 @@
+/** One machine's directories and driver for a contract test, and the check that nothing of it is left. */
+import { expect } from "bun:test";
+import { randomBytes } from "node:crypto";
+import { mkdirSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { findByCommandLine } from "../lib/process-identity.ts";
+import { watchProcess } from "../lib/process-watch.ts";
+import type { Machine } from "../model/machine.ts";
+import type { ContractSubject } from "./contract.ts";
+import { type Driver, processMarker, type RunDir } from "./port.ts";
+
+export interface ContractBench extends AsyncDisposable {
+  readonly driver: Driver;
+  readonly machine: Machine;
+  readonly dir: RunDir;
+}
+
+/** The caller disposes it: that ends every process of the machine and removes the directories. */
+export async function createContractBench(subject: ContractSubject): Promise<ContractBench> {
+  const id = `contract-${randomBytes(4).toString("hex")}`;
+  const directory = await mkdtemp(join(tmpdir(), "banger-contract-"));
+  const dir: RunDir = { stateDir: join(directory, "state"), runtimeDir: join(directory, "run") };
+  for (const path of [dir.stateDir, dir.runtimeDir]) mkdirSync(path, { mode: 0o700 });
+  return {
+    driver: subject.createDriver(),
+    machine: subject.createMachine(id, directory),
+    dir,
+    async [Symbol.asyncDispose]() {
+      for (const handle of findByCommandLine(processMarker(id))) {
+        const watch = await watchProcess(handle);
+        watch?.signal("SIGKILL");
+        await watch?.ended;
+      }
+      expect(findByCommandLine(processMarker(id))).toEqual([]);
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,151 @@
+/**
+ * A driver without a hypervisor, for tests of everything above the port. Its machine is a real process that serves the
+ * agent channel, so that adopting, killing and crashing are real; it passes the same contract as every other driver.
+ */
+import { appendFileSync, existsSync } from "node:fs";
+import { join } from "node:path";
+import { abortError, findProgram } from "../../lib/run-program.ts";
+import { createUnixListener } from "../../lib/unix-listener.ts";
+import { BangerError } from "../../model/errors.ts";
+import type { Machine } from "../../model/machine.ts";
+import { adoptHypervisor, type HypervisorProcess, spawnHypervisor } from "../hypervisor-process.ts";
+import {
+  type Driver,
+  type DriverHandles,
+  type DriverReport,
+  type Features,
+  processMarker,
+  type RunDir,
+  type Running,
+  type StartOptions,
+} from "../port.ts";
+import { validateMachine } from "../validate-machine.ts";
+import { echoProgram, type FakeProgram, garbageProgram, quitterProgram, silentProgram } from "./programs.ts";
+import { createFakeRunning } from "./running.ts";
+
+/**
+ * `fail-start`: no process comes to be. `exit-at-once`: it ends before it is ready. `never-answer`: the channel
+ * connects and stays silent. `garbage`: the channel carries noise and closes.
+ */
+export type Fault = "fail-start" | "exit-at-once" | "never-answer" | "garbage";
+
+export interface FakeDriverOptions {
+  /** What runs instead of a hypervisor (default: an echo). */
+  readonly program?: FakeProgram;
+  /** Asked at each start: what shall go wrong with this machine. */
+  readonly faults?: (machine: Machine) => Fault | undefined;
+  readonly features?: Partial<Features>;
+}
+
+export function createFakeDriver(options: FakeDriverOptions = {}): Driver {
+  return new FakeDriver(options);
+}
+
+class FakeDriver implements Driver {
+  readonly name = "fake";
+  private readonly options: FakeDriverOptions;
+
+  constructor(options: FakeDriverOptions) {
+    this.options = options;
+  }
+
+  probe(): Promise<DriverReport> {
+    return Promise.resolve({
+      available: true,
+      driver: this.name,
+      version: "1.0.0",
+      accelerator: "fake",
+      machineType: "process",
+      features: { pause: true, snapshot: false, nics: true, ...this.options.features },
+      notes: [],
+    });
+  }
+
+  async start(machine: Machine, dir: RunDir, options: StartOptions = {}): Promise<Running> {
+    validateMachine(machine);
+    refuseAborted(options.signal);
+    const fault = this.options.faults?.(machine);
+    if (fault === "fail-start") throw new BangerError("unavailable", "the fake hypervisor was told to fail");
+    demandFiles(machine);
+    appendFileSync(machine.consolePath, `fake machine ${machine.id}\n`, { mode: 0o600 });
+
+    await using undo = new AsyncDisposableStack();
+    const channelPath = agentSocket(dir);
+    const listener = undo.adopt(createUnixListener(channelPath), (made) => made.remove());
+    const [program, ...args] = this.programFor(fault)(machine);
+    const process = await spawnHypervisor({
+      program: installed(program),
+      args,
+      argv0: processMarker(machine.id),
+      logPath: logPath(dir),
+      inherit: [listener.fd],
+    });
+    undo.defer(() => process.kill({ graceMs: 0 }));
+    listener[Symbol.dispose]();
+    refuseAborted(options.signal);
+    if (fault === "exit-at-once") throw await endedAtOnce(process);
+    undo.move();
+    return createFakeRunning(machine.id, { process, channelPath });
+  }
+
+  async resume(): Promise<Running> {
+    throw new BangerError("unsupported", "fake machines cannot be started from a snapshot");
+  }
+
+  async adopt(handles: DriverHandles, dir: RunDir): Promise<Running | undefined> {
+    if (handles.driver !== this.name) return undefined;
+    const process = await adoptHypervisor({
+      handle: handles.process,
+      marker: processMarker(handles.machineId),
+      logPath: logPath(dir),
+    });
+    if (process === undefined) return undefined;
+    return createFakeRunning(handles.machineId, { process, channelPath: agentSocket(dir) });
+  }
+
+  private programFor(fault: Exclude<Fault, "fail-start"> | undefined): FakeProgram {
+    switch (fault) {
+      case "exit-at-once":
+        return quitterProgram;
+      case "never-answer":
+        return silentProgram;
+      case "garbage":
+        return garbageProgram;
+      case undefined:
+        return this.options.program ?? echoProgram;
+    }
+  }
+}
+
+function refuseAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw abortError(signal);
+}
+
+/** A hypervisor opens these before anything else. */
+function demandFiles(machine: Machine): void {
+  const paths = [machine.kernelPath, machine.initramfsPath, ...machine.disks.map((disk) => disk.path)];
+  const missing = paths.find((path) => !existsSync(path));
+  if (missing !== undefined)
+    throw new BangerError("unavailable", `the fake hypervisor cannot open ${missing}`);
+}
+
+function installed(program: string): string {
+  const path = findProgram(program);
+  if (path !== undefined) return path;
+  throw new BangerError("unavailable", `the program ${program} is not installed`);
+}
+
+async function endedAtOnce(process: HypervisorProcess): Promise<BangerError> {
+  const exit = await process.exited;
+  return new BangerError("unavailable", `the fake hypervisor ended at once: ${exit.stderrTail}`, {
+    details: { ...exit },
+  });
+}
+
+function agentSocket(dir: RunDir): string {
+  return join(dir.runtimeDir, "agent.sock");
+}
+
+function logPath(dir: RunDir): string {
+  return join(dir.stateDir, "fake.log");
+}

@@ -1,0 +1,51 @@
+/**
+ * What stands in for a hypervisor: small real programs that serve the machine's agent channel on a listening socket
+ * which they inherit. Perl, because it is there on every Debian (package perl-base) and starts in two milliseconds.
+ */
+import type { Machine } from "../../model/machine.ts";
+
+/** The descriptor on which a program finds the listening Unix socket of its agent channel. */
+export const LISTEN_FD = 3;
+
+/** The command line of a program that accepts connections on descriptor 3, one after the other, until it is killed. */
+export type FakeProgram = (machine: Machine) => readonly [string, ...string[]];
+
+/** The guest agent in its host mode: the real protocol, real execs on this host. */
+export function agentProgram(path: string): FakeProgram {
+  return () => [path, "--serve-fd", String(LISTEN_FD)];
+}
+
+const SERVE = 'open(my $listener, "+<&=", 3) or die "descriptor 3: $!";';
+
+/** Sends back what it receives. */
+export const echoProgram: FakeProgram = () =>
+  perl(`${SERVE} while (accept(my $client, $listener)) {
+    while (sysread($client, my $bytes, 65536)) {
+      for (my $sent = 0; $sent < length $bytes;) {
+        $sent += syswrite($client, $bytes, length($bytes) - $sent, $sent) // last;
+      }
+    }
+  }`);
+
+/** Lets clients connect and never reads nor writes. */
+export const silentProgram: FakeProgram = () => perl("sleep");
+
+/** Sends 1 MiB of noise, the same every time, to whoever connects, and hangs up. */
+export const garbageProgram: FakeProgram = () =>
+  perl(`${SERVE} $SIG{PIPE} = "IGNORE"; srand(1); while (accept(my $client, $listener)) {
+    syswrite($client, pack("C*", map { int(rand(256)) } 1 .. 65536)) // last for 1 .. 16;
+  }`);
+
+/** Ends as soon as it runs, with last words. */
+export const quitterProgram: FakeProgram = () =>
+  perl('print STDERR "fake hypervisor: cannot go on\\n"; exit 3');
+
+/** Ignores TERM, as a hypervisor that hangs would, and then says so with one byte to whoever connects. */
+export const stubbornProgram: FakeProgram = () =>
+  perl(
+    `$SIG{TERM} = "IGNORE"; ${SERVE} accept(my $client, $listener); syswrite($client, "."); sleep while 1`,
+  );
+
+function perl(script: string): readonly [string, ...string[]] {
+  return ["perl", "-e", script];
+}

@@ -1,0 +1,144 @@
+/**
+ * A hypervisor as a process: spawned in its own session so that it outlives the daemon, or taken over from an earlier
+ * one. Knows nothing of any hypervisor.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, constants, openSync } from "node:fs";
+import { setImmediate } from "node:timers/promises";
+import { lastLines, readTail } from "../lib/file-tail.ts";
+import { identifyProcess, isAlive, type ProcessHandle, readCommandLine } from "../lib/process-identity.ts";
+import { watchProcess } from "../lib/process-watch.ts";
+import { settlesWithin } from "../lib/settles-within.ts";
+import { BangerError } from "../model/errors.ts";
+import type { MachineStats, ProcessExit } from "./port.ts";
+import { readProcessStats } from "./process-stats.ts";
+
+const STDERR_TAIL_BYTES = 4096;
+const STDERR_TAIL_LINES = 40;
+const DEFAULT_GRACE_MS = 2000;
+const LOG_FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_APPEND;
+
+type Signal = "SIGTERM" | "SIGKILL" | "SIGSTOP" | "SIGCONT";
+
+export interface SpawnRequest {
+  /** Absolute path. */
+  readonly program: string;
+  readonly args: readonly string[];
+  /** What the process calls itself; default: the program's path. */
+  readonly argv0?: string;
+  /** Gets stdout and stderr; made with mode 0600, and emptied of what an earlier run said. */
+  readonly logPath: string;
+  /** Descriptors that the process gets as 3, 4, …; they stay the caller's here. */
+  readonly inherit: readonly number[];
+}
+
+export interface HypervisorProcess {
+  readonly handle: ProcessHandle;
+  /** Settles once, never rejects. */
+  readonly exited: Promise<ProcessExit>;
+  /** False when the process has ended. */
+  signal(name: Signal): boolean;
+  /** As `Running.kill`. */
+  kill(options?: { readonly graceMs?: number }): Promise<void>;
+  /** As `Running.stats`. */
+  stats(): Promise<MachineStats>;
+}
+
+/**
+ * Starts the process with stdin from /dev/null, cwd `/` and a minimal environment. It survives us: own session (no
+ * terminal, no signals to our group), its output in a file. Errors: `unavailable` (it could not be started at all).
+ */
+export async function spawnHypervisor(request: SpawnRequest): Promise<HypervisorProcess> {
+  const log = openSync(request.logPath, LOG_FLAGS, 0o600);
+  let child: ChildProcess;
+  try {
+    child = spawn(request.program, [...request.args], {
+      detached: true,
+      stdio: ["ignore", log, log, ...request.inherit],
+      cwd: "/",
+      env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" },
+      ...(request.argv0 === undefined ? {} : { argv0: request.argv0 }),
+    });
+  } finally {
+    closeSync(log);
+  }
+  if (child.pid === undefined) {
+    const [cause] = (await once(child, "error")) as [unknown];
+    throw new BangerError("unavailable", `cannot start ${request.program}`, { cause });
+  }
+  child.unref();
+  const ended = endOf(child);
+  await execFinished(child.pid);
+  // One that has ended already has no identity any more; this handle matches no process, and `exited` tells the rest.
+  const handle = identifyProcess(child.pid) ?? { pid: child.pid, startTicks: 0, bootId: "" };
+  const exited = ended.then(async (end) => ({
+    ...end,
+    stderrTail: await lastWords(request.logPath),
+  }));
+  return createProcess({ handle, exited, signal: (name) => child.kill(name) });
+}
+
+export interface AdoptRequest {
+  readonly handle: ProcessHandle;
+  /** An argument that the process must have. */
+  readonly marker: string;
+  readonly logPath: string;
+}
+
+/** Takes over a process; undefined when it has ended or is not the one that was meant. */
+export async function adoptHypervisor(request: AdoptRequest): Promise<HypervisorProcess | undefined> {
+  const { handle } = request;
+  if (!isAlive(handle) || !readCommandLine(handle.pid).includes(request.marker)) return undefined;
+  const watch = await watchProcess(handle);
+  if (watch === undefined) return undefined;
+  const exited = watch.ended.then(async () => ({
+    code: undefined,
+    signal: undefined,
+    stderrTail: await lastWords(request.logPath),
+  }));
+  return createProcess({ handle, exited, signal: (name) => watch.signal(name) });
+}
+
+function createProcess(parts: Pick<HypervisorProcess, "handle" | "exited" | "signal">): HypervisorProcess {
+  const { handle, exited, signal } = parts;
+  return {
+    ...parts,
+    async kill(options = {}) {
+      const graceMs = options.graceMs ?? DEFAULT_GRACE_MS;
+      if (graceMs > 0 && signal("SIGTERM")) {
+        // A stopped process sees its TERM only once it continues.
+        signal("SIGCONT");
+        if (await settlesWithin(exited, graceMs)) return;
+      }
+      signal("SIGKILL");
+      await exited;
+    },
+    async stats() {
+      return readProcessStats(handle);
+    },
+  };
+}
+
+function endOf(child: ChildProcess): Promise<Pick<ProcessExit, "code" | "signal">> {
+  return new Promise((resolve) => {
+    child.once("exit", (code, signal) => resolve({ code: code ?? undefined, signal: signal ?? undefined }));
+  });
+}
+
+/**
+ * vfork(2) lets the parent go on once the kernel has dropped the parent's memory, and execve(2) puts the new command
+ * line in place some microseconds later (seen once in 500 starts). Until then nobody could recognise the process.
+ */
+async function execFinished(pid: number): Promise<void> {
+  while (readCommandLine(pid).length === 0 && identifyProcess(pid) !== undefined) await setImmediate();
+}
+
+/** The log may be gone with its directory, and `exited` must not reject for it. */
+async function lastWords(logPath: string): Promise<string> {
+  try {
+    return lastLines(await readTail(logPath, STDERR_TAIL_BYTES), STDERR_TAIL_LINES).join("\n");
+  } catch (error) {
+    return `(cannot read ${logPath}: ${BangerError.from(error).message})`;
+  }
+}

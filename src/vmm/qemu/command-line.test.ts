@@ -1,0 +1,106 @@
+import { describe, expect, test } from "bun:test";
+import type { Machine } from "../../model/machine.ts";
+import { qemuArguments } from "./command-line.ts";
+
+const machine: Machine = {
+  id: "a1b2c3",
+  vcpus: 2,
+  memoryMib: 512,
+  kernelPath: "/k/vmlinux",
+  initramfsPath: "/k/initramfs",
+  cmdline: ["quiet"],
+  disks: [
+    { id: "rootfs", path: "/images/root.squashfs", readOnly: true },
+    { id: "disk", path: "/vms/a,b/disk.ext4", readOnly: false },
+  ],
+  nics: [{ id: "net0", mac: "52:54:00:ac:10:00", tap: "bgr0" }],
+  consolePath: "/vms/a,b/console.log",
+};
+const descriptors = { qmpFd: 3, agentFd: 4 };
+
+const common = (transport: string): readonly string[] => [
+  "-smp",
+  "cpus=2,sockets=1,cores=2,threads=1",
+  "-m",
+  "512M",
+  "-object",
+  '{"qom-type":"memory-backend-ram","id":"ram","size":536870912}',
+  "-kernel",
+  "/k/vmlinux",
+  "-initrd",
+  "/k/initramfs",
+  "-append",
+  "console=ttyS0 reboot=t panic=-1 banger.channel=virtio:banger.agent quiet",
+  "-chardev",
+  "socket,id=qmp,fd=3,server=on,wait=off",
+  "-mon",
+  "chardev=qmp,mode=control",
+  "-chardev",
+  "file,id=console,path=/vms/a,,b/console.log,append=on",
+  "-serial",
+  "chardev:console",
+  "-blockdev",
+  '{"driver":"file","node-name":"disk-rootfs","filename":"/images/root.squashfs","read-only":true,"locking":"off","aio":"threads","cache":{"direct":false,"no-flush":false},"discard":"ignore"}',
+  "-device",
+  `{"driver":"virtio-blk-${transport}","drive":"disk-rootfs","serial":"rootfs"}`,
+  "-blockdev",
+  '{"driver":"file","node-name":"disk-disk","filename":"/vms/a,b/disk.ext4","read-only":false,"locking":"auto","aio":"threads","cache":{"direct":false,"no-flush":false},"discard":"unmap"}',
+  "-device",
+  `{"driver":"virtio-blk-${transport}","drive":"disk-disk","serial":"disk"}`,
+  "-netdev",
+  "tap,id=nic-net0,ifname=bgr0,script=no,downscript=no,vhost=off",
+  "-device",
+  transport === "pci"
+    ? '{"driver":"virtio-net-pci","netdev":"nic-net0","mac":"52:54:00:ac:10:00","romfile":""}'
+    : '{"driver":"virtio-net-device","netdev":"nic-net0","mac":"52:54:00:ac:10:00"}',
+  "-object",
+  '{"qom-type":"rng-builtin","id":"rng"}',
+  "-device",
+  `{"driver":"virtio-rng-${transport}","rng":"rng"}`,
+  "-chardev",
+  "socket,id=agent,fd=4,server=on,wait=off",
+  "-device",
+  `{"driver":"virtio-serial-${transport}","id":"serial","max_ports":2}`,
+  "-device",
+  '{"driver":"virtserialport","bus":"serial.0","nr":1,"chardev":"agent","name":"banger.agent"}',
+];
+
+const start: readonly string[] = [
+  "-name",
+  "banger-a1b2c3",
+  "-nodefaults",
+  "-no-user-config",
+  "-display",
+  "none",
+  "-no-reboot",
+  "-sandbox",
+  "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+];
+
+describe("qemuArguments()", () => {
+  test("describes a microvm with virtio-mmio devices for KVM", () => {
+    expect(qemuArguments(machine, { accelerator: "kvm", ...descriptors })).toEqual([
+      ...start,
+      "-machine",
+      "microvm,acpi=on,pcie=off,pit=on,pic=on,rtc=on,isa-serial=on,x-option-roms=off,auto-kernel-cmdline=off,memory-backend=ram",
+      "-accel",
+      "kvm",
+      "-cpu",
+      "host",
+      ...common("device"),
+    ]);
+  });
+
+  test("describes a q35 with PCI devices for emulation", () => {
+    expect(qemuArguments(machine, { accelerator: "tcg", ...descriptors })).toEqual([
+      ...start,
+      "-machine",
+      "q35,sata=off,smbus=off,usb=off,vmport=off,i8042=off,graphics=off,memory-backend=ram",
+      "-accel",
+      "tcg,thread=multi",
+      "-cpu",
+      "max",
+      ...common("pci"),
+    ]);
+  });
+});

@@ -1,0 +1,109 @@
+/** The QEMU driver: which QEMU and which accelerator this host has, and the life of one QEMU process. */
+import { closeSync, openSync } from "node:fs";
+import { join } from "node:path";
+import { findProgram } from "../../lib/run-program.ts";
+import { BangerError } from "../../model/errors.ts";
+import type { Machine } from "../../model/machine.ts";
+import { adoptHypervisor } from "../hypervisor-process.ts";
+import {
+  type Driver,
+  type DriverHandles,
+  processMarker,
+  type RunDir,
+  type Running,
+  type StartOptions,
+} from "../port.ts";
+import { validateMachine } from "../validate-machine.ts";
+import { createVerdictCache } from "../verdict-cache.ts";
+import { type HostFindings, inspectHost } from "./host-findings.ts";
+import type { QemuAccelerator } from "./platform.ts";
+import { reportFromFindings } from "./report.ts";
+import { createQemuRunning, type QemuSockets } from "./running.ts";
+import { startQemu } from "./start.ts";
+
+export interface QemuDriverOptions {
+  /** Where findings about this host are kept between runs. May be deleted at any time. */
+  readonly verdictCachePath: string;
+  /** Name or path (default `qemu-system-x86_64`). */
+  readonly binary?: string;
+  /** Skips the question and uses this one. Default: KVM where it works, else emulation. */
+  readonly accelerator?: QemuAccelerator;
+}
+
+export function createQemuDriver(options: QemuDriverOptions): Driver {
+  return new QemuDriver(options);
+}
+
+class QemuDriver implements Driver {
+  readonly name = "qemu";
+  private readonly options: QemuDriverOptions;
+
+  constructor(options: QemuDriverOptions) {
+    this.options = options;
+  }
+
+  async probe(): ReturnType<Driver["probe"]> {
+    try {
+      return reportFromFindings(await this.inspect());
+    } catch (error) {
+      const { message, cure } = BangerError.from(error);
+      return { available: false, driver: this.name, reason: message, cure: cure ?? "see banger doctor" };
+    }
+  }
+
+  async start(machine: Machine, dir: RunDir, options: StartOptions = {}): Promise<Running> {
+    validateMachine(machine);
+    const { program, accelerator } = await this.inspect();
+    closeSync(openSync(machine.consolePath, "a", 0o600));
+    const sockets = qemuSockets(dir);
+    const process = await startQemu(machine, {
+      program,
+      accelerator,
+      sockets,
+      logPath: logPath(dir),
+      signal: options.signal,
+    });
+    return createQemuRunning(machine.id, { process, sockets });
+  }
+
+  async resume(): Promise<Running> {
+    throw new BangerError("unsupported", "QEMU machines cannot be started from a snapshot yet");
+  }
+
+  async adopt(handles: DriverHandles, dir: RunDir): Promise<Running | undefined> {
+    if (handles.driver !== this.name) return undefined;
+    const process = await adoptHypervisor({
+      handle: handles.process,
+      marker: processMarker(handles.machineId),
+      logPath: logPath(dir),
+    });
+    if (process === undefined) return undefined;
+    return createQemuRunning(handles.machineId, { process, sockets: qemuSockets(dir) });
+  }
+
+  private inspect(): Promise<HostFindings> {
+    return inspectHost({
+      program: this.findBinary(),
+      cache: createVerdictCache(this.options.verdictCachePath),
+      accelerator: this.options.accelerator,
+    });
+  }
+
+  private findBinary(): string {
+    const name = this.options.binary ?? "qemu-system-x86_64";
+    const path = findProgram(name);
+    if (path !== undefined) return path;
+    throw new BangerError("unavailable", `the program ${name} is not installed`, {
+      cure: "apt-get install qemu-system-x86",
+      details: { program: name },
+    });
+  }
+}
+
+function qemuSockets(dir: RunDir): QemuSockets {
+  return { qmp: join(dir.runtimeDir, "qmp.sock"), agent: join(dir.runtimeDir, "agent.sock") };
+}
+
+function logPath(dir: RunDir): string {
+  return join(dir.stateDir, "qemu.log");
+}

@@ -1,0 +1,63 @@
+/** What this host's QEMU can do: its version, and the fastest accelerator that works. Remembered between runs. */
+import { runProgram } from "../../lib/run-program.ts";
+import { BangerError } from "../../model/errors.ts";
+import { judgeKvm, type KvmVerdict } from "../kvm-verdict.ts";
+import { programKey } from "../program-identity.ts";
+import type { VerdictCache } from "../verdict-cache.ts";
+import { runProbeGuest } from "./kvm-probe.ts";
+import type { QemuAccelerator } from "./platform.ts";
+
+export interface HostFindings {
+  /** Absolute. */
+  readonly program: string;
+  readonly version: string;
+  readonly accelerator: QemuAccelerator;
+  /** Undefined when the accelerator was given and KVM was not asked about. */
+  readonly kvm: KvmVerdict | undefined;
+}
+
+export interface InspectInput {
+  /** Absolute; it exists. */
+  readonly program: string;
+  readonly cache: VerdictCache;
+  readonly accelerator: QemuAccelerator | undefined;
+}
+
+/** Errors: `unavailable` when the program cannot say its version. */
+export async function inspectHost(input: InspectInput): Promise<HostFindings> {
+  const { program, cache } = input;
+  const version = await findVersion(program, cache);
+  if (input.accelerator !== undefined) {
+    return { program, version, accelerator: input.accelerator, kvm: undefined };
+  }
+  const kvm = await judgeKvm({
+    program,
+    cache,
+    tryGuest: () => runProbeGuest({ program, accelerator: "kvm" }),
+  });
+  return { program, version, accelerator: kvm.kind === "works" ? "kvm" : "tcg", kvm };
+}
+
+async function findVersion(program: string, cache: VerdictCache): Promise<string> {
+  const key = `version|${programKey(program)}`;
+  const known = cache.get(key);
+  if (typeof known === "string") return known;
+  const { stdout } = await runProgram([program, "--version"], {
+    failure: (end) =>
+      new BangerError("unavailable", `${program} --version failed: ${end.stderrTail}`, {
+        cure: "apt-get install --reinstall qemu-system-x86",
+      }),
+  });
+  const version = parseVersion(new TextDecoder().decode(stdout));
+  if (version === undefined) {
+    throw new BangerError("unavailable", `${program} is not QEMU`, {
+      cure: "apt-get install qemu-system-x86",
+    });
+  }
+  cache.set(key, version);
+  return version;
+}
+
+function parseVersion(text: string): string | undefined {
+  return /^QEMU emulator version (\d+\.\d+\.\d+)/.exec(text)?.[1];
+}

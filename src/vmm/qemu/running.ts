@@ -1,0 +1,41 @@
+/** A live QEMU process behind the port's `Running`. */
+import { BangerError } from "../../model/errors.ts";
+import { createChannelOpener } from "../agent-channel.ts";
+import type { HypervisorProcess } from "../hypervisor-process.ts";
+import type { DriverHandles, Running } from "../port.ts";
+import { connectQmp } from "./qmp.ts";
+
+export interface QemuSockets {
+  readonly qmp: string;
+  readonly agent: string;
+}
+
+/** `process` is the QEMU of `machineId`, listening on `sockets`. */
+export function createQemuRunning(
+  machineId: string,
+  parts: { readonly process: HypervisorProcess; readonly sockets: QemuSockets },
+): Running {
+  const { process, sockets } = parts;
+  const handles: DriverHandles = {
+    driver: "qemu",
+    machineId,
+    process: process.handle,
+    sockets: { ...sockets },
+  };
+  return {
+    handles,
+    poweroff: "acpi",
+    channel: createChannelOpener(sockets.agent),
+    pause: () => command("stop"),
+    resume: () => command("cont"),
+    snapshot: () => Promise.reject(new BangerError("unsupported", "QEMU machines cannot be snapshotted yet")),
+    stats: () => process.stats(),
+    kill: (options) => process.kill(options),
+    exited: process.exited,
+  };
+
+  async function command(name: string): Promise<void> {
+    using qmp = await connectQmp(sockets.qmp);
+    await qmp.execute(name);
+  }
+}

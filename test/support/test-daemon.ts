@@ -1,0 +1,106 @@
+/** The real server, store and services in this process, with the fake driver, and the real client in front of them. */
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import pino from "pino";
+import { type ComposeOptions, compose } from "../../src/daemon/compose.ts";
+import { serve } from "../../src/daemon/server.ts";
+import { createLayout, findLayout, type Layout } from "../../src/host/layout.ts";
+import { ImageBlobs } from "../../src/images/blobs.ts";
+import type { ImageConfig } from "../../src/model/spec.ts";
+import { Client } from "../../src/sdk/client.ts";
+import type { Store } from "../../src/store/store.ts";
+import { createFakeDriver, type FakeDriverOptions } from "../../src/vmm/fake/driver.ts";
+import { agentProgram } from "../../src/vmm/fake/programs.ts";
+import type { Vms } from "../../src/vms/vms.ts";
+import { AGENT } from "./agent.ts";
+import { hypervisorsOf } from "./processes.ts";
+
+export interface TestDaemonOptions extends Partial<Pick<ComposeOptions, "bootDeadlineMs" | "onStep">> {
+  readonly driver?: FakeDriverOptions;
+  /** A home that another test daemon left; this one does not delete it. */
+  readonly home?: string;
+}
+
+export interface TestDaemon extends AsyncDisposable {
+  readonly home: string;
+  readonly layout: Layout;
+  readonly client: Client;
+  readonly store: Store;
+  readonly vms: Vms;
+  /** Registers an image of a few bytes under `name` and returns its digest. */
+  addImage(name: string, config?: ImageConfig): Promise<string>;
+  /** Ends this daemon as a crash would: nothing is told to anybody. Its VMs live on; its home stays. */
+  crash(): Promise<void>;
+}
+
+/** Starts one. Disposing removes its VMs and fails when anything of them is left. */
+export async function createTestDaemon(options: TestDaemonOptions = {}): Promise<TestDaemon> {
+  const home = options.home ?? mkdtempSync(join(tmpdir(), "banger-test-"));
+  const layout = findLayout({ BANGER_HOME: home }, process.getuid?.() ?? 0);
+  createLayout(layout, process.getuid?.() ?? 0);
+  // The fake opens kernel and initramfs, as a hypervisor does, and never looks into them.
+  const file = join(home, "boot-file");
+  writeFileSync(file, "");
+  const composition = compose({
+    layout,
+    version: "0.0.0-test",
+    agentPath: AGENT,
+    log: pino({ level: "silent" }),
+    requestStop: () => undefined,
+    drivers: [createFakeDriver({ program: agentProgram(AGENT), ...options.driver })],
+    bootFiles: async () => ({ kernelPath: file, initramfsPath: file }),
+    bootDeadlineMs: options.bootDeadlineMs ?? 20_000,
+    ...(options.onStep === undefined ? {} : { onStep: options.onStep }),
+  });
+  const { vms } = composition.services;
+  await vms.reconcile();
+  const server = serve(layout.socket, composition.services);
+  const client = await Client.create(layout.socket);
+  const end = async (): Promise<void> => {
+    vms.detach();
+    await server.stop(true);
+    composition[Symbol.dispose]();
+  };
+  let crashed = false;
+  return {
+    home,
+    layout,
+    client,
+    store: composition.store,
+    vms,
+    addImage: async (name, config = {}) => await addImage(layout, composition.store, { name, config }),
+    crash: async () => {
+      crashed = true;
+      await end();
+    },
+    async [Symbol.asyncDispose]() {
+      if (crashed) return;
+      for (const vm of vms.list()) await vms.remove(vm.id, { force: true });
+      await end();
+      const left = leftovers(layout);
+      rmSync(home, { recursive: true, force: true });
+      if (left.length > 0) throw new Error(`this test leaks: ${left.join(", ")}`);
+    },
+  };
+}
+
+/** What is left of VMs: directories and sockets under the layout, and hypervisors that this process started. */
+function leftovers(layout: Layout): string[] {
+  const directories = [layout.vmsDir, layout.runtimeDir]
+    .filter((dir) => existsSync(dir))
+    .flatMap((dir) => readdirSync(dir).filter((name) => /^[0-9a-f]{12}$/.test(name)));
+  return [...directories, ...hypervisorsOf(process.pid).map((pid) => `process ${pid}`)];
+}
+
+async function addImage(
+  layout: Layout,
+  store: Store,
+  { name, config }: { name: string; config: ImageConfig },
+): Promise<string> {
+  const image = await new ImageBlobs(layout.imagesDir).publish({ config, source: "test" }, async (path) => {
+    writeFileSync(path, `image ${name}`);
+  });
+  store.images.upsert({ ...image, name, createdAt: image.createdAtMs });
+  return image.digest;
+}
