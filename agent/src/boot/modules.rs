@@ -1,0 +1,23 @@
+//! Kernel modules, in the order that the host has written down.
+
+use rustix::fs::{Mode, OFlags, open};
+use rustix::io::Errno;
+use rustix::system::finit_module;
+
+use crate::console;
+use crate::files::read_line;
+
+const ORDER: &str = "/modules/order";
+
+/// Inserts each module named in `/modules/order`. One that fails is reported and the others go on: the kernel may have it
+/// built in, or the machine may not need it.
+pub fn load_modules() {
+    for path in read_line(ORDER).lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let result =
+            open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).and_then(|file| finit_module(&file, c"", 0));
+        match result {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => console::say(&format!("module {path}: {errno}")),
+        }
+    }
+}

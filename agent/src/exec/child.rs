@@ -1,0 +1,209 @@
+//! The step from the agent to a new program: one vfork-like clone3(2) and execve(2).
+//!
+//! The child runs on a stack of its own but in the agent's memory, and the agent stands still until the child has
+//! executed a program or exited (CLONE_VM, CLONE_VFORK). So no page tables are copied, the child is born in its
+//! cgroup (CLONE_INTO_CGROUP), and it reports errors by writing them into the plan.
+
+use std::arch::asm;
+use std::ffi::{CStr, CString, c_char};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr;
+
+use rustix::io::Errno;
+use rustix::process::{Gid, Pid, Signal, Uid};
+
+/// Everything the child needs, made before it exists.
+pub struct Plan<'a> {
+    /// Standard input, output and error; each above 2.
+    pub stdio: [BorrowedFd<'a>; 3],
+    /// Whether standard input is a terminal to be made the controlling one.
+    pub tty: bool,
+    /// Who to become; `None` leaves it as it is.
+    pub credentials: Option<(Uid, Gid, &'a [Gid])>,
+    /// Working directory.
+    pub cwd: &'a CStr,
+    /// Whether a missing `cwd` is an error; if not, `/` stands in.
+    pub cwd_required: bool,
+    /// Programs to try in order.
+    pub candidates: &'a [CString],
+    /// Arguments.
+    pub argv: &'a [CString],
+    /// `NAME=value` strings.
+    pub envp: &'a [CString],
+    /// Whether the child dies with the agent; for an agent that is not process 1.
+    pub die_with_agent: bool,
+    /// Cgroup directory to be born in.
+    pub cgroup: Option<BorrowedFd<'a>>,
+}
+
+/// Where the child failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It could not be made.
+    Clone,
+    /// Session, terminal, standard files.
+    Setup,
+    /// Becoming the user.
+    Credentials,
+    /// Entering the working directory.
+    Cwd,
+    /// Executing; the error is the one to report of all candidates.
+    Execute,
+}
+
+/// The memory that the child runs on. Reused: the agent waits while it is in use.
+pub struct ChildStack(Vec<u128>);
+
+impl Default for ChildStack {
+    fn default() -> Self {
+        // 64 KiB; the child's frames are small and it never recurses. u128 has the alignment that the ABI asks for.
+        ChildStack(vec![0; 4096])
+    }
+}
+
+struct Shared<'a> {
+    plan: &'a Plan<'a>,
+    argv: Vec<*const c_char>,
+    envp: Vec<*const c_char>,
+    failure: Option<(Stage, Errno)>,
+}
+
+/// Flags of linux/sched.h that libc gives too narrow a type.
+const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// `struct clone_args` of linux/sched.h, as of Linux 5.7.
+#[repr(C)]
+#[derive(Default)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
+/// Starts the program. On success the child has executed it; on failure it is gone, and will be reaped as a nameless child.
+pub fn start(plan: &Plan, stack: &mut ChildStack) -> Result<Pid, (Stage, Errno)> {
+    let mut shared = Shared { plan, argv: pointers(plan.argv), envp: pointers(plan.envp), failure: None };
+    let mut flags = libc::CLONE_VM as u64 | libc::CLONE_VFORK as u64 | CLONE_CLEAR_SIGHAND;
+    let mut args = CloneArgs {
+        exit_signal: libc::SIGCHLD as u64,
+        stack: stack.0.as_mut_ptr() as u64,
+        stack_size: size_of_val(stack.0.as_slice()) as u64,
+        ..CloneArgs::default()
+    };
+    if let Some(cgroup) = plan.cgroup {
+        flags |= CLONE_INTO_CGROUP;
+        args.cgroup = cgroup.as_raw_fd() as u64;
+    }
+    args.flags = flags;
+    let entry: extern "C" fn(*mut Shared) -> ! = child_main;
+    let result: isize;
+    // SAFETY: `args` is a valid clone_args. The child gets a stack that nothing else uses, 16-byte aligned, and calls
+    // `child_main`, which never returns to this frame; r12 and r13 survive the system call. The parent is suspended
+    // until the child has exec'ed or exited, so `shared` and all that it points to outlive the child's use of them,
+    // and nobody else touches them meanwhile (the agent has one thread).
+    unsafe {
+        asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "mov rdi, r12",
+            "call r13",
+            "ud2",
+            "2:",
+            inlateout("rax") libc::SYS_clone3 as isize => result,
+            in("rdi") &raw const args,
+            in("rsi") size_of::<CloneArgs>(),
+            in("r12") &raw mut shared,
+            in("r13") entry,
+            lateout("rcx") _,
+            lateout("r11") _,
+        );
+    }
+    if result < 0 {
+        return Err((Stage::Clone, Errno::from_raw_os_error(-result as i32)));
+    }
+    if let Some(failure) = shared.failure {
+        return Err(failure);
+    }
+    let pid = i32::try_from(result).ok().and_then(Pid::from_raw);
+    pid.ok_or((Stage::Clone, Errno::INVAL))
+}
+
+fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+    let list = strings.iter().map(|string| string.as_ptr());
+    list.chain([ptr::null()]).collect()
+}
+
+/// The child's whole life before the program. No allocation, no locks, no panics.
+extern "C" fn child_main(shared: *mut Shared) -> ! {
+    // SAFETY: `start` passes a pointer to a live value that only this function uses until the parent goes on.
+    let shared = unsafe { &mut *shared };
+    let failure = prepare(shared.plan).err();
+    shared.failure = Some(failure.unwrap_or_else(|| (Stage::Execute, execute(shared))));
+    // SAFETY: _exit takes any number and runs no handlers.
+    unsafe { libc::_exit(127) }
+}
+
+fn prepare(plan: &Plan) -> Result<(), (Stage, Errno)> {
+    let at = |stage: Stage| move |errno: Errno| (stage, errno);
+    rustix::process::setsid().map_err(at(Stage::Setup))?;
+    if plan.die_with_agent {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(at(Stage::Setup))?;
+    }
+    if plan.tty {
+        rustix::process::ioctl_tiocsctty(plan.stdio[0]).map_err(at(Stage::Setup))?;
+    }
+    rustix::stdio::dup2_stdin(plan.stdio[0]).map_err(at(Stage::Setup))?;
+    rustix::stdio::dup2_stdout(plan.stdio[1]).map_err(at(Stage::Setup))?;
+    rustix::stdio::dup2_stderr(plan.stdio[2]).map_err(at(Stage::Setup))?;
+    reset_signals();
+    if let Some((uid, gid, groups)) = plan.credentials {
+        rustix::thread::set_thread_groups(groups).map_err(at(Stage::Credentials))?;
+        rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(at(Stage::Credentials))?;
+        rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(at(Stage::Credentials))?;
+    }
+    match rustix::process::chdir(plan.cwd) {
+        Err(_) if !plan.cwd_required => rustix::process::chdir(c"/"),
+        result => result,
+    }
+    .map_err(at(Stage::Cwd))
+}
+
+/// CLONE_CLEAR_SIGHAND undoes handlers but not "ignored", and the agent ignores SIGPIPE and blocks what it reads from a
+/// signalfd.
+fn reset_signals() {
+    // SAFETY: both calls change only this process's (the child's) signal state, with valid arguments.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+        let mut none = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
+    }
+}
+
+/// Returns only if no candidate could be executed: the error that execvp(3) would choose.
+fn execute(shared: &Shared) -> Errno {
+    let mut reported = Errno::NOENT;
+    for path in shared.plan.candidates {
+        // SAFETY: path, argv and envp are NUL-terminated strings and null-terminated arrays of such.
+        unsafe { libc::execve(path.as_ptr(), shared.argv.as_ptr(), shared.envp.as_ptr()) };
+        // SAFETY: errno is this thread's; the parent, which shares it, stands still and does not rely on it.
+        let errno = Errno::from_raw_os_error(unsafe { *libc::__errno_location() });
+        match errno {
+            Errno::NOENT | Errno::NOTDIR => {}
+            Errno::ACCESS => reported = Errno::ACCESS,
+            _ => return errno,
+        }
+    }
+    reported
+}

@@ -1,0 +1,189 @@
+//! From an `exec` request to a running process and the agent's ends of its pipes or terminal.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::{self, Errno};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Gid, Pid, Uid};
+
+use super::cgroup::{Cgroup, Cgroups};
+use super::child::{ChildStack, Plan, Stage, start};
+use super::environment::{Env, build_env, env_strings};
+use super::identity::{Identity, resolve_identity};
+use super::pty::open_pty;
+use super::search::candidates;
+use crate::failure::{Code, Failure, OrFail, Outcome, errno_words};
+use crate::files::read_small;
+use crate::requests::ExecRequest;
+
+/// Bytes of the image's user database that are looked at.
+const MAX_DATABASE: usize = 1024 * 1024;
+
+/// Starts processes.
+pub struct Launcher {
+    /// Where commands get their cgroups; `None` leaves them in the agent's.
+    pub cgroups: Option<Cgroups>,
+    /// Whether commands are killed when the agent dies.
+    pub die_with_agent: bool,
+    stack: ChildStack,
+}
+
+/// A process that has just been started.
+pub struct Spawned {
+    /// Its process id.
+    pub pid: Pid,
+    /// Where to write its input; none for a detached command without a terminal.
+    pub input: Option<OwnedFd>,
+    /// Where to read its output: stdout and stderr, or a terminal.
+    pub outputs: Vec<OwnedFd>,
+    /// Its cgroup.
+    pub cgroup: Option<Cgroup>,
+}
+
+/// Both sides of the standard files of a command.
+struct Stdio {
+    theirs: Vec<OwnedFd>,
+    input: Option<OwnedFd>,
+    outputs: Vec<OwnedFd>,
+}
+
+impl Launcher {
+    /// A launcher without cgroups.
+    pub fn new(die_with_agent: bool) -> Self {
+        Launcher { cgroups: None, die_with_agent, stack: ChildStack::default() }
+    }
+
+    /// Removes the cgroups of ended commands whose last processes are gone now.
+    pub fn sweep(&mut self) {
+        if let Some(cgroups) = &mut self.cgroups {
+            cgroups.sweep();
+        }
+    }
+
+    /// Starts the command with `defaults` as the base of its environment. On failure nothing is left behind.
+    pub fn launch(&mut self, request: &ExecRequest, defaults: &Env) -> Outcome<Spawned> {
+        let identity = identity_of(request.user.as_deref())?;
+        let term = request.tty.as_ref().and_then(|tty| tty.term.as_deref());
+        let env = build_env(defaults, &request.env, &identity, term);
+        let path = env.get("PATH").map_or("", String::as_str);
+        let candidates = candidates(&request.argv[0], path);
+        let argv = c_strings(&request.argv)?;
+        let envp = env_strings(&env);
+        let cwd = CString::new(request.cwd.as_deref().unwrap_or(&identity.home))
+            .map_err(|_| Failure::new(Code::InvalidArgument, "cwd holds a NUL byte"))?;
+        let groups: Vec<Gid> = identity.groups.iter().map(|&gid| Gid::from_raw(gid)).collect();
+        let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
+        let unprivileged = uid == rustix::process::getuid() && !uid.is_root();
+
+        let stdio = open_stdio(request).or_fail(Code::ResourceExhausted, "opening the standard files")?;
+        let cgroup = self.cgroups.as_mut().map(Cgroups::create).transpose();
+        let cgroup = cgroup.or_fail(Code::ResourceExhausted, "making a cgroup")?;
+        let theirs = |index: usize| -> BorrowedFd { stdio.theirs[index % stdio.theirs.len()].as_fd() };
+        let plan = Plan {
+            stdio: [theirs(0), theirs(1), theirs(2)],
+            tty: request.tty.is_some(),
+            credentials: (!unprivileged).then_some((uid, gid, &groups)),
+            cwd: &cwd,
+            cwd_required: request.cwd.is_some(),
+            candidates: &candidates,
+            argv: &argv,
+            envp: &envp,
+            die_with_agent: self.die_with_agent,
+            cgroup: cgroup.as_ref().map(AsFd::as_fd),
+        };
+        if plan.tty {
+            // So that the command's user owns the terminal, as after a login; without it only /dev/tty would work.
+            let _ = rustix::fs::fchown(plan.stdio[0], Some(uid), None);
+        }
+        match start(&plan, &mut self.stack) {
+            Ok(pid) => Ok(Spawned { pid, input: stdio.input, outputs: stdio.outputs, cgroup }),
+            Err((stage, errno)) => {
+                if let (Some(cgroups), Some(cgroup)) = (&mut self.cgroups, cgroup) {
+                    cgroups.remove(cgroup);
+                }
+                Err(explain(stage, errno, request, &candidates))
+            }
+        }
+    }
+}
+
+fn identity_of(user: Option<&str>) -> Outcome<Identity> {
+    let own = rustix::process::getuid();
+    // Only an agent that is not process 1 can be somebody else than root.
+    let default = if own.is_root() { "root".to_string() } else { own.as_raw().to_string() };
+    let database = |path: &str| match read_small(path, MAX_DATABASE) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(String::new()),
+        Err(errno) => Err(errno).or_fail(Code::FailedPrecondition, format!("reading {path}")),
+    };
+    resolve_identity(user.unwrap_or(&default), &database("/etc/passwd")?, &database("/etc/group")?)
+}
+
+fn c_strings(strings: &[String]) -> Outcome<Vec<CString>> {
+    let converted: Result<Vec<_>, _> = strings.iter().map(|s| CString::new(s.as_str())).collect();
+    converted.map_err(|_| Failure::new(Code::InvalidArgument, "argv holds a NUL byte"))
+}
+
+fn open_stdio(request: &ExecRequest) -> io::Result<Stdio> {
+    if let Some(tty) = &request.tty {
+        let pty = open_pty(tty.cols, tty.rows)?;
+        let input = io::fcntl_dupfd_cloexec(&pty.master, 3)?;
+        return Ok(Stdio { theirs: vec![pty.slave], input: Some(input), outputs: vec![pty.master] });
+    }
+    let (stdin, input) = match request.detach {
+        true => {
+            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+            (rustix::fs::open("/dev/null", flags, Mode::empty())?, None)
+        }
+        false => {
+            let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
+            (read, Some(nonblocking(write)?))
+        }
+    };
+    let (stdout, stdout_theirs) = pipe_with(PipeFlags::CLOEXEC)?;
+    let (stderr, stderr_theirs) = pipe_with(PipeFlags::CLOEXEC)?;
+    Ok(Stdio {
+        theirs: vec![stdin, stdout_theirs, stderr_theirs],
+        input,
+        outputs: vec![nonblocking(stdout)?, nonblocking(stderr)?],
+    })
+}
+
+fn nonblocking(fd: OwnedFd) -> io::Result<OwnedFd> {
+    rustix::io::ioctl_fionbio(&fd, true)?;
+    Ok(fd)
+}
+
+/// The failure that the host sees, by where the child stopped.
+fn explain(stage: Stage, errno: Errno, request: &ExecRequest, tried: &[CString]) -> Failure {
+    let words = errno_words(errno.into());
+    let name = &request.argv[0];
+    let cwd = request.cwd.as_deref().unwrap_or("/");
+    let (code, message) = match (stage, errno) {
+        (Stage::Clone, Errno::AGAIN | Errno::NOMEM) => {
+            (Code::ResourceExhausted, format!("no process could be made: {words}"))
+        }
+        (Stage::Clone | Stage::Setup, _) => (Code::Internal, format!("setting up the process failed: {words}")),
+        (Stage::Credentials, Errno::PERM) => (Code::PermissionDenied, format!("becoming the user failed: {words}")),
+        (Stage::Credentials, _) => (Code::InvalidArgument, format!("becoming the user failed: {words}")),
+        (Stage::Cwd, Errno::NOENT) => (Code::NotFound, format!("the working directory {cwd} does not exist")),
+        (Stage::Cwd, Errno::ACCESS) => {
+            (Code::PermissionDenied, format!("the user may not enter the working directory {cwd}"))
+        }
+        (Stage::Cwd, _) => (Code::InvalidArgument, format!("the working directory {cwd}: {words}")),
+        (Stage::Execute, Errno::NOENT) if tried.iter().any(|path| rustix::fs::stat(path).is_ok()) => {
+            (Code::CommandNotExecutable, format!("{name}: its interpreter does not exist"))
+        }
+        (Stage::Execute, Errno::NOENT | Errno::LOOP | Errno::NAMETOOLONG) => {
+            (Code::CommandNotFound, format!("{name}: command not found"))
+        }
+        (Stage::Execute, Errno::TOOBIG) => {
+            (Code::InvalidArgument, format!("{name}: arguments and environment are too large"))
+        }
+        (Stage::Execute, Errno::NOMEM) => (Code::ResourceExhausted, format!("{name}: {words}")),
+        (Stage::Execute, _) => (Code::CommandNotExecutable, format!("{name}: {words}")),
+    };
+    Failure::new(code, message)
+}

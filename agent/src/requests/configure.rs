@@ -1,0 +1,134 @@
+//! `configure`: how the guest is to be set up.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::Deserialize;
+
+use super::invalid;
+use crate::failure::Outcome;
+
+/// The whole request. Fields are those of `protocol/README.md`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Configure {
+    /// Host name, one line.
+    pub hostname: String,
+    /// `agent` (the default) or `systemd`.
+    #[serde(default)]
+    pub init: Option<String>,
+    /// The read-only root.
+    pub rootfs: Disk,
+    /// The writable layer; a tmpfs when absent.
+    #[serde(default)]
+    pub writable: Option<Disk>,
+    /// Defaults of the environment of every exec.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Lines of `/etc/hosts` after the loopback's.
+    #[serde(default)]
+    pub hosts: Vec<HostEntry>,
+    /// DNS servers; none leaves the image's `/etc/resolv.conf`.
+    #[serde(default)]
+    pub nameservers: Vec<String>,
+    /// DNS search domains.
+    #[serde(default)]
+    pub search: Vec<String>,
+    /// Further disks.
+    #[serde(default)]
+    pub mounts: Vec<Volume>,
+    /// The host's clock, milliseconds since 1970.
+    #[serde(default)]
+    pub unix_time_ms: Option<u64>,
+    /// Random bytes in base64.
+    #[serde(default)]
+    pub entropy: Option<String>,
+    /// How the machine is switched off.
+    #[serde(default)]
+    pub poweroff: PowerOff,
+}
+
+/// A disk and what is on it.
+#[derive(Debug, Deserialize)]
+pub struct Disk {
+    /// Virtio serial.
+    pub disk: String,
+    /// File system type.
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+/// One line of `/etc/hosts`.
+#[derive(Debug, Deserialize)]
+pub struct HostEntry {
+    /// IPv4 or IPv6 address.
+    pub address: String,
+    /// Names of it.
+    pub names: Vec<String>,
+}
+
+/// A disk mounted inside the root.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Volume {
+    /// Virtio serial.
+    pub disk: String,
+    /// File system type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Absolute path in the guest without `.` and `..`.
+    pub target: String,
+    /// Whether writes are refused.
+    #[serde(default)]
+    pub read_only: bool,
+}
+
+/// The way to switch the machine off.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum PowerOff {
+    /// ACPI power off.
+    #[default]
+    Acpi,
+    /// A reset, which the hypervisor takes as its end.
+    Reset,
+}
+
+impl Configure {
+    /// Refuses with `invalid_argument` what could not be written down safely.
+    pub fn validate(&self) -> Outcome<()> {
+        validate_hostname(&self.hostname)?;
+        for HostEntry { address, names } in &self.hosts {
+            if address.parse::<IpAddr>().is_err() || !names.iter().all(|name| is_word(name)) {
+                return Err(invalid(format!("hosts: bad entry for {address:?}")));
+            }
+        }
+        if let Some(bad) = self.nameservers.iter().find(|text| text.parse::<IpAddr>().is_err()) {
+            return Err(invalid(format!("nameservers: {bad:?} is no IP address")));
+        }
+        if let Some(bad) = self.search.iter().find(|text| !is_word(text)) {
+            return Err(invalid(format!("search: {bad:?} is no domain")));
+        }
+        for Volume { target, .. } in &self.mounts {
+            let mut parts = target.split('/');
+            let absolute = parts.next() == Some("") && target.len() > 1;
+            if !absolute || target.contains('\0') || parts.any(|part| matches!(part, "." | "..")) {
+                return Err(invalid(format!("mounts: bad target {target:?}")));
+            }
+        }
+        super::exec::validate_env(&self.env)
+    }
+}
+
+/// Refuses a host name that is not 1 to 64 visible characters.
+pub fn validate_hostname(hostname: &str) -> Outcome<()> {
+    match hostname.len() <= 64 && is_word(hostname) {
+        true => Ok(()),
+        false => Err(invalid("hostname must be 1 to 64 visible characters")),
+    }
+}
+
+/// Whether `text` is one word on one line.
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| !c.is_whitespace() && !c.is_control())
+}

@@ -1,0 +1,92 @@
+//! `exec`: the command to run.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::invalid;
+use crate::failure::Outcome;
+
+/// Entries of argv and of env, each.
+const MAX_ARGS: usize = 4096;
+
+/// The whole request. Fields are those of `protocol/README.md`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExecRequest {
+    /// Name for `attach`, `signal` and `ps`.
+    pub id: String,
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// Added to the configured environment.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Absolute working directory; absent: the user's home.
+    #[serde(default)]
+    pub cwd: Option<String>,
+    /// `name`, `uid`, `name:group` or `uid:gid`; absent: root.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// A terminal instead of pipes.
+    #[serde(default)]
+    pub tty: Option<Tty>,
+    /// Milliseconds until it is killed, 0 for never.
+    #[serde(default)]
+    pub timeout_ms: u64,
+    /// Whether it belongs to no stream.
+    #[serde(default)]
+    pub detach: bool,
+}
+
+/// The terminal of a command.
+#[derive(Debug, Deserialize)]
+pub struct Tty {
+    /// Columns.
+    pub cols: u16,
+    /// Rows.
+    pub rows: u16,
+    /// The value of `TERM` unless `env` gives one.
+    #[serde(default)]
+    pub term: Option<String>,
+}
+
+impl ExecRequest {
+    /// Refuses with `invalid_argument` what no kernel could run.
+    pub fn validate(&self) -> Outcome<()> {
+        if !is_id(&self.id) {
+            return Err(invalid("id must be 1 to 64 characters of A-Za-z0-9_-"));
+        }
+        if self.argv.is_empty() || self.argv.len() > MAX_ARGS {
+            return Err(invalid(format!("argv must have 1 to {MAX_ARGS} entries")));
+        }
+        if self.argv.iter().any(|arg| arg.contains('\0')) {
+            return Err(invalid("argv holds a NUL byte"));
+        }
+        if let Some(cwd) = self.cwd.as_ref().filter(|cwd| !cwd.starts_with('/') || cwd.contains('\0')) {
+            return Err(invalid(format!("cwd {cwd:?} is no absolute path")));
+        }
+        let term = self.tty.as_ref().and_then(|tty| tty.term.as_deref());
+        if term.is_some_and(|term| term.contains('\0')) {
+            return Err(invalid("term holds a NUL byte"));
+        }
+        validate_env(&self.env)
+    }
+}
+
+/// Refuses an environment that has too many entries, or one that cannot be written as `NAME=value`.
+pub fn validate_env(env: &BTreeMap<String, String>) -> Outcome<()> {
+    if env.len() > MAX_ARGS {
+        return Err(invalid(format!("env has more than {MAX_ARGS} entries")));
+    }
+    for (name, value) in env {
+        if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+            return Err(invalid(format!("env: bad variable {name:?}")));
+        }
+    }
+    Ok(())
+}
+
+fn is_id(id: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    (1..=64).contains(&id.len()) && id.bytes().all(plain)
+}

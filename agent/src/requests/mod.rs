@@ -1,0 +1,96 @@
+//! Requests of the host, from JSON to types (section 4). Parsing only: acting on them is done elsewhere.
+
+mod base64;
+mod configure;
+mod exec;
+mod small;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::failure::{Code, Failure, Outcome};
+
+pub use base64::decode_base64;
+pub use configure::{Configure, Disk, HostEntry, PowerOff, Volume};
+pub use exec::{ExecRequest, Tty};
+pub use small::{Attach, ControlMessage, PowerOffRequest, Resize, Resumed, SignalRequest};
+
+/// One request, checked as far as that is possible without looking at the guest.
+#[derive(Debug)]
+pub enum Request {
+    /// Mount, name and set up everything.
+    Configure(Box<Configure>),
+    /// Run a command.
+    Exec(Box<ExecRequest>),
+    /// Follow a detached command.
+    Attach(Attach),
+    /// List commands.
+    Ps,
+    /// Signal a command by id.
+    Signal(SignalRequest),
+    /// Figures about the guest.
+    Stats,
+    /// Listening sockets.
+    Listeners,
+    /// The writable disk has grown.
+    Grow,
+    /// Stop writes.
+    Freeze,
+    /// Allow writes again.
+    Thaw,
+    /// A snapshot was resumed.
+    Resumed(Resumed),
+    /// Stop everything.
+    PowerOff(PowerOffRequest),
+}
+
+#[derive(Deserialize)]
+struct Kind {
+    kind: String,
+}
+
+/// Parses the payload of an OPEN. `invalid_argument` for what is not a request, `unsupported` for an unknown kind.
+pub fn parse_request(payload: &[u8]) -> Outcome<Request> {
+    let Kind { kind } = parse("request", payload)?;
+    Ok(match kind.as_str() {
+        "configure" => {
+            let request: Configure = parse("configure", payload)?;
+            request.validate()?;
+            Request::Configure(Box::new(request))
+        }
+        "exec" => {
+            let request: ExecRequest = parse("exec", payload)?;
+            request.validate()?;
+            Request::Exec(Box::new(request))
+        }
+        "attach" => Request::Attach(parse("attach", payload)?),
+        "ps" => Request::Ps,
+        "signal" => Request::Signal(parse("signal", payload)?),
+        "stats" => Request::Stats,
+        "listeners" => Request::Listeners,
+        "grow" => Request::Grow,
+        "freeze" => Request::Freeze,
+        "thaw" => Request::Thaw,
+        "resumed" => {
+            let request: Resumed = parse("resumed", payload)?;
+            request.hostname.as_deref().map_or(Ok(()), configure::validate_hostname)?;
+            Request::Resumed(request)
+        }
+        "poweroff" => Request::PowerOff(parse("poweroff", payload)?),
+        _ => {
+            let message = format!("this agent knows no request of kind {kind:?}");
+            return Err(Failure::new(Code::Unsupported, message));
+        }
+    })
+}
+
+fn parse<T: DeserializeOwned>(what: &str, payload: &[u8]) -> Outcome<T> {
+    serde_json::from_slice(payload).map_err(|error| Failure::new(Code::InvalidArgument, format!("{what}: {error}")))
+}
+
+fn invalid(message: impl Into<String>) -> Failure {
+    Failure::new(Code::InvalidArgument, message)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,63 @@
+//! The requests and messages of one or two fields.
+
+use serde::Deserialize;
+
+/// `attach`: follow a detached command.
+#[derive(Debug, Deserialize)]
+pub struct Attach {
+    /// The exec's id.
+    pub id: String,
+}
+
+/// `signal`: to the process group of a command.
+#[derive(Debug, Deserialize)]
+pub struct SignalRequest {
+    /// The exec's id.
+    pub id: String,
+    /// Signal name without `SIG`.
+    pub signal: String,
+}
+
+/// `resumed`: the guest went on from a snapshot.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Resumed {
+    /// The host's clock, milliseconds since 1970.
+    #[serde(default)]
+    pub unix_time_ms: Option<u64>,
+    /// Random bytes in base64.
+    #[serde(default)]
+    pub entropy: Option<String>,
+    /// The new host name.
+    #[serde(default)]
+    pub hostname: Option<String>,
+}
+
+/// `poweroff`: stop everything.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PowerOffRequest {
+    /// Milliseconds between TERM and KILL.
+    #[serde(default)]
+    pub grace_ms: u64,
+}
+
+/// CONTROL on an exec's stream. Members that are absent or unknown are ignored.
+#[derive(Debug, Default, Deserialize)]
+pub struct ControlMessage {
+    /// New size of the terminal.
+    #[serde(default)]
+    pub resize: Option<Resize>,
+    /// Signal name without `SIG`.
+    #[serde(default)]
+    pub signal: Option<String>,
+}
+
+/// Size of a terminal.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Resize {
+    /// Columns.
+    pub cols: u16,
+    /// Rows.
+    pub rows: u16,
+}

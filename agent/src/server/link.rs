@@ -1,0 +1,98 @@
+//! The byte stream to the host: a virtio-serial port or a socket.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::{self, Errno};
+
+/// What the end of the stream means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkKind {
+    /// A port: the host has closed its side and may open it again; the descriptor stays.
+    Port,
+    /// A connection: the next one comes from the listener.
+    Connection,
+    /// The only connection there will be.
+    Only,
+}
+
+/// One descriptor, non-blocking, and what is known about its readiness.
+#[derive(Debug)]
+pub struct Link {
+    fd: OwnedFd,
+    kind: LinkKind,
+    readable: bool,
+    writable: bool,
+}
+
+/// What a read found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum LinkRead {
+    /// This many bytes.
+    Bytes(usize),
+    /// Nothing now.
+    Later,
+    /// The other side is gone.
+    Closed,
+}
+
+impl Link {
+    /// Takes a non-blocking descriptor.
+    pub fn new(fd: OwnedFd, kind: LinkKind) -> Self {
+        Link { fd, kind, readable: true, writable: true }
+    }
+
+    /// What its end means.
+    pub fn kind(&self) -> LinkKind {
+        self.kind
+    }
+
+    /// Whether a read is worth trying.
+    pub fn is_readable(&self) -> bool {
+        self.readable
+    }
+
+    /// Whether a write is worth trying.
+    pub fn is_writable(&self) -> bool {
+        self.writable
+    }
+
+    /// Notes what the kernel said.
+    pub fn set_ready(&mut self, read: bool, write: bool) {
+        self.readable |= read;
+        self.writable |= write;
+    }
+
+    /// Reads into `buffer`. A port that nobody has open on the host reads as end of file (virtio_console.c); the next edge
+    /// tells when that changes, so nothing spins.
+    pub fn read(&mut self, buffer: &mut [u8]) -> LinkRead {
+        match io::retry_on_intr(|| io::read(&self.fd, &mut *buffer)) {
+            Ok(count) if count > 0 => LinkRead::Bytes(count),
+            Err(Errno::AGAIN) => {
+                self.readable = false;
+                LinkRead::Later
+            }
+            Ok(_) | Err(_) => {
+                self.readable = false;
+                LinkRead::Closed
+            }
+        }
+    }
+
+    /// Writes what the kernel takes; returns how much that was.
+    pub fn write(&mut self, bytes: &[u8]) -> usize {
+        match io::retry_on_intr(|| io::write(&self.fd, bytes)) {
+            Ok(count) => count,
+            // Full, or closed: reading will tell which.
+            Err(_) => {
+                self.writable = false;
+                0
+            }
+        }
+    }
+}
+
+impl AsFd for Link {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}

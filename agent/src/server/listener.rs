@@ -1,0 +1,71 @@
+//! Sockets that the host connects to: vsock in a guest, a Unix socket in a rehearsal.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use rustix::io;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen, socket_with};
+
+use super::link::{Link, LinkKind};
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 8;
+
+/// A listening, non-blocking socket.
+#[derive(Debug)]
+pub struct Listener(OwnedFd);
+
+impl Listener {
+    /// Listens on a path. An old socket there is replaced.
+    pub fn unix(path: &str) -> io::Result<Self> {
+        let socket = open_socket(AddressFamily::UNIX)?;
+        let address = SocketAddrUnix::new(path)?;
+        // Usually there is none; anything else makes bind fail.
+        let _ = rustix::fs::unlink(path);
+        bind(&socket, &address)?;
+        listen(&socket, BACKLOG)?;
+        Ok(Listener(socket))
+    }
+
+    /// Listens on a vsock port (vsock(7)).
+    pub fn vsock(port: u32) -> io::Result<Self> {
+        let socket = open_socket(AddressFamily::VSOCK)?;
+        // SAFETY: all-zero bytes are a valid sockaddr_vm.
+        let mut address: libc::sockaddr_vm = unsafe { std::mem::zeroed() };
+        address.svm_family = libc::AF_VSOCK as libc::sa_family_t;
+        address.svm_port = port;
+        address.svm_cid = libc::VMADDR_CID_ANY;
+        let length = size_of_val(&address) as libc::socklen_t;
+        // SAFETY: `address` is a sockaddr_vm of `length` bytes, and the descriptor is open.
+        let result = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) };
+        if result != 0 {
+            let error = std::io::Error::last_os_error();
+            return Err(io::Errno::from_io_error(&error).unwrap_or(io::Errno::INVAL));
+        }
+        listen(&socket, BACKLOG)?;
+        Ok(Listener(socket))
+    }
+
+    /// The newest of the connections that wait; older ones are closed.
+    pub fn accept_newest(&self) -> Option<Link> {
+        let mut newest = None;
+        // Ends with EAGAIN; a connection that was given up meanwhile is an error to skip.
+        loop {
+            match accept_with(&self.0, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+                Ok(fd) => newest = Some(Link::new(fd, LinkKind::Connection)),
+                Err(io::Errno::INTR | io::Errno::CONNABORTED) => {}
+                Err(_) => return newest,
+            }
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn open_socket(family: AddressFamily) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    socket_with(family, SocketType::STREAM, flags, None)
+}

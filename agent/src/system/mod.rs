@@ -1,0 +1,80 @@
+//! The machine that the agent looks after: its disks, mounts, names, clock and end.
+
+mod disks;
+mod etc;
+mod initramfs;
+mod kernel;
+mod listeners;
+mod machine;
+mod rehearsal;
+mod root;
+mod stats;
+mod writable;
+
+pub use disks::find_disk;
+pub use initramfs::clear_initramfs;
+pub use listeners::list_listeners;
+pub use machine::RealMachine;
+pub use rehearsal::Rehearsal;
+pub use stats::{read_stats, uptime_ms};
+pub use writable::Usage;
+
+use std::os::fd::OwnedFd;
+use std::time::Instant;
+
+use rustix::process::Signal;
+
+use crate::failure::Outcome;
+use crate::requests::{Configure, Resumed};
+
+/// What a machine can be told to do. Two kinds: the one that the agent is process 1 of, and a rehearsal for tests.
+pub trait Machine {
+    /// Sets everything up. Called until it succeeds once; refuses with
+    /// `failed_precondition` when an earlier failure left nothing to start from.
+    fn configure(&mut self, request: &Configure) -> Outcome<Vec<Step>>;
+    /// The root of the cgroup2 hierarchy for commands, once configured and if there is one.
+    fn cgroup_root(&self) -> Option<OwnedFd>;
+    /// Takes on new clock, entropy and host name.
+    fn resumed(&mut self, request: &Resumed) -> Outcome<()>;
+    /// Grows the writable file system to its disk.
+    fn grow(&mut self) -> Outcome<Usage>;
+    /// Freezes or thaws the writable file system. May be repeated.
+    fn set_frozen(&mut self, frozen: bool) -> Outcome<()>;
+    /// Figures of the writable file system.
+    fn usage(&self) -> Option<Usage>;
+    /// Sends a signal to every process that the agent looks after; as process 1 that is every other one.
+    fn signal_all(&self, signal: Signal);
+    /// Writes everything to disk so that nothing more can be lost.
+    fn settle(&mut self);
+    /// Ends the machine, or in a rehearsal the process.
+    fn power_off(&mut self) -> !;
+}
+
+/// A named part of `configure` and how long it took.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// What was done.
+    pub name: &'static str,
+    /// Milliseconds.
+    pub ms: f64,
+}
+
+/// Measures steps one after the other.
+struct Stopwatch {
+    steps: Vec<Step>,
+    last: Instant,
+}
+
+impl Stopwatch {
+    fn start() -> Self {
+        Stopwatch { steps: Vec::new(), last: Instant::now() }
+    }
+
+    /// The time since the last lap belongs to `name`.
+    fn lap(&mut self, name: &'static str) {
+        let now = Instant::now();
+        let ms = (now - self.last).as_micros() as f64 / 1000.0;
+        self.steps.push(Step { name, ms });
+        self.last = now;
+    }
+}
