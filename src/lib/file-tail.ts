@@ -22,7 +22,7 @@ export async function readTail(path: string, maxBytes: number): Promise<string> 
 export function lastLines(text: string, count: number): string[] {
   return (
     text
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is removed
+      // oxlint-disable-next-line eslint/no-control-regex -- control characters are what is removed
       .replace(/\u001b\[[0-9;?]*[ -/]*[@-~]|[\u0000-\u0008\u000b-\u001f\u007f]/g, "")
       .split("\n")
       .map((line) => line.trimEnd())

@@ -1,19 +1,16 @@
 import { describe, expect, test } from "bun:test";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { BangerError } from "../../model/errors.ts";
-import type { Machine } from "../../model/machine.ts";
+import { createContractBench, createTestMachine } from "../contract/bench.ts";
 import { type ContractSubject, driverContract } from "../contract.ts";
-import { createContractBench } from "../contract-bench.ts";
 import { createFakeDriver, type FakeDriverOptions, type Fault } from "./driver.ts";
 import { stubbornProgram } from "./programs.ts";
 
 const subject: ContractSubject = {
   name: "the fake",
   createDriver: () => createFakeDriver(),
-  createMachine,
+  createMachine: createTestMachine,
   exchange: echoes,
 };
 
@@ -88,22 +85,6 @@ async function startWith(fault: Fault): Promise<BangerError> {
 
 function withOptions(options: FakeDriverOptions): ContractSubject {
   return { ...subject, createDriver: () => createFakeDriver(options) };
-}
-
-function createMachine(id: string, directory: string): Machine {
-  const kernelPath = join(directory, "kernel");
-  writeFileSync(kernelPath, "");
-  return {
-    id,
-    vcpus: 1,
-    memoryMib: 64,
-    kernelPath,
-    initramfsPath: kernelPath,
-    cmdline: [],
-    disks: [],
-    nics: [],
-    consolePath: join(directory, "state", "console.log"),
-  };
 }
 
 async function echoes(channel: Duplex): Promise<void> {

@@ -4,11 +4,10 @@
  */
 import { appendFileSync, existsSync } from "node:fs";
 import { join } from "node:path";
-import { abortError, findProgram } from "../../lib/run-program.ts";
-import { createUnixListener } from "../../lib/unix-listener.ts";
+import { abortError } from "../../lib/run-program.ts";
 import { BangerError } from "../../model/errors.ts";
 import type { Machine } from "../../model/machine.ts";
-import { adoptHypervisor, type HypervisorProcess, spawnHypervisor } from "../hypervisor-process.ts";
+import { adoptHypervisor } from "../hypervisor-process.ts";
 import {
   type Driver,
   type DriverHandles,
@@ -22,6 +21,7 @@ import {
 import { validateMachine } from "../validate-machine.ts";
 import { echoProgram, type FakeProgram, garbageProgram, quitterProgram, silentProgram } from "./programs.ts";
 import { createFakeRunning } from "./running.ts";
+import { startFake } from "./start.ts";
 
 /**
  * `fail-start`: no process comes to be. `exit-at-once`: it ends before it is ready. `never-answer`: the channel
@@ -63,28 +63,20 @@ class FakeDriver implements Driver {
 
   async start(machine: Machine, dir: RunDir, options: StartOptions = {}): Promise<Running> {
     validateMachine(machine);
-    refuseAborted(options.signal);
+    if (options.signal?.aborted === true) throw abortError(options.signal);
     const fault = this.options.faults?.(machine);
     if (fault === "fail-start") throw new BangerError("unavailable", "the fake hypervisor was told to fail");
     demandFiles(machine);
     appendFileSync(machine.consolePath, `fake machine ${machine.id}\n`, { mode: 0o600 });
 
-    await using undo = new AsyncDisposableStack();
     const channelPath = agentSocket(dir);
-    const listener = undo.adopt(createUnixListener(channelPath), (made) => made.remove());
-    const [program, ...args] = this.programFor(fault)(machine);
-    const process = await spawnHypervisor({
-      program: installed(program),
-      args,
-      argv0: processMarker(machine.id),
+    const process = await startFake(machine, {
+      program: this.programFor(fault),
+      channelPath,
       logPath: logPath(dir),
-      inherit: [listener.fd],
+      endsAtOnce: fault === "exit-at-once",
+      signal: options.signal,
     });
-    undo.defer(() => process.kill({ graceMs: 0 }));
-    listener[Symbol.dispose]();
-    refuseAborted(options.signal);
-    if (fault === "exit-at-once") throw await endedAtOnce(process);
-    undo.move();
     return createFakeRunning(machine.id, { process, channelPath });
   }
 
@@ -117,29 +109,12 @@ class FakeDriver implements Driver {
   }
 }
 
-function refuseAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted === true) throw abortError(signal);
-}
-
 /** A hypervisor opens these before anything else. */
 function demandFiles(machine: Machine): void {
   const paths = [machine.kernelPath, machine.initramfsPath, ...machine.disks.map((disk) => disk.path)];
   const missing = paths.find((path) => !existsSync(path));
   if (missing !== undefined)
     throw new BangerError("unavailable", `the fake hypervisor cannot open ${missing}`);
-}
-
-function installed(program: string): string {
-  const path = findProgram(program);
-  if (path !== undefined) return path;
-  throw new BangerError("unavailable", `the program ${program} is not installed`);
-}
-
-async function endedAtOnce(process: HypervisorProcess): Promise<BangerError> {
-  const exit = await process.exited;
-  return new BangerError("unavailable", `the fake hypervisor ended at once: ${exit.stderrTail}`, {
-    details: { ...exit },
-  });
 }
 
 function agentSocket(dir: RunDir): string {

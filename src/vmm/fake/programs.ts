@@ -4,22 +4,23 @@
  */
 import type { Machine } from "../../model/machine.ts";
 
-/** The descriptor on which a program finds the listening Unix socket of its agent channel. */
-export const LISTEN_FD = 3;
+/** How a program gets to its agent channel. */
+export interface FakeProgram {
+  /** `inherited`: it finds the listening Unix socket as descriptor 3. `itself`: it makes one at `socketPath`. */
+  readonly listens: "inherited" | "itself";
+  /** The command line; it serves connections one after the other until it is killed. */
+  readonly argv: (machine: Machine, socketPath: string) => readonly [string, ...string[]];
+}
 
-/** The command line of a program that accepts connections on descriptor 3, one after the other, until it is killed. */
-export type FakeProgram = (machine: Machine) => readonly [string, ...string[]];
-
-/** The guest agent in its host mode: the real protocol, real execs on this host. */
+/** The guest agent in rehearsal: the real protocol, real execs on this host. `path` is its binary, absolute. */
 export function agentProgram(path: string): FakeProgram {
-  return () => [path, "--serve-fd", String(LISTEN_FD)];
+  return { listens: "itself", argv: (_machine, socketPath) => [path, "--serve-unix", socketPath] };
 }
 
 const SERVE = 'open(my $listener, "+<&=", 3) or die "descriptor 3: $!";';
 
 /** Sends back what it receives. */
-export const echoProgram: FakeProgram = () =>
-  perl(`${SERVE} while (accept(my $client, $listener)) {
+export const echoProgram: FakeProgram = perl(`${SERVE} while (accept(my $client, $listener)) {
     while (sysread($client, my $bytes, 65536)) {
       for (my $sent = 0; $sent < length $bytes;) {
         $sent += syswrite($client, $bytes, length($bytes) - $sent, $sent) // last;
@@ -28,24 +29,22 @@ export const echoProgram: FakeProgram = () =>
   }`);
 
 /** Lets clients connect and never reads nor writes. */
-export const silentProgram: FakeProgram = () => perl("sleep");
+export const silentProgram: FakeProgram = perl("sleep");
 
 /** Sends 1 MiB of noise, the same every time, to whoever connects, and hangs up. */
-export const garbageProgram: FakeProgram = () =>
+export const garbageProgram: FakeProgram =
   perl(`${SERVE} $SIG{PIPE} = "IGNORE"; srand(1); while (accept(my $client, $listener)) {
     syswrite($client, pack("C*", map { int(rand(256)) } 1 .. 65536)) // last for 1 .. 16;
   }`);
 
 /** Ends as soon as it runs, with last words. */
-export const quitterProgram: FakeProgram = () =>
-  perl('print STDERR "fake hypervisor: cannot go on\\n"; exit 3');
+export const quitterProgram: FakeProgram = perl('print STDERR "fake hypervisor: cannot go on\\n"; exit 3');
 
 /** Ignores TERM, as a hypervisor that hangs would, and then says so with one byte to whoever connects. */
-export const stubbornProgram: FakeProgram = () =>
-  perl(
-    `$SIG{TERM} = "IGNORE"; ${SERVE} accept(my $client, $listener); syswrite($client, "."); sleep while 1`,
-  );
+export const stubbornProgram: FakeProgram = perl(
+  `$SIG{TERM} = "IGNORE"; ${SERVE} accept(my $client, $listener); syswrite($client, "."); sleep while 1`,
+);
 
-function perl(script: string): readonly [string, ...string[]] {
-  return ["perl", "-e", script];
+function perl(script: string): FakeProgram {
+  return { listens: "inherited", argv: () => ["perl", "-e", script] };
 }

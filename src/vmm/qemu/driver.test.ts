@@ -2,10 +2,10 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { findProgram } from "../../lib/run-program.ts";
 import { BangerError } from "../../model/errors.ts";
-import type { Machine } from "../../model/machine.ts";
+import { createContractBench, createTestMachine } from "../contract/bench.ts";
 import { type ContractSubject, driverContract } from "../contract.ts";
-import { createContractBench } from "../contract-bench.ts";
 import { createQemuDriver } from "./driver.ts";
 import { connectQmp } from "./qmp.ts";
 import { createPvhKernel } from "./testdata/idle-guest.ts";
@@ -16,12 +16,14 @@ const verdictCachePath = join(tmpdir(), `banger-test-verdicts-${process.getuid?.
 const subject: ContractSubject = {
   name: "the QEMU",
   createDriver: () => createQemuDriver({ verdictCachePath }),
-  createMachine,
+  createMachine: (id, directory) => createTestMachine(id, directory, createPvhKernel()),
 };
 
-driverContract(subject);
+const missing = findProgram("qemu-system-x86_64") === undefined;
+if (missing) console.warn("skipped: the QEMU driver, for want of qemu-system-x86_64");
+else driverContract(subject);
 
-describe("the QEMU driver", () => {
+describe.skipIf(missing)("the QEMU driver", () => {
   test("settles `exited` with status 0 when the guest resets", async () => {
     await using bench = await createContractBench(subject);
     const running = await bench.driver.start(bench.machine, bench.dir);
@@ -85,6 +87,17 @@ describe("the QEMU driver", () => {
     });
   });
 
+  test("refuses a QEMU that is too old", async () => {
+    await using bench = await createContractBench(subject);
+    const binary = join(bench.dir.stateDir, "qemu-old");
+    writeFileSync(binary, "#!/bin/sh\necho 'QEMU emulator version 6.2.0 (Debian 1:6.2)'\n", { mode: 0o700 });
+    const driver = createQemuDriver({ verdictCachePath: join(bench.dir.stateDir, "verdicts.json"), binary });
+    expect(await driver.probe()).toMatchObject({
+      available: false,
+      reason: expect.stringContaining("needs 7.2.0"),
+    });
+  });
+
   test("appends to the console file", async () => {
     await using bench = await createContractBench(subject);
     writeFileSync(bench.machine.consolePath, "earlier\n");
@@ -93,21 +106,3 @@ describe("the QEMU driver", () => {
     expect(readFileSync(bench.machine.consolePath, "utf8")).toStartWith("earlier\n");
   });
 });
-
-function createMachine(id: string, directory: string): Machine {
-  const kernelPath = join(directory, "vmlinux");
-  const initramfsPath = join(directory, "initramfs");
-  writeFileSync(kernelPath, createPvhKernel());
-  writeFileSync(initramfsPath, new Uint8Array(512));
-  return {
-    id,
-    vcpus: 1,
-    memoryMib: 64,
-    kernelPath,
-    initramfsPath,
-    cmdline: ["quiet"],
-    disks: [],
-    nics: [],
-    consolePath: join(directory, "state", "console.log"),
-  };
-}

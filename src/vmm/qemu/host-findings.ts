@@ -7,6 +7,9 @@ import type { VerdictCache } from "../verdict-cache.ts";
 import { runProbeGuest } from "./kvm-probe.ts";
 import type { QemuAccelerator } from "./platform.ts";
 
+/** The oldest that banger is tested with; `i8042=off` and JSON devices need about as much. */
+const MIN_VERSION = "7.2.0";
+
 export interface HostFindings {
   /** Absolute. */
   readonly program: string;
@@ -23,10 +26,11 @@ export interface InspectInput {
   readonly accelerator: QemuAccelerator | undefined;
 }
 
-/** Errors: `unavailable` when the program cannot say its version. */
+/** Errors: `unavailable` when the program is not a QEMU that is new enough. */
 export async function inspectHost(input: InspectInput): Promise<HostFindings> {
   const { program, cache } = input;
   const version = await findVersion(program, cache);
+  if (Bun.semver.order(version, MIN_VERSION) < 0) throw tooOld(program, version);
   if (input.accelerator !== undefined) {
     return { program, version, accelerator: input.accelerator, kvm: undefined };
   }
@@ -56,6 +60,17 @@ async function findVersion(program: string, cache: VerdictCache): Promise<string
   }
   cache.set(key, version);
   return version;
+}
+
+function tooOld(program: string, version: string): BangerError {
+  return new BangerError(
+    "unavailable",
+    `${program} is version ${version}; banger needs ${MIN_VERSION} or newer`,
+    {
+      cure: "install qemu-system-x86 from a newer release of the distribution",
+      details: { version, minVersion: MIN_VERSION },
+    },
+  );
 }
 
 function parseVersion(text: string): string | undefined {

@@ -6,9 +6,6 @@ export const IDLE_CODE: Uint8Array = Buffer.from(
   "base64",
 );
 
-/** What the idle guest writes on its serial console. */
-export const IDLE_MESSAGE = "idle guest\n";
-
 const LOAD_ADDRESS = 0x100000;
 const ELF_HEADER_BYTES = 52;
 const PROGRAM_HEADER_BYTES = 32;

@@ -1,0 +1,90 @@
+/** Starting the process of a fake machine, in the same steps as a hypervisor's. */
+import { chmodSync, rmSync } from "node:fs";
+import { abortError, findProgram } from "../../lib/run-program.ts";
+import { createUnixListener } from "../../lib/unix-listener.ts";
+import { BangerError } from "../../model/errors.ts";
+import type { Machine } from "../../model/machine.ts";
+import { type HypervisorProcess, type SpawnRequest, spawnHypervisor } from "../hypervisor-process.ts";
+import { processMarker } from "../port.ts";
+import { watchForListener } from "./listener-watch.ts";
+import type { FakeProgram } from "./programs.ts";
+
+export interface StartFakeInput {
+  readonly program: FakeProgram;
+  readonly channelPath: string;
+  readonly logPath: string;
+  /** The program is known to end; its end is waited for. */
+  readonly endsAtOnce: boolean;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Resolves when the channel accepts connections. On failure no process and no socket is left. */
+export async function startFake(machine: Machine, input: StartFakeInput): Promise<HypervisorProcess> {
+  await using undo = new AsyncDisposableStack();
+  undo.defer(() => rmSync(input.channelPath, { force: true }));
+  const [program, ...args] = input.program.argv(machine, input.channelPath);
+  const request: SpawnRequest = {
+    program: installed(program),
+    args,
+    argv0: processMarker(machine.id),
+    logPath: input.logPath,
+    inherit: [],
+  };
+  const { process, listening } = await spawnListening(request, input, undo);
+  undo.defer(() => process.kill({ graceMs: 0 }));
+  await ready(process, listening, input);
+  chmodSync(input.channelPath, 0o600);
+  undo.move();
+  return process;
+}
+
+interface Spawned {
+  readonly process: HypervisorProcess;
+  readonly listening: Promise<void>;
+}
+
+async function spawnListening(
+  request: SpawnRequest,
+  { program, channelPath }: StartFakeInput,
+  undo: AsyncDisposableStack,
+): Promise<Spawned> {
+  if (program.listens === "inherited") {
+    using listener = createUnixListener(channelPath);
+    const process = await spawnHypervisor({ ...request, inherit: [listener.fd] });
+    return { process, listening: Promise.resolve() };
+  }
+  rmSync(channelPath, { force: true });
+  const watch = undo.use(watchForListener(channelPath));
+  const process = await spawnHypervisor(request);
+  return { process, listening: watch.listening.finally(() => watch[Symbol.dispose]()) };
+}
+
+async function ready(
+  process: HypervisorProcess,
+  listening: Promise<void>,
+  input: StartFakeInput,
+): Promise<void> {
+  const { signal } = input;
+  const aborted = Promise.withResolvers<never>();
+  const abort = (): void => {
+    if (signal !== undefined) aborted.reject(abortError(signal));
+  };
+  signal?.addEventListener("abort", abort, { once: true });
+  try {
+    if (signal?.aborted === true) abort();
+    const ended = process.exited.then((exit) => {
+      throw new BangerError("unavailable", `the fake hypervisor ended at once: ${exit.stderrTail}`, {
+        details: { ...exit },
+      });
+    });
+    await Promise.race([aborted.promise, ended, ...(input.endsAtOnce ? [] : [listening])]);
+  } finally {
+    signal?.removeEventListener("abort", abort);
+  }
+}
+
+function installed(program: string): string {
+  const path = findProgram(program);
+  if (path !== undefined) return path;
+  throw new BangerError("unavailable", `the program ${program} is not installed`);
+}
