@@ -7,7 +7,7 @@ export async function agentPath(): Promise<string> {
     const { default: path } = await import("../agent/target/x86_64-unknown-linux-gnu/release/banger-agent", {
       with: { type: "file" },
     });
-    return path as string;
+    return path;
   } catch (error) {
     throw new BangerError("unavailable", "the guest agent has not been built", {
       cure: "build it with: npm run build:agent",

@@ -18,5 +18,10 @@ if (argv.length === 1 && (argv[0] === "version" || argv[0] === "--version")) {
   const self = import.meta.path.startsWith("/$bunfs/")
     ? [process.execPath]
     : [process.execPath, import.meta.path];
-  process.exitCode = await runCli(argv, { self, version });
+  const code = await runCli(argv, { self, version });
+  // A terminal or pipe on stdin would keep the process alive: it ends when everything said has been written.
+  await Promise.all(
+    [process.stdout, process.stderr].map((stream) => new Promise((done) => stream.write("", done))),
+  );
+  process.exit(code);
 }

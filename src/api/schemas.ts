@@ -218,7 +218,9 @@ export const DoctorReportSchema: z.ZodType<DoctorReport> = z
   })
   .meta({ id: "DoctorReport" });
 
-export const EmptySchema: z.ZodType<Readonly<Record<string, never>>> = z.strictObject({}).meta({ id: "Empty" });
+export const EmptySchema: z.ZodType<Readonly<Record<string, never>>> = z
+  .strictObject({})
+  .meta({ id: "Empty" });
 
 /** A line of an NDJSON answer: progress, then exactly one `result` or `error`. */
 export const ProgressSchema: z.ZodType<ProgressLine> = z

@@ -2,7 +2,7 @@
 import type { Tty } from "../api/types.ts";
 import { BangerError } from "../model/errors.ts";
 import type { Command, CommandListener, Exit } from "../sdk/command.ts";
-import { exitCodeOfCommand } from "./exit-codes.ts";
+import { EXIT, exitCodeOfCommand } from "./exit-codes.ts";
 import { renderError } from "./render/error.ts";
 import type { ProgressView } from "./render/progress.ts";
 
@@ -36,6 +36,13 @@ export function outputListener(view: ProgressView): CommandListener {
 /** Runs the command to its end and returns the exit code of banger. */
 export async function attach(command: Command, options: AttachOptions): Promise<number> {
   const release = forwardSignals(command, options);
+  // A reader that went away (`banger exec vm -- yes | head`) ends the command, silently, as SIGPIPE would.
+  let readerGone = false;
+  const onPipe = (): void => {
+    readerGone = true;
+    void command.cancel();
+  };
+  process.stdout.on("error", onPipe);
   let ended = false;
   void command.started.then(
     () => {
@@ -48,6 +55,7 @@ export async function attach(command: Command, options: AttachOptions): Promise<
     return exitCode(await command.exit);
   } catch (thrown) {
     const error = BangerError.from(thrown);
+    if (readerGone) return EXIT.readerGone;
     options.view.done();
     process.stderr.write(`${renderError(error)}\n`);
     return exitCodeOfCommand(error);
@@ -56,6 +64,7 @@ export async function attach(command: Command, options: AttachOptions): Promise<
     options.view.done();
     if (process.stdin.isTTY && options.tty !== undefined) process.stdin.setRawMode(false);
     process.stdin.pause();
+    process.stdout.off("error", onPipe);
     release();
   }
 }
@@ -116,14 +125,8 @@ function forwardSignals(command: Command, options: AttachOptions): () => void {
     process.on(name, handler);
     return () => process.off(name, handler);
   });
-  // A reader that went away (`banger exec vm -- yes | head`) ends the command.
-  const onPipe = (): void => {
-    void command.cancel();
-  };
-  process.stdout.on("error", onPipe);
   return () => {
     for (const off of handlers) off();
-    process.stdout.off("error", onPipe);
   };
 }
 

@@ -35,7 +35,7 @@ async function answers(path: string): Promise<boolean> {
 }
 
 /** Starts the daemon in a session of its own and resolves when it serves, or when another one does. */
-export async function startDaemon(self: readonly string[]): Promise<void> {
+async function startDaemon(self: readonly string[]): Promise<void> {
   const [program = "", ...args] = self;
   const child = spawn(program, [...args, "daemon", "serve", "--ready-fd", "3"], {
     detached: true,

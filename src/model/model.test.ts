@@ -1,6 +1,6 @@
 /** The pure rules: names, quantities, addresses, the state table, errors. */
 import { expect, test } from "bun:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { nextAddress } from "./addresses.ts";
 import { BangerError, ERROR_CODES } from "./errors.ts";
 import { validateImageName, validateVmName, validateVmRef, vmNameFromBytes } from "./names.ts";

@@ -12,8 +12,3 @@ export function renderTable(head: readonly string[], rows: readonly (readonly st
     )
     .join("\n");
 }
-
-/** `3 min ago`-like text. */
-export function renderAge(sinceMs: number, nowMs: number, formatMs: (ms: number) => string): string {
-  return `${formatMs(Math.max(0, nowMs - sinceMs))} ago`;
-}

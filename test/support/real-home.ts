@@ -1,0 +1,222 @@
+/**
+ * A BANGER_HOME of its own for tests with real guests, driven through bin/banger as a user would. Kernel, image and initramfs
+ * are made once, by the program itself, and hard-linked into every home.
+ */
+import {
+  cpSync,
+  existsSync,
+  type FSWatcher,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  watch,
+} from "node:fs";
+import { copyFile, link } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { Glob } from "bun";
+import { ImageBlobs } from "../../src/images/blobs.ts";
+import { readCommandLine } from "../../src/lib/process-identity.ts";
+import { Client } from "../../src/sdk/client.ts";
+import { openStore } from "../../src/store/store.ts";
+import { hypervisors } from "./processes.ts";
+
+const ROOT = join(import.meta.dir, "../..");
+const PROGRAM = process.env["BANGER_PROGRAM"] ?? join(ROOT, "bin/banger");
+/** Survives a test run; `npm ci` removes it. */
+const PREPARED = join(ROOT, "node_modules/.cache/banger-test");
+
+export interface CliResult {
+  readonly code: number;
+  readonly signal: string | undefined;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface CliOptions {
+  readonly stdin?: string | Uint8Array;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export interface RealHome extends AsyncDisposable {
+  readonly home: string;
+  /** Runs a command to its end. */
+  banger(args: readonly string[], options?: CliOptions): Promise<CliResult>;
+  /** Starts a command, for tests that interrupt it. */
+  start(args: readonly string[], options?: CliOptions): StartedCli;
+  client(): Promise<Client>;
+  /** Resolves when the hypervisor of some VM has opened its console: the guest is about to boot. */
+  hypervisorStarted(): Promise<void>;
+  /** Live hypervisors whose sockets are under this home. */
+  hypervisors(): number[];
+  daemonPid(): Promise<number>;
+}
+
+export interface StartedCli {
+  readonly pid: number;
+  kill(signal: "SIGINT" | "SIGTERM" | "SIGKILL"): void;
+  /** Resolves when stderr contains `text`; rejects when the program ends without. */
+  said(text: string): Promise<void>;
+  readonly result: Promise<CliResult>;
+}
+
+/** Makes one; `bare` has no image and no kernel. Disposing removes its VMs, and fails when a hypervisor is left. */
+export async function createRealHome(options: { readonly bare?: boolean } = {}): Promise<RealHome> {
+  const home = mkdtempSync(join(tmpdir(), "banger-vm-"));
+  if (options.bare !== true) await furnish(home);
+  const banger = async (args: readonly string[], cli: CliOptions = {}): Promise<CliResult> =>
+    await startCli(home, args, cli).result;
+  const running = (): number[] => hypervisorsUnder(`${home}/vms/`);
+  return {
+    home,
+    banger,
+    hypervisors: running,
+    hypervisorStarted: async () => {
+      const vms = join(home, "vms");
+      await appears(vms, (id) => existsSync(join(vms, id, "console.log")));
+    },
+    start: (args, cli = {}) => startCli(home, args, cli),
+    client: async () => await Client.create(join(home, "run/bangerd.sock")),
+    daemonPid: async () => {
+      const { stdout } = await banger(["daemon", "status", "--json"]);
+      return (JSON.parse(stdout) as { pid: number }).pid;
+    },
+    async [Symbol.asyncDispose]() {
+      const { stdout } = await banger(["ps", "-a", "-q"]);
+      const ids = stdout.split("\n").filter((id) => id !== "");
+      if (ids.length > 0) await banger(["rm", "-f", ...ids]);
+      await banger(["daemon", "stop"]);
+      const left = running();
+      for (const pid of left) process.kill(pid, "SIGKILL");
+      const rooms = [join(home, "vms"), join(home, "run")]
+        .filter((dir) => existsSync(dir))
+        .flatMap((dir) => readdirSync(dir));
+      const directories = rooms.filter((name) => /^[0-9a-f]{12}$/.test(name));
+      const log = readFileSync(join(home, "bangerd.log"), "utf8");
+      rmSync(home, { recursive: true, force: true });
+      if (left.length > 0) throw new Error(`this test left hypervisors: ${left.join(", ")}`);
+      if (directories.length > 0)
+        throw new Error(`this test left directories of VMs: ${directories.join(", ")}\n${log}`);
+    },
+  };
+}
+
+function startCli(home: string, args: readonly string[], options: CliOptions): StartedCli {
+  const child = Bun.spawn([PROGRAM, ...args], {
+    cwd: "/",
+    env: { ...process.env, BANGER_HOME: home, NO_COLOR: "1", ...options.env },
+    stdin: options.stdin === undefined ? "ignore" : Buffer.from(options.stdin),
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  let stderr = "";
+  const listeners = new Set<() => void>();
+  const reading = (async () => {
+    const decoder = new TextDecoder();
+    for await (const chunk of child.stderr) {
+      stderr += decoder.decode(chunk, { stream: true });
+      for (const listener of listeners) listener();
+    }
+  })();
+  const result = Promise.all([child.stdout.text(), reading, child.exited]).then(([stdout]) => ({
+    code: child.exitCode ?? -1,
+    signal: child.signalCode === null ? undefined : String(child.signalCode),
+    stdout,
+    stderr,
+  }));
+  return {
+    pid: child.pid,
+    kill: (signal) => child.kill(signal),
+    result,
+    said: async (text) => {
+      const heard = Promise.withResolvers<void>();
+      const listen = (): void => {
+        if (stderr.includes(text)) heard.resolve();
+      };
+      listeners.add(listen);
+      listen();
+      void result.then((end) =>
+        heard.reject(new Error(`it ended (${end.code}) and never said ${text}: ${end.stderr}`)),
+      );
+      try {
+        await heard.promise;
+      } finally {
+        listeners.delete(listen);
+      }
+    },
+  };
+}
+
+/** Watches `dir`, which exists, and what comes to be in it, until an entry of it fits. */
+async function appears(dir: string, fits: (entry: string) => boolean): Promise<void> {
+  const found = Promise.withResolvers<void>();
+  const watchers = new Map<string, FSWatcher>();
+  const look = (): void => {
+    for (const entry of readdirSync(dir)) {
+      if (fits(entry)) found.resolve();
+      if (!watchers.has(entry)) watchers.set(entry, watch(join(dir, entry), look));
+    }
+  };
+  watchers.set(".", watch(dir, look));
+  try {
+    look();
+    await found.promise;
+  } finally {
+    for (const watcher of watchers.values()) watcher.close();
+  }
+}
+
+/** Hard-links what was prepared, and registers the image. */
+async function furnish(home: string): Promise<void> {
+  await prepare();
+  for (const path of new Glob("{images,kernels,cache}/**/*").scanSync({ cwd: PREPARED, onlyFiles: true })) {
+    const target = join(home, path);
+    mkdirSync(dirname(target), { recursive: true, mode: 0o700 });
+    // Another file system (EXDEV) takes a copy.
+    await link(join(PREPARED, path), target).catch(() => copyFile(join(PREPARED, path), target));
+  }
+  const blobs = new ImageBlobs(join(home, "images"));
+  using store = openStore(join(home, "state.db"));
+  for (const digest of await blobs.list()) {
+    const image = await blobs.read(digest);
+    store.images.upsert({ ...image, name: "debian", createdAt: image.createdAtMs });
+  }
+}
+
+let prepared: Promise<void> | undefined;
+
+/** One real build of kernel and image, and one real boot, fill the prepared home: what every later home starts with. */
+async function prepare(): Promise<void> {
+  prepared ??= (async () => {
+    if (existsSync(PREPARED)) return;
+    // Made in a short path, because sockets must fit into it, and published by rename.
+    const home = mkdtempSync(join(tmpdir(), "banger-vm-"));
+    try {
+      for (const args of [
+        ["run", "--rm", "--", "true"],
+        ["daemon", "stop"],
+      ]) {
+        const { code, stderr } = await startCli(home, args, {}).result;
+        if (code !== 0)
+          throw new Error(`preparing kernel and image failed: banger ${args.join(" ")}: ${stderr}`);
+      }
+      const aside = `${PREPARED}.new`;
+      rmSync(aside, { recursive: true, force: true });
+      for (const room of ["images", "kernels", "cache"]) {
+        cpSync(join(home, room), join(aside, room), { recursive: true });
+      }
+      renameSync(aside, PREPARED);
+    } finally {
+      rmSync(home, { recursive: true, force: true });
+    }
+  })();
+  await prepared;
+}
+
+/** Hypervisors whose command line names a file under `path`. */
+function hypervisorsUnder(path: string): number[] {
+  return hypervisors().filter((pid) => readCommandLine(pid).some((argument) => argument.includes(path)));
+}
