@@ -5,6 +5,7 @@ use rustix::io::Errno;
 use rustix::system::finit_module;
 
 use crate::console;
+use crate::failure::errno_words;
 use crate::files::read_line;
 
 const ORDER: &str = "/modules/order";
@@ -17,7 +18,7 @@ pub fn load_modules() {
             open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).and_then(|file| finit_module(&file, c"", 0));
         match result {
             Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => console::say(&format!("module {path}: {errno}")),
+            Err(errno) => console::say(&format!("module {path}: {}", errno_words(errno.into()))),
         }
     }
 }

@@ -113,12 +113,24 @@ fn identity_of(user: Option<&str>) -> Outcome<Identity> {
     let own = rustix::process::getuid();
     // Only an agent that is not process 1 can be somebody else than root.
     let default = if own.is_root() { "root".to_string() } else { own.as_raw().to_string() };
-    let database = |path: &str| match read_small(path, MAX_DATABASE) {
+    let user = user.unwrap_or(&default);
+    let read = database("/etc/passwd").and_then(|passwd| Ok((passwd, database("/etc/group")?)));
+    match read {
+        Ok((passwd, group)) => resolve_identity(user, &passwd, &group),
+        // Numbers and root need no database.
+        Err(failure) => resolve_identity(user, "", "").map_err(|_| failure),
+    }
+}
+
+/// The text of a user database; empty if the image has none.
+fn database(path: &str) -> Outcome<String> {
+    match read_small(path, MAX_DATABASE) {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(String::new()),
-        Err(errno) => Err(errno).or_fail(Code::FailedPrecondition, format!("reading {path}")),
-    };
-    resolve_identity(user.unwrap_or(&default), &database("/etc/passwd")?, &database("/etc/group")?)
+        Err(errno) => {
+            Err(errno).or_fail(Code::FailedPrecondition, format!("reading {path} as a regular file of at most 1 MiB"))
+        }
+    }
 }
 
 fn c_strings(strings: &[String]) -> Outcome<Vec<CString>> {

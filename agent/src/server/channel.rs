@@ -5,6 +5,7 @@ use super::connection::Incoming;
 use super::link::{LinkKind, LinkRead};
 use super::poller::Source;
 use crate::console;
+use crate::failure::errno_words;
 use crate::wire::DATA_CHUNK;
 
 /// Bytes read from the channel that were not looked at yet.
@@ -39,7 +40,7 @@ impl Server {
             return;
         };
         if let Err(errno) = self.poller.add(&link, Source::Link) {
-            console::say(&format!("a connection cannot be watched: {errno}"));
+            console::say(&format!("a connection cannot be watched: {}", errno_words(errno.into())));
             return;
         }
         self.host_left();

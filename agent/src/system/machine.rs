@@ -11,7 +11,7 @@ use super::root::{self, WRITABLE};
 use super::writable::{Usage, Writable};
 use super::{Machine, Step, Stopwatch, etc, kernel};
 use crate::console;
-use crate::failure::{Code, Failure, Outcome};
+use crate::failure::{Code, Failure, Outcome, errno_words};
 use crate::requests::{Configure, PowerOff, Resumed};
 
 /// The state of the machine; everything is absent until it was configured.
@@ -113,7 +113,7 @@ impl Machine for RealMachine {
             if unmount(target.as_str(), UnmountFlags::empty()).is_err() {
                 let busy = mount_remount(target.as_str(), MountFlags::RDONLY, "");
                 if let Err(errno) = busy {
-                    console::say(&format!("{target} could not be made read-only: {errno}"));
+                    console::say(&format!("{target} could not be made read-only: {}", errno_words(errno.into())));
                 }
             }
         }
