@@ -1,8 +1,7 @@
 /** Finding the daemon, and starting it when none answers. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync } from "node:fs";
-import { connect } from "node:net";
 import type { Readable } from "node:stream";
+import { listens, untilListenerIsGone } from "../lib/unix-connect.ts";
 import { BangerError, type ErrorBody } from "../model/errors.ts";
 import { Client } from "../sdk/client.ts";
 import { socketPath } from "./places.ts";
@@ -10,28 +9,22 @@ import { socketPath } from "./places.ts";
 /** A client of the running daemon, started when there is none. Errors: whatever kept the daemon from starting. */
 export async function connectDaemon(self: readonly string[]): Promise<Client> {
   const path = socketPath(process.env, process.getuid?.() ?? 0);
-  if (!(await answers(path))) await startDaemon(self);
+  if (!(await listens(path))) await startDaemon(self);
   return await Client.create(path);
 }
 
 /** A client of the daemon that runs already; undefined when none does. */
 export async function findDaemon(): Promise<Client | undefined> {
   const path = socketPath(process.env, process.getuid?.() ?? 0);
-  return (await answers(path)) ? await Client.create(path) : undefined;
+  return (await listens(path)) ? await Client.create(path) : undefined;
 }
 
-/** Whether somebody listens: a daemon that listens can serve. */
-async function answers(path: string): Promise<boolean> {
-  if (!existsSync(path)) return false;
-  return await new Promise((resolve) => {
-    const socket = connect(path);
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    // Refused or gone: the socket is what a killed daemon left.
-    socket.once("error", () => resolve(false));
-  });
+/** Ends the daemon and waits until it is gone; false when none ran. */
+export async function stopDaemon(): Promise<boolean> {
+  const client = await findDaemon();
+  if (client === undefined) return false;
+  await untilListenerIsGone(socketPath(process.env, process.getuid?.() ?? 0), () => client.stopDaemon());
+  return true;
 }
 
 /** Starts the daemon in a session of its own and resolves when it serves, or when another one does. */

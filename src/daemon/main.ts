@@ -1,8 +1,9 @@
 /** The daemon's process: one per user and BANGER_HOME. It says `ready` only when it can serve. */
-import { closeSync, openSync, renameSync, statSync, writeSync } from "node:fs";
+import { closeSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
 import pino, { type Logger } from "pino";
 import { createLayout, findLayout, type Layout } from "../host/layout.ts";
 import { tryFileLock, waitForFileLock } from "../lib/file-lock.ts";
+import { listens } from "../lib/unix-connect.ts";
 import { BangerError } from "../model/errors.ts";
 import { type ComposeOptions, compose } from "./compose.ts";
 import { serve } from "./server.ts";
@@ -39,8 +40,12 @@ async function start(options: DaemonOptions): Promise<void> {
   using _starting = waitForFileLock(layout.startLock);
   const lock = tryFileLock(layout.daemonLock);
   if (lock === undefined) {
-    report(options, "ready");
-    process.exit(0);
+    if (await listens(layout.socket)) {
+      report(options, "ready");
+      process.exit(0);
+    }
+    // The lock's holder no longer serves: it is on its way out.
+    waitForFileLock(layout.daemonLock);
   }
   const log = createLog(layout);
   const stopping = Promise.withResolvers<string>();
@@ -51,20 +56,21 @@ async function start(options: DaemonOptions): Promise<void> {
     requestStop: () => setTimeout(() => stopping.resolve("asked to"), 50),
   });
   await services.vms.reconcile();
-  const server = serve(layout.socket, services);
+  serve(layout.socket, services);
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stopping.resolve(signal));
   process.on("SIGHUP", () => log.info("SIGHUP ignored"));
   process.on("uncaughtException", (error) => log.fatal({ err: error }, "uncaught exception"));
   process.on("unhandledRejection", (error) => log.fatal({ err: error }, "unhandled rejection"));
-  log.info({ pid: process.pid, version: options.version, socket: layout.socket }, "serving");
+  log.info({ version: options.version, socket: layout.socket }, "serving");
   report(options, "ready");
   // The first start of a VM then finds the verdict there.
   drivers.choose().catch((error: unknown) => log.warn({ err: error }, "no hypervisor can run here"));
-  void stopping.promise.then(async (why) => {
+  void stopping.promise.then((why) => {
     log.info({ why }, "stopping; running VMs live on");
+    rmSync(layout.socket, { force: true });
     services.vms.detach();
-    await server.stop(true);
     log.flush();
+    // Connections close with the process: who sees its own closed knows that the daemon is gone.
     process.exit(0);
   });
 }

@@ -100,7 +100,8 @@ export class FrameDecoder {
       else this.#grow(HEADER + length + 4);
       return;
     }
-    if (view.getUint32(HEADER + length, true) !== this.#tag) {
+    const tag = type === FRAME.sync || type === FRAME.ack ? HANDSHAKE_TAG : this.#tag;
+    if (view.getUint32(HEADER + length, true) !== tag) {
       this.#violation = "tag";
       return;
     }

@@ -130,11 +130,15 @@ export class Client {
 
   async #progress<T>(id: OperationId, input: CallInput): Promise<T> {
     const answer = await this.#send(id, input);
-    for await (const text of readLines(answer.body)) {
-      const line = JSON.parse(text) as ProgressLine;
-      if (line.event === "result") return line.result as T;
-      if (line.event === "error") throw BangerError.fromBody(line.error);
-      input.onProgress?.(line);
+    try {
+      for await (const text of readLines(answer.body)) {
+        const line = JSON.parse(text) as ProgressLine;
+        if (line.event === "result") return line.result as T;
+        if (line.event === "error") throw BangerError.fromBody(line.error);
+        input.onProgress?.(line);
+      }
+    } catch (error) {
+      throw BangerError.from(error);
     }
     throw new BangerError("unavailable", "the daemon ended before the operation did", {
       cure: "repeat the command; the next daemon cleans up what was half done",

@@ -2,9 +2,10 @@
 import { Agent } from "../guest/agent.ts";
 import { lastLines, readTail } from "../lib/file-tail.ts";
 import { BangerError } from "../model/errors.ts";
-import type { ProcessExit, Running } from "../vmm/port.ts";
+import type { Running } from "../vmm/port.ts";
 import { cleanupVm } from "./cleanup.ts";
 import type { LiveVm, VmContext } from "./context.ts";
+import { errorOfExit, failureOfExit } from "./exit.ts";
 
 const CONSOLE_TAIL_BYTES = 16 * 1024;
 const CONSOLE_LINES = 12;
@@ -22,7 +23,7 @@ export async function greetAgent(
   const giveUp = new AbortController();
   const deadline = setTimeout(() => giveUp.abort(silent(ctx)), ctx.bootDeadlineMs);
   const signal = AbortSignal.any([options.signal, giveUp.signal]);
-  void running.exited.then((exit) => giveUp.abort(died(exit)));
+  void running.exited.then((exit) => giveUp.abort(errorOfExit(exit)));
   try {
     const channel = await running.channel();
     return await Agent.connect(channel, { fresh: options.fresh, signal });
@@ -67,17 +68,12 @@ async function bury(ctx: VmContext, live: LiveVm, reason: BangerError | undefine
     live.connected?.close();
     await live.running.kill({ graceMs: 0 });
     const exit = await live.running.exited;
-    const failure = reason ?? (endedWell(exit) ? undefined : died(exit));
+    const failure = reason ?? failureOfExit(exit);
     const error = failure === undefined ? undefined : (await withConsole(ctx, live.id, failure)).toBody();
     await cleanupVm(ctx, live.id);
     ctx.store.vms.update(live.id, { state: "stopped", stoppedAt: ctx.now(), lastError: error });
     ctx.log.info({ vm: live.id, exit, error }, "the VM ended by itself");
   });
-}
-
-/** A guest that powered itself off; of an adopted process only its end is known. */
-function endedWell(exit: ProcessExit): boolean {
-  return exit.code === 0 || (exit.code === undefined && exit.signal === undefined);
 }
 
 /** Adds the console's last lines to an error. */
@@ -100,10 +96,4 @@ function silent(ctx: VmContext): BangerError {
       cure: "look at the console with: banger logs NAME",
     },
   );
-}
-
-function died(exit: ProcessExit): BangerError {
-  const how = exit.signal === undefined ? `exit code ${exit.code ?? "unknown"}` : `signal ${exit.signal}`;
-  const words = exit.stderrTail.trim() === "" ? "" : `: ${exit.stderrTail.trim()}`;
-  return new BangerError("unavailable", `the hypervisor ended (${how})${words}`);
 }

@@ -1,15 +1,18 @@
 /** Stop: ask the guest, wait, then end the process. */
+import { settlesWithin } from "../lib/settles-within.ts";
 import type { LongOptions } from "../model/boot.ts";
 import { BangerError } from "../model/errors.ts";
 import { decide } from "../model/state-machine.ts";
 import type { VmRecord } from "../model/vm.ts";
 import { cleanupVm } from "./cleanup.ts";
 import type { LiveVm, VmContext } from "./context.ts";
+import { failureOfExit } from "./exit.ts";
 import { currentVm } from "./find.ts";
 import { Steps } from "./steps.ts";
 
 /** How long a guest may take to stop its services, sync and unmount. */
 const DEFAULT_GRACE_MS = 10_000;
+const EXIT_GRACE_MS = 1_000;
 
 export interface StopOptions extends LongOptions {
   /** How long the guest may take; 0 ends the process at once. */
@@ -67,10 +70,14 @@ async function powerOff(live: LiveVm, options: StopOptions): Promise<BangerError
     .then((agent) => agent.poweroff(Math.max(0, timeoutMs - 2000)))
     .then(
       () => undefined,
-      (error: unknown) => BangerError.from(error),
+      // The channel of a hypervisor that died closes a moment before its end is known.
+      async (error: unknown) => {
+        const gone = await settlesWithin(live.running.exited, EXIT_GRACE_MS);
+        return gone ? failureOfExit(await live.running.exited) : BangerError.from(error);
+      },
     );
   try {
-    return await Promise.race([asked, late.promise, live.running.exited.then(() => undefined)]);
+    return await Promise.race([asked, late.promise]);
   } finally {
     clearTimeout(timer);
   }

@@ -1,14 +1,14 @@
 /** Processes of the host, for tests that must not leak any. */
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readlinkSync } from "node:fs";
 import { identifyProcess, readCommandLine } from "../../src/lib/process-identity.ts";
 
-/** Live hypervisors (real or fake) whose parent is `pid`. */
-export function hypervisorsOf(pid: number): number[] {
-  return hypervisors().filter((one) => parentOf(one) === pid);
+/** Live hypervisors (real or fake) whose log is under `home`. */
+export function hypervisorsOf(home: string): number[] {
+  return hypervisors().filter((pid) => logOf(pid).startsWith(`${home}/`));
 }
 
 /** All live hypervisors of banger on this host. */
-export function hypervisors(): number[] {
+function hypervisors(): number[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
@@ -16,12 +16,11 @@ export function hypervisors(): number[] {
     .filter((pid) => identifyProcess(pid) !== undefined);
 }
 
-function parentOf(pid: number): number {
+function logOf(pid: number): string {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+    return readlinkSync(`/proc/${pid}/fd/2`);
   } catch {
-    // It ended between the listing and now: it has no parent that would mind.
-    return 0;
+    // It ended between the listing and now: it writes no log.
+    return "";
   }
 }

@@ -19,10 +19,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { Glob } from "bun";
 import { ImageBlobs } from "../../src/images/blobs.ts";
-import { readCommandLine } from "../../src/lib/process-identity.ts";
 import { Client } from "../../src/sdk/client.ts";
 import { openStore } from "../../src/store/store.ts";
-import { hypervisors } from "./processes.ts";
+import { hypervisorsOf } from "./processes.ts";
 
 const ROOT = join(import.meta.dir, "../..");
 const PROGRAM = process.env["BANGER_PROGRAM"] ?? join(ROOT, "bin/banger");
@@ -69,7 +68,7 @@ export async function createRealHome(options: { readonly bare?: boolean } = {}):
   if (options.bare !== true) await furnish(home);
   const banger = async (args: readonly string[], cli: CliOptions = {}): Promise<CliResult> =>
     await startCli(home, args, cli).result;
-  const running = (): number[] => hypervisorsUnder(`${home}/vms/`);
+  const running = (): number[] => hypervisorsOf(home);
   return {
     home,
     banger,
@@ -214,9 +213,4 @@ async function prepare(): Promise<void> {
     }
   })();
   await prepared;
-}
-
-/** Hypervisors whose command line names a file under `path`. */
-function hypervisorsUnder(path: string): number[] {
-  return hypervisors().filter((pid) => readCommandLine(pid).some((argument) => argument.includes(path)));
 }

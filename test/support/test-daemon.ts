@@ -78,19 +78,19 @@ export async function createTestDaemon(options: TestDaemonOptions = {}): Promise
       if (crashed) return;
       for (const vm of vms.list()) await vms.remove(vm.id, { force: true });
       await end();
-      const left = leftovers(layout);
+      const left = leftovers(home, layout);
       rmSync(home, { recursive: true, force: true });
       if (left.length > 0) throw new Error(`this test leaks: ${left.join(", ")}`);
     },
   };
 }
 
-/** What is left of VMs: directories and sockets under the layout, and hypervisors that this process started. */
-function leftovers(layout: Layout): string[] {
+/** What is left of VMs: directories and sockets under the layout, and hypervisors. */
+function leftovers(home: string, layout: Layout): string[] {
   const directories = [layout.vmsDir, layout.runtimeDir]
     .filter((dir) => existsSync(dir))
     .flatMap((dir) => readdirSync(dir).filter((name) => /^[0-9a-f]{12}$/.test(name)));
-  return [...directories, ...hypervisorsOf(process.pid).map((pid) => `process ${pid}`)];
+  return [...directories, ...hypervisorsOf(home).map((pid) => `process ${pid}`)];
 }
 
 async function addImage(

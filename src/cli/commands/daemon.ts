@@ -7,7 +7,7 @@ import { formatBytes, formatDurationMs } from "../../model/quantities.ts";
 import type { CliContext } from "../context.ts";
 import { EXIT } from "../exit-codes.ts";
 import { daemonLogPath } from "../places.ts";
-import { findDaemon } from "../start-daemon.ts";
+import { findDaemon, stopDaemon } from "../start-daemon.ts";
 
 /** What `daemon logs` shows of the end of the log. */
 const LOG_TAIL_BYTES = 256 * 1024;
@@ -34,9 +34,7 @@ export function defineDaemon(program: Command, ctx: CliContext): void {
     .command("stop")
     .description("end it; running VMs live on")
     .action(async () => {
-      const client = await findDaemon();
-      await client?.stopDaemon();
-      ctx.print(client === undefined ? "not running" : "stopped");
+      ctx.print((await stopDaemon()) ? "stopped" : "not running");
     });
   daemon
     .command("logs")
