@@ -1,0 +1,47 @@
+/**
+ * QEMU alone, with the command line that banger gives it: what a script without banger would start. Descriptors become a
+ * socket that QEMU connects to, so that nothing waits for one to appear.
+ */
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { createServer, type Socket } from "node:net";
+import { join } from "node:path";
+
+export interface BareQemu extends AsyncDisposable {
+  /** The agent channel. */
+  readonly channel: Socket;
+}
+
+/** The command line of a live QEMU of banger's, made ready for `startBareQemu`. */
+export function bareArgv(pid: number): string[] {
+  const argv = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(0, -1);
+  return argv.flatMap((word, index) => {
+    if (word === "-mon" || argv[index - 1] === "-mon") return [];
+    if (word.startsWith("socket,id=qmp")) return ["null,id=qmp"];
+    return [word.startsWith("socket,id=agent") ? "socket,id=agent,path=@AGENT@" : word];
+  });
+}
+
+/** Starts QEMU with files of its own in `dir`, where `disk.ext4` exists. */
+export async function startBareQemu(argv: readonly string[], dir: string): Promise<BareQemu> {
+  const agent = join(dir, "agent.sock");
+  const server = createServer().listen(agent);
+  await once(server, "listening");
+  const own = argv.map((word) =>
+    word
+      .replace("@AGENT@", agent)
+      .replace(/path=[^,]*console\.log/, `path=${join(dir, "console.log")}`)
+      .replace(/"filename":"[^"]*disk\.ext4"/, `"filename":"${join(dir, "disk.ext4")}"`),
+  );
+  const child = Bun.spawn(own, { stdin: "ignore", stdout: "ignore", stderr: "inherit" });
+  const [channel] = (await once(server, "connection")) as [Socket];
+  server.close();
+  return {
+    channel,
+    async [Symbol.asyncDispose]() {
+      channel.destroy();
+      child.kill("SIGKILL");
+      await child.exited;
+    },
+  };
+}

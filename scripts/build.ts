@@ -1,0 +1,33 @@
+/** Builds the single-file binary dist/banger: command line, daemon, SDK, catalog and guest agent inside. */
+import { chmodSync, mkdirSync, renameSync, statSync } from "node:fs";
+import { join } from "node:path";
+
+const ROOT = join(import.meta.dir, "..");
+const OUT = join(ROOT, "dist/banger");
+
+mkdirSync(join(ROOT, "dist"), { recursive: true });
+const child = Bun.spawn(
+  [
+    process.execPath,
+    "build",
+    "--compile",
+    "--minify",
+    "--bytecode",
+    // Each lazily imported part becomes a chunk of its own, so that `version` does not load the daemon.
+    "--splitting",
+    "--format=esm",
+    "--target=bun-linux-x64",
+    `--outfile=${OUT}.new`,
+    join(ROOT, "src/main.ts"),
+  ],
+  { cwd: ROOT, stdin: "ignore", stdout: "pipe", stderr: "pipe" },
+);
+const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+if ((await child.exited) !== 0) {
+  console.error(out + err);
+  process.exit(1);
+}
+chmodSync(`${OUT}.new`, 0o755);
+// A binary that runs cannot be overwritten; a rename replaces it and leaves the running one alone.
+renameSync(`${OUT}.new`, OUT);
+console.log(`dist/banger ${(statSync(OUT).size / 2 ** 20).toFixed(0)} MiB`);
