@@ -5,12 +5,14 @@ cd "$(dirname -- "$(readlink -f -- "$0")")/.."
 
 # 1. Debian packages: "program:package:why".
 missing=""
+rootless=""
+[ "$(id -u)" = 0 ] || rootless="newuidmap:uidmap:lets an ordinary user build images"
 while IFS=: read -r program package why; do
-  if ! PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null; then
+  if [ -n "$program" ] && ! PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null; then
     missing="$missing $package"
     echo "banger needs $package ($why)" >&2
   fi
-done <<'END'
+done <<END
 qemu-system-x86_64:qemu-system-x86:runs the virtual machines
 mmdebstrap:mmdebstrap:builds the default image
 sqfstar:squashfs-tools:writes images
@@ -18,6 +20,7 @@ mkfs.ext4:e2fsprogs:makes the disks of VMs
 lz4:lz4:unpacks the kernel
 xz:xz-utils:unpacks kernels and archives
 cc:gcc:links the guest agent
+$rootless
 END
 if [ -n "$missing" ]; then
   if ! command -v apt-get >/dev/null; then
