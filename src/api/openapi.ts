@@ -3,7 +3,7 @@ import { z } from "zod";
 import { ERROR_STATUS } from "../model/errors.ts";
 import { type OperationId, PATHS } from "./paths.ts";
 import { ROUTES, type RouteContract } from "./routes.ts";
-import { ErrorEnvelopeSchema, ExecClientMessageSchema, ProgressSchema } from "./schemas.ts";
+import { ErrorEnvelopeSchema, ExecClientMessageSchema, ProgressSchema, VmEventSchema } from "./schemas.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -13,6 +13,7 @@ export function createOpenApi(version: string): Json {
   const paths: Record<string, Record<string, unknown>> = {};
   // The messages of the sockets are no body of any route; the document carries them all the same.
   reference(ExecClientMessageSchema, schemas);
+  reference(VmEventSchema, schemas);
   for (const id of Object.keys(PATHS) as OperationId[]) {
     const { method, path } = PATHS[id];
     const methods = paths[path] ?? {};

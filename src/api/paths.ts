@@ -1,6 +1,6 @@
 /** Method and path of every operation, by its id. The route table adds schemas; the client needs only this. */
 
-export type Method = "GET" | "POST" | "DELETE";
+export type Method = "GET" | "POST" | "PATCH" | "DELETE";
 
 /** `json` answers once, `progress` answers NDJSON, `socket` becomes a WebSocket, `text` answers plain text. */
 export type RouteKind = "json" | "progress" | "socket" | "text";
@@ -22,6 +22,18 @@ export type OperationId =
   | "vm.show"
   | "vm.start"
   | "vm.stop"
+  | "vm.restart"
+  | "vm.kill"
+  | "vm.pause"
+  | "vm.resume"
+  | "vm.set"
+  | "vm.wait"
+  | "vm.ports"
+  | "vm.execs"
+  | "vm.execDetached"
+  | "vm.follow"
+  | "stats"
+  | "events"
   | "vm.remove"
   | "vm.logs"
   | "vm.exec"
@@ -41,6 +53,18 @@ export const PATHS: Readonly<Record<OperationId, Path>> = {
   "vm.show": { method: "GET", path: "/v1/vms/{vm}", kind: "json" },
   "vm.start": { method: "POST", path: "/v1/vms/{vm}/start", kind: "progress" },
   "vm.stop": { method: "POST", path: "/v1/vms/{vm}/stop", kind: "progress" },
+  "vm.restart": { method: "POST", path: "/v1/vms/{vm}/restart", kind: "progress" },
+  "vm.kill": { method: "POST", path: "/v1/vms/{vm}/kill", kind: "progress" },
+  "vm.pause": { method: "POST", path: "/v1/vms/{vm}/pause", kind: "json" },
+  "vm.resume": { method: "POST", path: "/v1/vms/{vm}/resume", kind: "json" },
+  "vm.set": { method: "PATCH", path: "/v1/vms/{vm}", kind: "json" },
+  "vm.wait": { method: "POST", path: "/v1/vms/{vm}/wait", kind: "progress" },
+  "vm.ports": { method: "GET", path: "/v1/vms/{vm}/ports", kind: "json" },
+  "vm.execs": { method: "GET", path: "/v1/vms/{vm}/execs", kind: "json" },
+  "vm.execDetached": { method: "POST", path: "/v1/vms/{vm}/execs", kind: "json" },
+  "vm.follow": { method: "GET", path: "/v1/vms/{vm}/logs/follow", kind: "socket" },
+  stats: { method: "GET", path: "/v1/stats", kind: "json" },
+  events: { method: "GET", path: "/v1/events", kind: "socket" },
   "vm.remove": { method: "DELETE", path: "/v1/vms/{vm}", kind: "json" },
   "vm.logs": { method: "GET", path: "/v1/vms/{vm}/logs", kind: "text" },
   "vm.exec": { method: "GET", path: "/v1/vms/{vm}/exec", kind: "socket" },

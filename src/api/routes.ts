@@ -6,10 +6,16 @@ import {
   DaemonStatusSchema,
   DoctorReportSchema,
   EmptySchema,
+  ExecListSchema,
+  ExecRequestSchema,
   ImageListSchema,
   ImageSchema,
   ImportImageSchema,
+  ListenerListSchema,
   PullImageSchema,
+  SetVmSchema,
+  StartedExecSchema,
+  StatsListSchema,
   StopVmSchema,
   VmListSchema,
   VmSchema,
@@ -35,6 +41,14 @@ export const RemoveQuerySchema: z.ZodType<{ force?: "true" | "false" | undefined
   force: Flag,
 });
 
+/** Query of `events`. */
+export const EventsQuerySchema: z.ZodType<{ after?: string | undefined }> = z.strictObject({
+  after: z
+    .string()
+    .regex(/^\d{1,15}$/)
+    .optional(),
+});
+
 export const ROUTES: Readonly<Record<OperationId, RouteContract>> = {
   "daemon.status": { summary: "The daemon's state", answer: DaemonStatusSchema },
   "daemon.stop": { summary: "Ends the daemon; running VMs live on", answer: EmptySchema },
@@ -53,6 +67,37 @@ export const ROUTES: Readonly<Record<OperationId, RouteContract>> = {
     summary: "Powers the guest off and waits; what it wrote is on disk",
     body: StopVmSchema,
     answer: VmSchema,
+  },
+  "vm.restart": {
+    summary: "Stops a VM as vm.stop does, and boots it anew",
+    body: StopVmSchema,
+    answer: VmSchema,
+  },
+  "vm.kill": { summary: "Ends a VM's process at once; what was not synced is lost", answer: VmSchema },
+  "vm.pause": { summary: "Stops a VM's vCPUs", answer: VmSchema },
+  "vm.resume": { summary: "Lets the vCPUs of a paused VM go on", answer: VmSchema },
+  "vm.set": {
+    summary: "Changes name or size; what a running VM cannot take waits for its next start",
+    body: SetVmSchema,
+    answer: VmSchema,
+  },
+  "vm.wait": { summary: "Answers when a VM is stopped, or in error", answer: VmSchema },
+  "vm.ports": { summary: "The sockets that listen in a VM", answer: ListenerListSchema },
+  "vm.execs": { summary: "A VM's detached commands", answer: ExecListSchema },
+  "vm.execDetached": {
+    summary: "Runs a command in a VM that belongs to no client; its last MiB of output is kept",
+    body: ExecRequestSchema,
+    answer: StartedExecSchema,
+  },
+  "vm.follow": {
+    summary: "A VM's console output as it comes (WebSocket: binary messages)",
+    answer: z.unknown(),
+  },
+  stats: { summary: "What the live VMs use now", answer: StatsListSchema },
+  events: {
+    summary: "What happens to VMs (WebSocket: one VmEvent a text message), after a cursor or from now on",
+    query: EventsQuerySchema,
+    answer: z.unknown(),
   },
   "vm.remove": {
     summary: "Deletes a VM and its disk; force=true also a running one",

@@ -9,15 +9,21 @@ import type {
   CreateVm,
   DaemonStatus,
   DoctorReport,
+  Exec,
   ExecClientMessage,
   ExecRequest,
+  GuestStats,
   Image,
   ImportImage,
+  Listener,
   ProgressLine,
   PullImage,
   RunRequest,
+  SetVm,
   StopVm,
   Vm,
+  VmEvent,
+  VmStats,
 } from "./types.ts";
 
 /** A string that a rule of the model accepts; the rule's own words become the message. */
@@ -94,6 +100,7 @@ export const VmSchema: z.ZodType<Vm> = z
     startedAt: z.int().optional(),
     stoppedAt: z.int().optional(),
     lastError: ErrorSchema.optional(),
+    pending: z.array(z.string()).describe("The fields of spec that wait for the next start"),
     startSteps: z.array(StepTimingSchema).describe("The steps of the last start"),
   })
   .meta({ id: "Vm" });
@@ -151,6 +158,89 @@ export const RunRequestSchema: z.ZodType<RunRequest> = z
       .describe("Delete the VM when the command has ended or the client goes away"),
   })
   .meta({ id: "RunRequest" });
+
+export const SetVmSchema: z.ZodType<SetVm> = z
+  .strictObject({
+    name: ruled(validateVmName, 64).optional(),
+    vcpus: whole(SPEC_LIMITS.vcpus).optional(),
+    memoryMib: whole(SPEC_LIMITS.memoryMib).optional(),
+    diskMib: whole(SPEC_LIMITS.diskMib).optional().describe("Only larger"),
+  })
+  .meta({ id: "SetVm" });
+
+const GuestStatsSchema: z.ZodType<GuestStats> = z
+  .strictObject({
+    uptimeMs: z.number(),
+    memoryTotalBytes: z.number(),
+    memoryAvailableBytes: z.number(),
+    cpuMs: z.number(),
+    processes: z.number(),
+    diskTotalBytes: z.number().describe("Of the writable layer"),
+    diskUsedBytes: z.number(),
+  })
+  .meta({ id: "GuestStats" });
+
+export const StatsListSchema: z.ZodType<{ stats: readonly VmStats[] }> = z
+  .strictObject({
+    stats: z.array(
+      z
+        .strictObject({
+          id: z.string(),
+          name: z.string(),
+          cpuMs: z.number().describe("CPU time of the hypervisor process"),
+          rssBytes: z.number().describe("Resident memory of the hypervisor process"),
+          guest: GuestStatsSchema.optional().describe("Absent when the guest does not answer"),
+        })
+        .meta({ id: "VmStats" }),
+    ),
+  })
+  .meta({ id: "StatsList" });
+
+export const ListenerListSchema: z.ZodType<{ listeners: readonly Listener[] }> = z
+  .strictObject({
+    listeners: z.array(
+      z
+        .strictObject({
+          protocol: z.enum(["tcp", "udp"]),
+          address: z.string(),
+          port: z.int(),
+          pid: z.int().optional(),
+          command: z.string().optional(),
+        })
+        .meta({ id: "Listener" }),
+    ),
+  })
+  .meta({ id: "ListenerList" });
+
+export const ExecSchema: z.ZodType<Exec> = z
+  .strictObject({
+    id: z.string(),
+    pid: z.int(),
+    argv: z.array(z.string()),
+    startedAt: z.int().describe("Unix milliseconds"),
+    running: z.boolean(),
+    exitCode: z.int().optional(),
+  })
+  .meta({ id: "Exec" });
+
+export const ExecListSchema: z.ZodType<{ execs: readonly Exec[] }> = z
+  .strictObject({ execs: z.array(ExecSchema) })
+  .meta({ id: "ExecList" });
+
+export const StartedExecSchema: z.ZodType<{ id: string; pid: number }> = z
+  .strictObject({ id: z.string(), pid: z.int() })
+  .meta({ id: "StartedExec" });
+
+export const VmEventSchema: z.ZodType<VmEvent> = z
+  .strictObject({
+    cursor: z.int().describe("Ascending; where a reader goes on"),
+    at: z.int().describe("Unix milliseconds"),
+    kind: z.enum(["created", "removed", "changed", ...VM_STATES]),
+    vm: z.string(),
+    name: z.string(),
+    message: z.string().optional(),
+  })
+  .meta({ id: "VmEvent" });
 
 export const StopVmSchema: z.ZodType<StopVm> = z
   .strictObject({
@@ -237,6 +327,7 @@ export const ExecClientMessageSchema: z.ZodType<ExecClientMessage> = z
   .discriminatedUnion("type", [
     z.strictObject({ type: z.literal("exec"), exec: ExecRequestSchema }),
     z.strictObject({ type: z.literal("run"), run: RunRequestSchema }),
+    z.strictObject({ type: z.literal("attach"), id: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/) }),
     z.strictObject({ type: z.literal("end") }),
     z.strictObject({ type: z.literal("cancel") }),
     z.strictObject({ type: z.literal("resize"), cols: TerminalSide, rows: TerminalSide }),

@@ -1,6 +1,7 @@
 /** The bodies of the API as types. The schemas of the same names check them; a field's unit stands in its name. */
 import type { DoctorRow } from "../model/doctor.ts";
 import type { ErrorBody } from "../model/errors.ts";
+import type { EventKind } from "../model/event.ts";
 import type { VmSpec } from "../model/spec.ts";
 import type { StepTiming, VmState } from "../model/vm.ts";
 
@@ -29,6 +30,8 @@ export interface Vm {
   readonly startedAt?: number | undefined;
   readonly stoppedAt?: number | undefined;
   readonly lastError?: ErrorBody | undefined;
+  /** The fields of `spec` that wait for the next start. */
+  readonly pending: readonly string[];
   /** The steps of the last start. */
   readonly startSteps: readonly StepTiming[];
 }
@@ -68,6 +71,69 @@ export interface RunRequest {
   readonly exec?: ExecRequest | undefined;
   /** Delete the VM when the command has ended or the client goes away. */
   readonly remove?: boolean | undefined;
+}
+
+export interface SetVm {
+  readonly name?: string | undefined;
+  readonly vcpus?: number | undefined;
+  readonly memoryMib?: number | undefined;
+  /** Only larger. */
+  readonly diskMib?: number | undefined;
+}
+
+/** What a VM uses now: the host's side, and the guest's own word when it answers. */
+export interface VmStats {
+  readonly id: string;
+  readonly name: string;
+  /** CPU time of the hypervisor process. */
+  readonly cpuMs: number;
+  /** Resident memory of the hypervisor process. */
+  readonly rssBytes: number;
+  readonly guest?: GuestStats | undefined;
+}
+
+export interface GuestStats {
+  readonly uptimeMs: number;
+  readonly memoryTotalBytes: number;
+  readonly memoryAvailableBytes: number;
+  readonly cpuMs: number;
+  readonly processes: number;
+  /** Of the writable layer, as the next. */
+  readonly diskTotalBytes: number;
+  readonly diskUsedBytes: number;
+}
+
+/** A socket that listens in a guest. */
+export interface Listener {
+  readonly protocol: "tcp" | "udp";
+  readonly address: string;
+  readonly port: number;
+  readonly pid?: number | undefined;
+  readonly command?: string | undefined;
+}
+
+/** A detached command of a VM. */
+export interface Exec {
+  readonly id: string;
+  readonly pid: number;
+  readonly argv: readonly string[];
+  /** Unix milliseconds. */
+  readonly startedAt: number;
+  readonly running: boolean;
+  /** 128 + n for signal n; absent while it runs. */
+  readonly exitCode?: number | undefined;
+}
+
+/** Something that happened to a VM. */
+export interface VmEvent {
+  /** Ascending; where a reader goes on. */
+  readonly cursor: number;
+  /** Unix milliseconds. */
+  readonly at: number;
+  readonly kind: EventKind;
+  readonly vm: string;
+  readonly name: string;
+  readonly message?: string | undefined;
 }
 
 export interface StopVm {
@@ -130,6 +196,8 @@ export type ProgressLine =
 export type ExecClientMessage =
   | { readonly type: "exec"; readonly exec: ExecRequest }
   | { readonly type: "run"; readonly run: RunRequest }
+  /** Joins a detached command: its kept output first, then live; going away leaves it running. */
+  | { readonly type: "attach"; readonly id: string }
   | { readonly type: "end" }
   | { readonly type: "resize"; readonly cols: number; readonly rows: number }
   | { readonly type: "signal"; readonly signal: string }

@@ -3,12 +3,16 @@ import { Command, CommanderError } from "commander";
 import { BangerError } from "../model/errors.ts";
 import { defineDaemon } from "./commands/daemon.ts";
 import { defineDoctor } from "./commands/doctor.ts";
+import { defineEvents } from "./commands/events.ts";
 import { defineExec } from "./commands/exec.ts";
 import { defineImage } from "./commands/image.ts";
 import { defineLife } from "./commands/life.ts";
 import { defineLogs } from "./commands/logs.ts";
 import { defineLook } from "./commands/look.ts";
+import { definePrune } from "./commands/prune.ts";
 import { defineRun } from "./commands/run.ts";
+import { defineSet } from "./commands/set.ts";
+import { defineUse } from "./commands/use.ts";
 import { CliContext, type CliOptions } from "./context.ts";
 import { EXIT } from "./exit-codes.ts";
 import { renderError } from "./render/error.ts";
@@ -36,9 +40,14 @@ export async function runCli(argv: readonly string[], options: CliOptions): Prom
 export function createProgram(ctx: CliContext): Command {
   const program = new Command("banger")
     .description("Real Linux virtual machines that start like processes.")
-    .version(`banger ${ctx.version}`, "--version", "print the version")
+    .version(`banger ${ctx.version}`, "-v, --version", "print the version")
     .enablePositionalOptions()
     .exitOverride()
+    .configureOutput({
+      // Its own words begin with `error:`; ours with the program's name, and end with what to do.
+      outputError: (text, write) =>
+        write(`${text.replace(/^error:/, "banger:")}  cure: see what there is with: banger --help\n`),
+    })
     .configureHelp({ showGlobalOptions: false })
     .addHelpText(
       "after",
@@ -53,7 +62,11 @@ Examples:
   defineExec(program, ctx);
   defineLife(program, ctx);
   defineLook(program, ctx);
+  defineUse(program, ctx);
   defineLogs(program, ctx);
+  defineEvents(program, ctx);
+  defineSet(program, ctx);
+  definePrune(program, ctx);
   defineImage(program, ctx);
   defineDoctor(program, ctx);
   defineDaemon(program, ctx);

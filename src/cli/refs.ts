@@ -1,6 +1,5 @@
-/** Several VMs in one command: side by side, first-seen order, one bad reference does not stop the others. */
+/** Several VMs (or images) in one command: side by side, first-seen order, one bad reference does not stop the others. */
 import { BangerError } from "../model/errors.ts";
-import { validateVmRef } from "../model/names.ts";
 import type { CliContext } from "./context.ts";
 import { EXIT } from "./exit-codes.ts";
 import { renderError } from "./render/error.ts";
@@ -12,7 +11,7 @@ export async function forEachRef(
   work: (ref: string) => Promise<string>,
 ): Promise<void> {
   const distinct = [...new Set(refs)];
-  const outcomes = await Promise.allSettled(distinct.map(async (ref) => await work(validateVmRef(ref))));
+  const outcomes = await Promise.allSettled(distinct.map(async (ref) => await work(ref)));
   for (const outcome of outcomes) {
     if (outcome.status === "fulfilled") {
       if (outcome.value !== "") ctx.print(outcome.value);

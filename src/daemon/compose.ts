@@ -8,6 +8,7 @@ import { ImageService } from "../images/image-service.ts";
 import { Images } from "../images/images.ts";
 import { DEFAULT_POOL } from "../model/addresses.ts";
 import type { ImageSource } from "../model/boot.ts";
+import type { Capability } from "../model/capability.ts";
 import { defaultSize } from "../model/spec.ts";
 import { createDiskCapability } from "../storage/disk-capability.ts";
 import { openStore, type Store } from "../store/store.ts";
@@ -33,6 +34,10 @@ export interface ComposeOptions {
   readonly bootFiles?: ImageSource["bootFiles"];
   readonly bootDeadlineMs?: number;
   readonly onStep?: (step: string) => void;
+  /** For tests: capabilities after banger's own. */
+  readonly capabilities?: readonly Capability[];
+  /** Default: the host's clock. Unix milliseconds. */
+  readonly now?: () => number;
 }
 
 export interface Composition extends Disposable {
@@ -65,6 +70,7 @@ export function compose(options: ComposeOptions): Composition {
     capabilities: [
       createDiskCapability({ diskPath: (id) => layout.disk(id) }),
       createChannelCapability({ runtimeDir: (id) => layout.vmRuntimeDir(id) }),
+      ...(options.capabilities ?? []),
     ],
     chooseDriver: () => drivers.choose(),
     driverByName: (name) => drivers.byName(name),
@@ -73,7 +79,7 @@ export function compose(options: ComposeOptions): Composition {
       addressPool: DEFAULT_POOL,
       ...defaultSize({ cores: availableParallelism(), memoryMib: totalmem() / 2 ** 20 }),
     },
-    now: () => Date.now(),
+    now: options.now ?? Date.now,
     bootDeadlineMs: options.bootDeadlineMs ?? BOOT_DEADLINE_MS,
     onStep: options.onStep ?? (() => undefined),
   });
@@ -81,6 +87,7 @@ export function compose(options: ComposeOptions): Composition {
   const services: Services = {
     vms,
     images,
+    events: store.events,
     log,
     version: options.version,
     requestStop: options.requestStop,

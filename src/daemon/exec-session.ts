@@ -8,30 +8,12 @@ import type { ExecClientMessage, ExecServerMessage } from "../api/types.ts";
 import { parseExecResult } from "../guest/agent.ts";
 import type { AgentStream, StreamHandlers } from "../guest/stream.ts";
 import { BangerError } from "../model/errors.ts";
+import { exitCodeOfSignal } from "../model/signals.ts";
 import type { Vms } from "../vms/vms.ts";
 import { decodeJson } from "./decode.ts";
 import { presentVm } from "./present.ts";
 import { clientGone } from "./progress-stream.ts";
 import type { SocketData, SocketSession } from "./router.ts";
-
-/** Signal numbers of signal(7) that people end commands with; a shell reports 128 + n. */
-const SIGNAL_NUMBERS: Readonly<Record<string, number>> = {
-  HUP: 1,
-  INT: 2,
-  QUIT: 3,
-  ILL: 4,
-  TRAP: 5,
-  ABRT: 6,
-  BUS: 7,
-  FPE: 8,
-  KILL: 9,
-  USR1: 10,
-  SEGV: 11,
-  USR2: 12,
-  PIPE: 13,
-  ALRM: 14,
-  TERM: 15,
-};
 
 export class ExecSession implements SocketSession {
   readonly #vms: Vms;
@@ -75,6 +57,8 @@ export class ExecSession implements SocketSession {
     switch (message.type) {
       case "exec":
         return this.#begin(() => this.#exec(message.exec));
+      case "attach":
+        return this.#begin(() => this.#join(message.id));
       case "run":
         return this.#begin(() => this.#run(message.run));
       case "end":
@@ -104,6 +88,14 @@ export class ExecSession implements SocketSession {
     await this.#attach(stream);
   }
 
+  async #join(id: string): Promise<void> {
+    if (this.#vm === undefined) throw new BangerError("invalid_argument", "this socket takes a run");
+    const stream = await this.#vms.attach(this.#vm, id, this.#handlers());
+    // It runs already; the guest says nothing of a start.
+    this.#send({ type: "started" });
+    await this.#attach(stream);
+  }
+
   async #run(run: Extract<ExecClientMessage, { type: "run" }>["run"]): Promise<void> {
     if (this.#vm !== undefined) throw new BangerError("invalid_argument", "this socket takes an exec");
     let exit: ExecServerMessage | undefined;
@@ -130,7 +122,7 @@ export class ExecSession implements SocketSession {
     if (this.#gone.signal.aborted) stream.reset();
     const result = parseExecResult(await stream.result);
     if (result.kind === "exited") return { type: "exit", exitCode: result.exitCode };
-    const exitCode = 128 + (SIGNAL_NUMBERS[result.signal] ?? 0);
+    const exitCode = exitCodeOfSignal(result.signal);
     return { type: "exit", exitCode, signal: result.signal, timedOut: result.timedOut };
   }
 

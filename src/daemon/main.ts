@@ -12,7 +12,9 @@ import { serve } from "./server.ts";
 const LOG_BYTES = 8 * 1024 * 1024;
 
 export interface DaemonOptions
-  extends Partial<Pick<ComposeOptions, "drivers" | "bootFiles" | "bootDeadlineMs" | "onStep">> {
+  extends Partial<
+    Pick<ComposeOptions, "drivers" | "bootFiles" | "bootDeadlineMs" | "onStep" | "capabilities">
+  > {
   readonly version: string;
   readonly agentPath: string;
   /** The descriptor on which whoever started the daemon waits for one line: `ready`, or an error as JSON. */

@@ -1,7 +1,10 @@
 /** From records to the bodies of the API. */
-import type { Image, Vm } from "../api/types.ts";
+import type { Exec, Image, Vm } from "../api/types.ts";
+import type { GuestExec } from "../guest/agent.ts";
+import { exitCodeOfSignal } from "../model/signals.ts";
 import type { VmRecord } from "../model/vm.ts";
 import type { ImageRecord } from "../store/images.ts";
+import { pendingFields } from "../vms/set.ts";
 import type { Vms } from "../vms/vms.ts";
 
 export function presentVm(vms: Vms, record: VmRecord): Vm {
@@ -18,11 +21,12 @@ export function presentVm(vms: Vms, record: VmRecord): Vm {
     driver: record.driver,
     bootId: record.bootId,
     pid: live?.running.handles.process.pid,
-    responsive: live?.connected?.responsive,
+    responsive: live?.responsive,
     createdAt: record.createdAt,
     startedAt: record.startedAt,
     stoppedAt: record.stoppedAt,
     lastError: record.lastError,
+    pending: pendingFields(record),
     startSteps: record.startSteps,
   };
 }
@@ -30,4 +34,10 @@ export function presentVm(vms: Vms, record: VmRecord): Vm {
 export function presentImage(record: ImageRecord): Image {
   const { name, digest, sizeBytes, source, createdAt } = record;
   return { name, digest, sizeBytes, source, createdAt };
+}
+
+export function presentExec(exec: GuestExec): Exec {
+  const { id, pid, argv, startedMs, running, exitCode, signal } = exec;
+  const code = signal === undefined ? exitCode : exitCodeOfSignal(signal);
+  return { id, pid, argv, startedAt: Math.round(startedMs), running, exitCode: code };
 }

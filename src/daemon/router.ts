@@ -18,6 +18,8 @@ export interface RouteInput {
 export interface SocketSession {
   open(socket: ServerWebSocket<SocketData>): void;
   message(data: string | Buffer): void;
+  /** What was sent has left; there is room again. */
+  drain?(): void;
   /** The client has gone. */
   close(): void;
 }

@@ -6,6 +6,7 @@ import { Router, type SocketData } from "./router.ts";
 import { routeExec } from "./routes/exec.ts";
 import { routeHost } from "./routes/host.ts";
 import { routeImages } from "./routes/images.ts";
+import { routeLook } from "./routes/look.ts";
 import { routeVms } from "./routes/vms.ts";
 import type { Services } from "./services.ts";
 
@@ -20,6 +21,7 @@ export function serve(path: string, services: Services): Server<SocketData> {
   const router = new Router(services.log);
   routeHost(router, services);
   routeVms(router, services);
+  routeLook(router, services);
   routeImages(router, services);
   routeExec(router, services);
   rmSync(path, { force: true });
@@ -42,6 +44,7 @@ export function serve(path: string, services: Services): Server<SocketData> {
         perMessageDeflate: false,
         open: (socket) => socket.data.session.open(socket),
         message: (socket, data) => socket.data.session.message(data),
+        drain: (socket) => socket.data.session.drain?.(),
         close: (socket) => socket.data.session.close(),
       },
     });

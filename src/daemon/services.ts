@@ -2,11 +2,13 @@
 import type { Logger } from "pino";
 import type { DaemonStatus, DoctorReport } from "../api/types.ts";
 import type { ImageService } from "../images/image-service.ts";
+import type { EventTable } from "../store/events.ts";
 import type { Vms } from "../vms/vms.ts";
 
 export interface Services {
   readonly vms: Vms;
   readonly images: ImageService;
+  readonly events: EventTable;
   readonly log: Logger;
   readonly version: string;
   status(): DaemonStatus;

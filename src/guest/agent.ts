@@ -1,6 +1,7 @@
 /** The agent's requests with their types: what the host asks of a guest. */
 
 import type { Duplex } from "node:stream";
+import { z } from "zod";
 import { BangerError } from "../model/errors.ts";
 import type { ExecSpec } from "../model/spec.ts";
 import type { StepTiming } from "../model/vm.ts";
@@ -28,6 +29,57 @@ export interface GuestStats {
   readonly diskTotalBytes: number;
   readonly diskUsedBytes: number;
 }
+
+/** A socket that listens in the guest. */
+export interface GuestListener {
+  readonly protocol: "tcp" | "udp";
+  readonly address: string;
+  readonly port: number;
+  readonly pid?: number | undefined;
+  readonly command?: string | undefined;
+}
+
+/** So many listeners are taken from one answer (the protocol's own bound). */
+const MAX_LISTENERS = 1_024;
+
+const ListenerSchema: z.ZodType<GuestListener> = z.object({
+  protocol: z.enum(["tcp", "udp"]),
+  address: z.string().max(64),
+  port: z.int().min(1).max(65_535),
+  pid: z.int().optional(),
+  command: z
+    .string()
+    .max(256)
+    .regex(/^[ -~]*$/)
+    .optional(),
+});
+
+/** A command that the agent runs or remembers. */
+export interface GuestExec {
+  readonly id: string;
+  readonly pid: number;
+  readonly argv: readonly string[];
+  readonly startedMs: number;
+  readonly running: boolean;
+  readonly exitCode?: number | undefined;
+  readonly signal?: string | undefined;
+}
+
+/** So many commands are taken from one answer (MAX_EXECS of the protocol). */
+const MAX_EXECS = 512;
+
+const GuestExecSchema: z.ZodType<GuestExec> = z.object({
+  id: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/),
+  pid: z.int().min(1),
+  argv: z.array(z.string().max(4096)).max(4096),
+  startedMs: z.number().min(0),
+  running: z.boolean(),
+  exitCode: z.int().min(0).max(255).optional(),
+  signal: z
+    .string()
+    .regex(/^[A-Z0-9+]{1,16}$/)
+    .optional(),
+});
 
 /** How a guest command ended. */
 export type ExecResult =
@@ -70,24 +122,38 @@ export class Agent {
   }
 
   /**
-   * Starts a command. The stream's `result` is for `parseExecResult`. Errors come through it: `not_found` with
+   * Starts a command. The stream's `result` is for `parseExecResult`. Errors come through it: `guest_error` with
    * `details.guestCode` `command_not_found`, `invalid_argument` for a user or directory that the guest does not have.
    */
   exec(id: string, spec: ExecSpec, handlers: StreamHandlers): AgentStream {
-    return this.#connection.openStream(
-      {
-        kind: "exec",
-        id,
-        argv: spec.argv,
-        env: spec.env,
-        cwd: spec.cwd,
-        user: spec.user,
-        tty: spec.tty ?? null,
-        timeoutMs: spec.timeoutMs,
-        detach: false,
-      },
-      handlers,
-    );
+    return this.#connection.openStream(execRequest(id, spec, false), handlers);
+  }
+
+  /** Starts a command that belongs to no stream; returns its pid. Errors: those of `exec`. */
+  async execDetached(id: string, spec: ExecSpec): Promise<number> {
+    return number(await this.#request(execRequest(id, spec, true)), "pid");
+  }
+
+  /** Joins a detached command: kept output, then live; giving the stream up leaves it running. Errors: `not_found`. */
+  attach(id: string, handlers: StreamHandlers): AgentStream {
+    return this.#connection.openStream({ kind: "attach", id }, handlers);
+  }
+
+  /** The commands that the agent knows: all that run, and detached ones that ended and were not looked at. */
+  async execs(): Promise<readonly GuestExec[]> {
+    const { execs } = await this.#request({ kind: "ps" });
+    return parseEntries(execs, GuestExecSchema, MAX_EXECS);
+  }
+
+  /** Makes the writable file system as large as its disk; does nothing when it is. Returns its size. */
+  async grow(): Promise<number> {
+    return number(await this.#request({ kind: "grow" }), "diskTotalBytes");
+  }
+
+  /** The sockets that listen in the guest. */
+  async listeners(): Promise<readonly GuestListener[]> {
+    const { listeners } = await this.#request({ kind: "listeners" });
+    return parseEntries(listeners, ListenerSchema, MAX_LISTENERS);
   }
 
   async stats(): Promise<GuestStats> {
@@ -111,6 +177,19 @@ export class Agent {
   async #request(request: Readonly<Record<string, unknown>>): Promise<Readonly<Record<string, unknown>>> {
     return await this.#connection.openStream(request).result;
   }
+}
+
+function execRequest(id: string, spec: ExecSpec, detach: boolean): Readonly<Record<string, unknown>> {
+  return { kind: "exec", id, ...spec, tty: spec.tty ?? null, detach };
+}
+
+/** Entries that make no sense are left out: the guest makes them up at its own risk. */
+function parseEntries<T>(value: unknown, schema: z.ZodType<T>, limit: number): T[] {
+  if (!Array.isArray(value)) throw new BangerError("guest_error", "the guest agent's list is none");
+  return value.slice(0, limit).flatMap((entry: unknown) => {
+    const parsed = schema.safeParse(entry);
+    return parsed.success ? [parsed.data] : [];
+  });
 }
 
 /** Reads the `ok` of an exec. Errors: `guest_error`. */

@@ -21,6 +21,10 @@ export class Layout {
     this.runtimeDir = dirs.runtimeDir;
   }
 
+  /** The user's own; banger only reads it. */
+  get configFile(): string {
+    return join(this.configDir, "config.toml");
+  }
   get database(): string {
     return join(this.stateDir, "state.db");
   }

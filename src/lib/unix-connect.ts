@@ -19,7 +19,7 @@ export async function listens(path: string): Promise<boolean> {
 export async function untilListenerIsGone(path: string, work: () => Promise<void>): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     const socket = connect(path);
-    socket.once("connect", () => work().catch(reject));
+    socket.once("connect", () => void work().catch(reject));
     socket.once("error", () => resolve());
     socket.once("close", () => resolve());
     socket.resume();

@@ -20,6 +20,12 @@ export function nextAddress(pool: string, used: ReadonlySet<string>): string {
   });
 }
 
+/** Returns a pool that is well formed. Errors: `invalid_argument`. */
+export function validatePool(pool: string): string {
+  parsePool(pool);
+  return pool;
+}
+
 function parsePool(pool: string): { base: number; size: number } {
   const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\/(\d{1,2})$/.exec(pool);
   const bytes = match?.slice(1, 5).map(Number) ?? [];

@@ -18,6 +18,12 @@ export interface CapabilityContext {
   readonly image: ReadyImage;
 }
 
+/** The part of a running machine that capabilities change. */
+export interface RunningMachine {
+  /** Tells the guest that the file of a disk has become `sizeBytes` large. */
+  diskGrown(id: string, sizeBytes: number): Promise<void>;
+}
+
 export interface Capability {
   readonly name: string;
   /** Before anything is touched: may refuse, with the cure. */
@@ -26,6 +32,8 @@ export interface Capability {
   prepare?(context: CapabilityContext, undo: AsyncDisposableStack): Promise<void>;
   /** Adds devices to the description, as data. */
   contribute?(context: CapabilityContext, draft: MachineDraft): void;
+  /** After `set` changed the record: applies what it can, also to the running machine when there is one. */
+  changed?(vm: VmRecord, running: RunningMachine | undefined): Promise<void>;
   /** Releases everything that belongs to the run of a VM; succeeds with nothing there, and may be repeated. */
   cleanup?(vm: { readonly id: string }): Promise<void>;
 }

@@ -5,7 +5,18 @@
 import { BangerError } from "./errors.ts";
 import type { VmState } from "./vm.ts";
 
-export const OPERATIONS = ["start", "stop", "exec", "remove", "forceRemove"] as const;
+export const OPERATIONS = [
+  "start",
+  "stop",
+  "restart",
+  "kill",
+  "pause",
+  "resume",
+  "set",
+  "exec",
+  "remove",
+  "forceRemove",
+] as const;
 export type Operation = (typeof OPERATIONS)[number];
 
 /**
@@ -30,6 +41,46 @@ export const TABLE: Readonly<Record<Operation, Readonly<Record<VmState, Verdict>
     running: "go",
     paused: "go",
     starting: "go",
+    stopping: WAIT,
+  },
+  restart: {
+    stopped: "go",
+    error: "go",
+    running: "go",
+    paused: "go",
+    starting: WAIT,
+    stopping: WAIT,
+  },
+  kill: {
+    stopped: "done",
+    error: "go",
+    running: "go",
+    paused: "go",
+    starting: "go",
+    stopping: "go",
+  },
+  pause: {
+    stopped: "no:start it with: banger start NAME",
+    error: "no:see why with: banger show NAME; then: banger start NAME",
+    running: "go",
+    paused: "done",
+    starting: WAIT,
+    stopping: WAIT,
+  },
+  resume: {
+    stopped: "no:start it with: banger start NAME",
+    error: "no:see why with: banger show NAME; then: banger start NAME",
+    running: "done",
+    paused: "go",
+    starting: WAIT,
+    stopping: WAIT,
+  },
+  set: {
+    stopped: "go",
+    error: "go",
+    running: "go",
+    paused: "go",
+    starting: WAIT,
     stopping: WAIT,
   },
   exec: {
@@ -79,6 +130,11 @@ export function decide(
 const WORDS: Readonly<Record<Operation, string>> = {
   start: "start",
   stop: "stop",
+  restart: "restart",
+  kill: "kill",
+  pause: "pause",
+  resume: "resume",
+  set: "change",
   exec: "run a command in",
   remove: "remove",
   forceRemove: "remove",

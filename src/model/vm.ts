@@ -33,6 +33,8 @@ export interface VmRecord {
   readonly startedAt: number | undefined;
   readonly stoppedAt: number | undefined;
   readonly lastError: ErrorBody | undefined;
+  /** What the present or last run was started with; where it differs from `spec`, the next start brings it. */
+  readonly startedSpec: VmSpec | undefined;
   /** The steps of the last start. */
   readonly startSteps: readonly StepTiming[];
 }

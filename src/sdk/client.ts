@@ -4,17 +4,23 @@ import type {
   CreateVm,
   DaemonStatus,
   DoctorReport,
+  Exec,
   ExecRequest,
   Image,
   ImportImage,
+  Listener,
   ProgressLine,
   RunRequest,
+  SetVm,
   StopVm,
   Vm,
+  VmEvent,
+  VmStats,
 } from "../api/types.ts";
 import { BangerError, type ErrorBody } from "../model/errors.ts";
 import { Command, type CommandListener } from "./command.ts";
-import { createTransport, type HttpAnswer, isAbsent, type Transport } from "./transport.ts";
+import { follow } from "./follow.ts";
+import { createTransport, type HttpAnswer, isAbsent, isLost, type Transport } from "./transport.ts";
 
 export interface CallOptions {
   /** Cancels the operation, also in the daemon. */
@@ -82,6 +88,46 @@ export class Client {
     return await this.#progress("vm.stop", { ...rest, path: { vm: ref }, body: { timeoutMs } });
   }
 
+  async restartVm(ref: string, options: LongCallOptions & StopVm = {}): Promise<Vm> {
+    const { timeoutMs, ...rest } = options;
+    return await this.#progress("vm.restart", { ...rest, path: { vm: ref }, body: { timeoutMs } });
+  }
+
+  /** Ends the VM's process at once; what the guest had not synced is lost. */
+  async killVm(ref: string, options?: LongCallOptions): Promise<Vm> {
+    return await this.#progress("vm.kill", { ...options, path: { vm: ref } });
+  }
+
+  async pauseVm(ref: string, options?: CallOptions): Promise<Vm> {
+    return await this.#json("vm.pause", { ...options, path: { vm: ref } });
+  }
+
+  async resumeVm(ref: string, options?: CallOptions): Promise<Vm> {
+    return await this.#json("vm.resume", { ...options, path: { vm: ref } });
+  }
+
+  /** Changes name or size; `pending` of the answer names what waits for the next start. */
+  async setVm(ref: string, wish: SetVm, options?: CallOptions): Promise<Vm> {
+    return await this.#json("vm.set", { ...options, path: { vm: ref }, body: wish });
+  }
+
+  /** Resolves when the VM is stopped, or in error. */
+  async waitVm(ref: string, options?: CallOptions): Promise<Vm> {
+    return await this.#progress("vm.wait", { ...options, path: { vm: ref } });
+  }
+
+  /** What the live VMs use now. */
+  async stats(options?: CallOptions): Promise<readonly VmStats[]> {
+    const { stats } = await this.#json<{ stats: readonly VmStats[] }>("stats", { ...options });
+    return stats;
+  }
+
+  /** The sockets that listen in a VM. */
+  async ports(ref: string, options?: CallOptions): Promise<readonly Listener[]> {
+    const path = { vm: ref };
+    return (await this.#json<{ listeners: readonly Listener[] }>("vm.ports", { ...options, path })).listeners;
+  }
+
   /** Deletes a VM and its disk; `force` also while it runs. */
   async removeVm(ref: string, options: CallOptions & { readonly force?: boolean } = {}): Promise<Vm> {
     const { force = false, ...rest } = options;
@@ -99,6 +145,47 @@ export class Client {
       first: { type: "exec", exec },
       listener,
     });
+  }
+
+  /** Runs a command that belongs to no client: it lives on when this one goes. Its last MiB of output is kept. */
+  async execDetached(
+    ref: string,
+    exec: ExecRequest,
+    options?: CallOptions,
+  ): Promise<{ id: string; pid: number }> {
+    return await this.#json("vm.execDetached", { ...options, path: { vm: ref }, body: exec });
+  }
+
+  /** Joins a detached command: its kept output, then live. Going away leaves it running. */
+  attach(ref: string, id: string, listener: CommandListener = {}): Command {
+    return new Command(this.#transport, fillPath("vm.exec", { vm: ref }), {
+      first: { type: "attach", id },
+      listener,
+    });
+  }
+
+  /** The commands of a VM that the guest knows. */
+  async execs(ref: string, options?: CallOptions): Promise<readonly Exec[]> {
+    const { execs } = await this.#json<{ execs: readonly Exec[] }>("vm.execs", {
+      ...options,
+      path: { vm: ref },
+    });
+    return execs;
+  }
+
+  /** What happens to VMs, after `after` (a cursor) or from now on, until the signal or the end of the daemon. */
+  async *events(options: CallOptions & { readonly after?: number } = {}): AsyncGenerator<VmEvent> {
+    const query = options.after === undefined ? "" : `?after=${options.after}`;
+    for await (const message of follow(this.#transport, `${fillPath("events")}${query}`, options.signal)) {
+      if (typeof message === "string") yield JSON.parse(message) as VmEvent;
+    }
+  }
+
+  /** A VM's console: the end of what is there, then what comes, until the signal or the end of the daemon. */
+  async *followLogs(ref: string, options: CallOptions = {}): AsyncGenerator<Uint8Array> {
+    for await (const message of follow(this.#transport, fillPath("vm.follow", { vm: ref }), options.signal)) {
+      if (typeof message !== "string") yield message;
+    }
   }
 
   /** Makes a VM and runs a command in it. */
@@ -138,11 +225,9 @@ export class Client {
         input.onProgress?.(line);
       }
     } catch (error) {
-      throw BangerError.from(error);
+      throw connectionError(error);
     }
-    throw new BangerError("unavailable", "the daemon ended before the operation did", {
-      cure: "repeat the command; the next daemon cleans up what was half done",
-    });
+    throw daemonEnded();
   }
 
   /** Sends a request and turns an error answer into a BangerError. */
@@ -164,10 +249,21 @@ export class Client {
       const { error } = JSON.parse(await readText(answer)) as { error: ErrorBody };
       throw BangerError.fromBody(error);
     } catch (error) {
-      if (isAbsent(error)) throw new BangerError("unavailable", "no daemon answers", { cause: error });
-      throw BangerError.from(error);
+      throw connectionError(error);
     }
   }
+}
+
+function connectionError(error: unknown): BangerError {
+  if (isAbsent(error)) return new BangerError("unavailable", "no daemon answers", { cause: error });
+  return isLost(error) ? daemonEnded(error) : BangerError.from(error);
+}
+
+function daemonEnded(cause?: unknown): BangerError {
+  return new BangerError("unavailable", "the daemon ended before the operation did", {
+    cure: "repeat the command; the next daemon cleans up what was half done",
+    cause,
+  });
 }
 
 async function readText(answer: HttpAnswer): Promise<string> {

@@ -47,6 +47,14 @@ export async function createTransport(socketPath: string): Promise<Transport> {
 
 /** True for the errors of connecting to a socket that is not there or has no listener. */
 export function isAbsent(error: unknown): boolean {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  return ["ENOENT", "ECONNREFUSED", "FailedToOpenSocket", "ConnectionRefused"].includes(code);
+  return ["ENOENT", "ECONNREFUSED", "FailedToOpenSocket", "ConnectionRefused"].includes(codeOf(error));
+}
+
+/** True for the errors of a connection that broke before the answer was whole. */
+export function isLost(error: unknown): boolean {
+  return ["ECONNRESET", "EPIPE", "ConnectionClosed"].includes(codeOf(error));
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "";
 }

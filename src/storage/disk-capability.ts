@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import { removeLeftovers } from "../lib/publish.ts";
 import type { Capability } from "../model/capability.ts";
 import type { VmRecord } from "../model/vm.ts";
-import { createDisk } from "./disks.ts";
+import { createDisk, growDisk } from "./disks.ts";
 
 /** `diskPath` says where a VM's writable layer lives; the file goes with the VM's directory. */
 export function createDiskCapability(options: { diskPath: (id: string) => string }): Capability {
@@ -14,7 +14,15 @@ export function createDiskCapability(options: { diskPath: (id: string) => string
       const path = options.diskPath(vm.id);
       await removeLeftovers(dirname(path));
       // The layer outlives a stop, and keeps what was written to it. It is published whole: what is there is good.
-      if (!existsSync(path)) await createDisk(path, diskBytes(vm));
+      if (existsSync(path)) await growDisk(path, diskBytes(vm));
+      else await createDisk(path, diskBytes(vm));
+    },
+    async changed(vm, running) {
+      const path = options.diskPath(vm.id);
+      // A VM that never started has no disk yet.
+      if (!existsSync(path)) return;
+      await growDisk(path, diskBytes(vm));
+      await running?.diskGrown("disk", diskBytes(vm));
     },
     contribute({ vm, image }, draft) {
       draft.disks.push(

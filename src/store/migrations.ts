@@ -36,4 +36,18 @@ export const MIGRATIONS: readonly Migration[] = [
       CREATE INDEX images_by_digest ON images (digest);
     `,
   },
+  {
+    version: 2,
+    sql: `
+      ALTER TABLE vms ADD COLUMN started_spec TEXT;
+      CREATE TABLE events (
+        cursor INTEGER PRIMARY KEY AUTOINCREMENT,
+        at INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        vm TEXT NOT NULL,
+        name TEXT NOT NULL,
+        message TEXT
+      ) STRICT;
+    `,
+  },
 ];

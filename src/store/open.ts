@@ -91,7 +91,7 @@ function damaged(path: string, detail: string): BangerError {
     "failed_precondition",
     `the database ${path} is damaged (${detail}); it was left as it is`,
     {
-      cure: `move it aside (mv ${path} ${path}.damaged) and run banger again, or restore a backup`,
+      cure: `restore a backup, or begin anew: mv ${path} ${path}.damaged (the disks of its VMs stay, without records)`,
     },
   );
 }

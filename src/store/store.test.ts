@@ -29,6 +29,7 @@ function record(over: Partial<VmRecord> = {}): VmRecord {
     startedAt: undefined,
     stoppedAt: undefined,
     lastError: undefined,
+    startedSpec: undefined,
     startSteps: [],
     ...over,
   };

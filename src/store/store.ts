@@ -1,16 +1,24 @@
 /** The store: one SQLite file, its tables as objects. */
 
+import { EventTable } from "./events.ts";
 import { ImageTable } from "./images.ts";
 import { openDatabase } from "./open.ts";
 import { VmTable } from "./vms.ts";
 
 export interface Store extends Disposable {
   readonly vms: VmTable;
+  readonly events: EventTable;
   readonly images: ImageTable;
 }
 
 /** Opens the store at `path`; errors as `openDatabase`. Disposing closes it. */
-export function openStore(path: string): Store {
+export function openStore(path: string, now: () => number = Date.now): Store {
   const db = openDatabase(path);
-  return { vms: new VmTable(db), images: new ImageTable(db), [Symbol.dispose]: () => db.close() };
+  const events = new EventTable(db, now);
+  return {
+    events,
+    vms: new VmTable(db, events),
+    images: new ImageTable(db),
+    [Symbol.dispose]: () => db.close(),
+  };
 }

@@ -3,6 +3,7 @@ import type { Database } from "bun:sqlite";
 import { BangerError, type ErrorBody } from "../model/errors.ts";
 import type { VmSpec } from "../model/spec.ts";
 import type { StepTiming, VmRecord, VmState } from "../model/vm.ts";
+import type { EventTable } from "./events.ts";
 
 interface Row {
   id: string;
@@ -19,21 +20,33 @@ interface Row {
   stopped_at: number | null;
   last_error: string | null;
   start_steps: string;
+  started_spec: string | null;
 }
 
 /** What may change of a record after its creation. */
 export type VmChange = Partial<
   Pick<
     VmRecord,
-    "state" | "driver" | "bootId" | "startedAt" | "stoppedAt" | "lastError" | "startSteps" | "spec"
+    | "name"
+    | "state"
+    | "spec"
+    | "startedSpec"
+    | "driver"
+    | "bootId"
+    | "startedAt"
+    | "stoppedAt"
+    | "lastError"
+    | "startSteps"
   >
 >;
 
 export class VmTable {
   readonly #db: Database;
+  readonly #events: EventTable;
 
-  constructor(db: Database) {
+  constructor(db: Database, events: EventTable) {
     this.#db = db;
+    this.#events = events;
   }
 
   /**
@@ -42,15 +55,17 @@ export class VmTable {
    * whatever `choose` throws.
    */
   reserve(choose: (used: { addresses: ReadonlySet<string> }) => VmRecord): VmRecord {
-    return this.#db
+    const { record, event } = this.#db
       .transaction(() => {
         const rows = this.#db.query<{ address: string }, []>("SELECT address FROM vms").all();
         const record = choose({ addresses: new Set(rows.map((row) => row.address)) });
         if (this.byName(record.name) !== undefined) throw nameTaken(record.name);
         this.#insert(record);
-        return record;
+        return { record, event: this.#events.append("created", record) };
       })
       .immediate();
+    this.#events.publish(event);
+    return record;
   }
 
   byName(name: string): VmRecord | undefined {
@@ -84,33 +99,57 @@ export class VmTable {
       .map((row) => row.name);
   }
 
-  /** Applies `change` and returns the new record. Errors: `not_found`. */
+  /** Applies `change` and returns the new record. Errors: `not_found`, `already_exists` for a name that is taken. */
   update(id: string, change: VmChange): VmRecord {
-    const before = this.byId(id);
-    if (before === undefined) throw new BangerError("not_found", `there is no VM with the id ${id}`);
-    const after: VmRecord = { ...before, ...change };
-    this.#db
-      .query(
-        `UPDATE vms SET state = $state, spec = $spec, driver = $driver, boot_id = $boot_id, started_at = $started_at,
-           stopped_at = $stopped_at, last_error = $last_error, start_steps = $start_steps WHERE id = $id`,
-      )
-      .run({
-        id,
-        state: after.state,
-        spec: JSON.stringify(after.spec),
-        driver: after.driver ?? null,
-        boot_id: after.bootId ?? null,
-        started_at: after.startedAt ?? null,
-        stopped_at: after.stoppedAt ?? null,
-        last_error: after.lastError === undefined ? null : JSON.stringify(after.lastError),
-        start_steps: JSON.stringify(after.startSteps),
-      });
-    return after;
+    const { record, event } = this.#db
+      .transaction(() => {
+        const before = this.byId(id);
+        if (before === undefined) throw new BangerError("not_found", `there is no VM with the id ${id}`);
+        const record: VmRecord = { ...before, ...change };
+        if (record.name !== before.name && this.byName(record.name) !== undefined)
+          throw nameTaken(record.name);
+        this.#write(record);
+        const kind = record.state === before.state ? "changed" : record.state;
+        return { record, event: this.#events.append(kind, record) };
+      })
+      .immediate();
+    this.#events.publish(event);
+    return record;
   }
 
   /** Deletes the record; safe to repeat. */
   remove(id: string): void {
-    this.#db.query("DELETE FROM vms WHERE id = ?").run(id);
+    const event = this.#db
+      .transaction(() => {
+        const record = this.byId(id);
+        if (record === undefined) return undefined;
+        this.#db.query("DELETE FROM vms WHERE id = ?").run(id);
+        return this.#events.append("removed", record);
+      })
+      .immediate();
+    if (event !== undefined) this.#events.publish(event);
+  }
+
+  #write(record: VmRecord): void {
+    this.#db
+      .query(
+        `UPDATE vms SET name = $name, state = $state, spec = $spec, started_spec = $started_spec, driver = $driver,
+           boot_id = $boot_id, started_at = $started_at, stopped_at = $stopped_at, last_error = $last_error,
+           start_steps = $start_steps WHERE id = $id`,
+      )
+      .run({
+        id: record.id,
+        name: record.name,
+        state: record.state,
+        spec: JSON.stringify(record.spec),
+        started_spec: record.startedSpec === undefined ? null : JSON.stringify(record.startedSpec),
+        driver: record.driver ?? null,
+        boot_id: record.bootId ?? null,
+        started_at: record.startedAt ?? null,
+        stopped_at: record.stoppedAt ?? null,
+        last_error: record.lastError === undefined ? null : JSON.stringify(record.lastError),
+        start_steps: JSON.stringify(record.startSteps),
+      });
   }
 
   #insert(record: VmRecord): void {
@@ -149,6 +188,7 @@ function fromRow(row: Row): VmRecord {
     startedAt: row.started_at ?? undefined,
     stoppedAt: row.stopped_at ?? undefined,
     lastError: row.last_error === null ? undefined : (JSON.parse(row.last_error) as ErrorBody),
+    startedSpec: row.started_spec === null ? undefined : (JSON.parse(row.started_spec) as VmSpec),
     startSteps: JSON.parse(row.start_steps) as StepTiming[],
   };
 }

@@ -92,6 +92,8 @@ export interface Running {
   resume(): Promise<void>;
   /** Writes machine state and memory into `dir`; the machine must be paused. Errors: `unsupported`. */
   snapshot(dir: string): Promise<void>;
+  /** Tells the guest that the file of a disk (by its id) has become `sizeBytes` large. Errors: `unavailable`, `timeout`. */
+  diskGrown(id: string, sizeBytes: number): Promise<void>;
   /** Errors: `unavailable` when the process is gone. */
   stats(): Promise<MachineStats>;
   /**

@@ -1,27 +1,18 @@
 /** What the life of VMs works with: given once by the composition root, shared by every verb. */
 import type { Logger } from "pino";
-import type { Agent } from "../guest/agent.ts";
 import type { Layout } from "../host/layout.ts";
 import type { KeyedLock } from "../lib/keyed-lock.ts";
 import type { ImageSource } from "../model/boot.ts";
 import type { Capability } from "../model/capability.ts";
 import type { Store } from "../store/store.ts";
-import type { Driver, DriverReport, Running } from "../vmm/port.ts";
+import type { Driver, DriverReport } from "../vmm/port.ts";
+import type { IdleClock, IdleWatch } from "./idle.ts";
+import type { LiveVm } from "./live.ts";
 
 /** A driver that said it can run here. */
 export interface ReadyDriver {
   readonly driver: Driver;
   readonly report: Extract<DriverReport, { available: true }>;
-}
-
-/** The live half of a running VM; gone when its process is. */
-export interface LiveVm {
-  readonly id: string;
-  readonly running: Running;
-  /** The agent's connection, once it has answered. Rejects when it cannot be reached. */
-  readonly agent: Promise<Agent>;
-  /** The same, once it is there. */
-  connected: Agent | undefined;
 }
 
 /** Defaults of a VM that nobody asked otherwise for. */
@@ -48,6 +39,10 @@ export interface VmDeps {
   readonly now: () => number;
   /** How long a guest may take until its agent answers. */
   readonly bootDeadlineMs: number;
+  /** How long a guest may take to power off when nobody says. */
+  readonly stopTimeoutMs: number;
+  /** When a VM that nobody uses is stopped; undefined: never. */
+  readonly autoStop: { readonly afterMs: number | undefined; readonly clock: IdleClock };
   /** Hears of every named step before it is done; the fault tests end the daemon there. */
   readonly onStep: (step: string) => void;
 }
@@ -58,4 +53,8 @@ export interface VmContext extends VmDeps {
   readonly live: Map<string, LiveVm>;
   /** Ends a start that is under way. */
   readonly starts: Map<string, AbortController>;
+  /** VMs whose stop is under way: a kill need not wait for the guest's grace. */
+  readonly ending: Map<string, LiveVm>;
+  /** Hears of every use of a running VM. */
+  readonly idle: IdleWatch;
 }

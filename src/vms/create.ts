@@ -54,6 +54,7 @@ export async function createVm(ctx: VmContext, wanted: NewVm, options: LongOptio
       startedAt: undefined,
       stoppedAt: undefined,
       lastError: undefined,
+      startedSpec: undefined,
       startSteps: [],
     }));
     ctx.onStep("create:done");

@@ -6,7 +6,9 @@ import { BangerError } from "../model/errors.ts";
 import type { ExecSpec, ImageConfig } from "../model/spec.ts";
 import { decide } from "../model/state-machine.ts";
 import type { VmRecord } from "../model/vm.ts";
+import { whileUsed } from "./auto-stop.ts";
 import type { VmContext } from "./context.ts";
+import { liveVm } from "./pause.ts";
 
 /** Opens bash where the image has it, else sh; decided in the guest without a fork. */
 const LOGIN_SHELL = ["/bin/sh", "-c", "command -v bash >/dev/null 2>&1 && exec bash -l; exec sh -l"];
@@ -33,12 +35,50 @@ export async function execInVm(
   wish: ExecWish,
   handlers: StreamHandlers,
 ): Promise<AgentStream> {
+  return await whileUsed(ctx, vm.id, async () => {
+    const { agent, spec } = await prepareExec(ctx, vm, wish);
+    return agent.exec(execId(), spec, handlers);
+  });
+}
+
+/** Starts a command that belongs to no client. Errors: those of `execInVm`, and what is wrong with the command. */
+export async function execDetached(
+  ctx: VmContext,
+  vm: VmRecord,
+  wish: ExecWish,
+): Promise<{ id: string; pid: number }> {
+  using _use = ctx.idle.use(vm.id);
+  const { agent, spec } = await prepareExec(ctx, vm, wish);
+  const id = execId();
+  return { id, pid: await agent.execDetached(id, spec) };
+}
+
+/** Joins a detached command; see `Agent.attach`. */
+export async function attachToExec(
+  ctx: VmContext,
+  vm: VmRecord,
+  target: { readonly id: string; readonly handlers: StreamHandlers },
+): Promise<AgentStream> {
+  return await whileUsed(ctx, vm.id, async () => {
+    decide("exec", vm);
+    const agent = await reachAgent(vm, liveVm(ctx, vm).agent());
+    return agent.attach(target.id, target.handlers);
+  });
+}
+
+async function prepareExec(
+  ctx: VmContext,
+  vm: VmRecord,
+  wish: ExecWish,
+): Promise<{ agent: Agent; spec: ExecSpec }> {
   decide("exec", vm);
-  const live = ctx.live.get(vm.id);
-  if (live === undefined) throw new BangerError("unavailable", `${vm.name} is just ending`);
-  const agent = live.connected ?? (await reachAgent(vm, live.agent));
+  const agent = await reachAgent(vm, liveVm(ctx, vm).agent());
   const { config } = await ctx.images.byDigest(vm.imageDigest);
-  return agent.exec(randomBytes(8).toString("hex"), execSpec(wish, config), handlers);
+  return { agent, spec: execSpec(wish, config) };
+}
+
+function execId(): string {
+  return randomBytes(6).toString("hex");
 }
 
 /** Settles a wish against the image: its user and directory, and a shell when there is no command. */
@@ -59,7 +99,8 @@ export function runArgv(asked: readonly string[], image: ImageConfig): readonly 
   return [...(image.entrypoint ?? []), ...(asked.length > 0 ? asked : (image.cmd ?? []))];
 }
 
-async function reachAgent(vm: VmRecord, agent: Promise<Agent>): Promise<Agent> {
+/** Waits for the agent, but not for long. Errors: `unavailable`. */
+export async function reachAgent(vm: VmRecord, agent: Promise<Agent>): Promise<Agent> {
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(
     () =>

@@ -2,7 +2,7 @@
  * The truth after a start of the daemon: records are compared with what the host really runs; what lives is adopted,
  * what was half done is undone, and what belongs to nobody is removed.
  */
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { findByCommandLine, type ProcessHandle } from "../lib/process-identity.ts";
 import { watchProcess } from "../lib/process-watch.ts";
@@ -12,7 +12,7 @@ import { processMarker, type Running } from "../vmm/port.ts";
 import { cleanupVm } from "./cleanup.ts";
 import type { VmContext } from "./context.ts";
 import { readHandles } from "./handles.ts";
-import { goLive, greetAgent } from "./live.ts";
+import { LiveVm } from "./live.ts";
 import { removeVm } from "./remove.ts";
 
 /** Brings records and host into agreement. One VM that cannot be settled does not stop the others; it goes to `error`. */
@@ -25,12 +25,11 @@ async function settle(ctx: VmContext, vm: VmRecord): Promise<void> {
   try {
     const running = await adopt(ctx, vm);
     if (running !== undefined && !vm.ephemeral && (vm.state === "running" || vm.state === "paused")) {
-      goLive(
-        ctx,
-        vm.id,
-        running,
-        greetAgent(ctx, vm.id, running, { fresh: false, signal: new AbortController().signal }),
-      );
+      // A crash between an order and its record leaves them apart: the record is what was acknowledged.
+      await (vm.state === "paused" ? running.pause() : running.resume());
+      const live = LiveVm.register(ctx, vm.id, { running });
+      // Connected ahead of its first use; a guest that does not answer now may later.
+      if (vm.state === "running") live.agent().catch(() => undefined);
       ctx.log.info({ vm: vm.id, pid: running.handles.process.pid }, "adopted a running VM");
       return;
     }
@@ -85,18 +84,24 @@ function interrupted(vm: VmRecord): VmRecord["lastError"] {
   return error?.toBody();
 }
 
-/** Directories without a row are what a crash left of a create or a removal. */
+/**
+ * Directories without a row are what a crash left of a create or a removal. One that holds a disk and that the log does not
+ * know to be removed is somebody's data (a database that was set aside): it stays, and the log says so.
+ */
 async function sweepDirectories(ctx: VmContext): Promise<void> {
-  const names = [...list(ctx.layout.vmsDir), ...list(ctx.layout.runtimeDir)];
+  const names = [...readdirSync(ctx.layout.vmsDir), ...readdirSync(ctx.layout.runtimeDir)];
   for (const id of new Set(names.filter((name) => /^[0-9a-f]{12}$/.test(name)))) {
     if (ctx.store.vms.byId(id) !== undefined) continue;
     await endStrays(id);
     await cleanupVm(ctx, id);
+    if (existsSync(ctx.layout.disk(id)) && !ctx.store.events.knowsRemoval(id)) {
+      ctx.log.warn(
+        { directory: ctx.layout.vmDir(id) },
+        "a VM's directory has no record; it was left as it is",
+      );
+      continue;
+    }
     await rm(ctx.layout.vmDir(id), { recursive: true, force: true });
     ctx.log.warn({ vm: id }, "removed what a crash had left of a VM");
   }
-}
-
-function list(dir: string): string[] {
-  return readdirSync(dir);
 }

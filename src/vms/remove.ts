@@ -1,11 +1,11 @@
 /** Removal: the end of a VM's process, host resources, record and directory. */
 import { rm } from "node:fs/promises";
-import { BangerError } from "../model/errors.ts";
 import { decide } from "../model/state-machine.ts";
 import type { VmRecord } from "../model/vm.ts";
 import { cleanupVm } from "./cleanup.ts";
 import type { VmContext } from "./context.ts";
 import { currentVm } from "./find.ts";
+import { hurry } from "./kill.ts";
 import { endVm } from "./stop.ts";
 
 /**
@@ -17,8 +17,7 @@ export async function removeVm(
   id: string,
   options: { readonly force: boolean },
 ): Promise<VmRecord> {
-  if (options.force)
-    ctx.starts.get(id)?.abort(new BangerError("cancelled", "the VM was removed while it started"));
+  if (options.force) hurry(ctx, id);
   return await ctx.locks.hold(id, async () => {
     const record = currentVm(ctx, id);
     decide(options.force ? "forceRemove" : "remove", record);

@@ -11,8 +11,9 @@ import type { Running } from "../vmm/port.ts";
 import { cleanupVm } from "./cleanup.ts";
 import type { VmContext } from "./context.ts";
 import { currentVm } from "./find.ts";
+import { greetAgent } from "./greet.ts";
 import { writeHandles } from "./handles.ts";
-import { goLive, greetAgent } from "./live.ts";
+import { LiveVm } from "./live.ts";
 import { Steps } from "./steps.ts";
 
 /** What PATH is when the image does not say: Debian's default for root. */
@@ -26,21 +27,27 @@ const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 export async function startVm(ctx: VmContext, id: string, options: LongOptions): Promise<VmRecord> {
   return await ctx.locks.hold(id, async () => {
     const record = currentVm(ctx, id);
-    if (!decide("start", record)) return record;
-    const abort = new AbortController();
-    const signal = AbortSignal.any([options.signal, abort.signal]);
-    const steps = new Steps("start", { ...options, onStep: ctx.onStep });
-    ctx.starts.set(id, abort);
-    try {
-      signal.throwIfAborted();
-      ctx.store.vms.update(id, { state: "starting", lastError: undefined, startSteps: [] });
-      return await boot(ctx, record, steps, { ...options, signal });
-    } catch (error) {
-      throw fail(ctx, id, error, steps.timings);
-    } finally {
-      ctx.starts.delete(id);
-    }
+    return decide("start", record) ? await bootVm(ctx, record, options) : record;
   });
+}
+
+/** Boots a VM that is not running. The caller holds its lock. Errors as `startVm`. */
+export async function bootVm(ctx: VmContext, record: VmRecord, options: LongOptions): Promise<VmRecord> {
+  const { id } = record;
+  const abort = new AbortController();
+  const signal = AbortSignal.any([options.signal, abort.signal]);
+  const steps = new Steps("start", { ...options, onStep: ctx.onStep });
+  ctx.starts.set(id, abort);
+  try {
+    signal.throwIfAborted();
+    const starting = { startedSpec: record.spec, lastError: undefined, startSteps: [] };
+    ctx.store.vms.update(id, { state: "starting", ...starting });
+    return await boot(ctx, record, steps, { ...options, signal });
+  } catch (error) {
+    throw fail(ctx, id, error, steps.timings);
+  } finally {
+    ctx.starts.delete(id);
+  }
 }
 
 async function boot(ctx: VmContext, vm: VmRecord, steps: Steps, options: LongOptions): Promise<VmRecord> {
@@ -76,7 +83,11 @@ async function boot(ctx: VmContext, vm: VmRecord, steps: Steps, options: LongOpt
     greetAgent(ctx, vm.id, running, { fresh: true, signal: options.signal }),
   );
   undo.defer(() => agent.close());
-  await steps.run("configure", () => agent.configure(guestConfig(vm, image, running)));
+  await steps.run("configure", async () => {
+    await agent.configure(guestConfig(vm, image, running));
+    // The disk may have grown since the last run; a first run made it as large as it is to be.
+    if (vm.startedAt !== undefined) await agent.grow();
+  });
   options.signal.throwIfAborted();
   ctx.onStep("start:record");
   const started = ctx.store.vms.update(vm.id, {
@@ -87,7 +98,7 @@ async function boot(ctx: VmContext, vm: VmRecord, steps: Steps, options: LongOpt
     startSteps: steps.timings,
   });
   undo.move();
-  goLive(ctx, vm.id, running, Promise.resolve(agent)).connected = agent;
+  LiveVm.register(ctx, vm.id, { running, agent });
   ctx.onStep("start:done");
   return started;
 }

@@ -5,17 +5,16 @@ import { BangerError } from "../model/errors.ts";
 import { decide } from "../model/state-machine.ts";
 import type { VmRecord } from "../model/vm.ts";
 import { cleanupVm } from "./cleanup.ts";
-import type { LiveVm, VmContext } from "./context.ts";
+import type { VmContext } from "./context.ts";
 import { failureOfExit } from "./exit.ts";
 import { currentVm } from "./find.ts";
+import type { LiveVm } from "./live.ts";
 import { Steps } from "./steps.ts";
 
-/** How long a guest may take to stop its services, sync and unmount. */
-const DEFAULT_GRACE_MS = 10_000;
 const EXIT_GRACE_MS = 1_000;
 
 export interface StopOptions extends LongOptions {
-  /** How long the guest may take; 0 ends the process at once. */
+  /** How long the guest may take; 0 ends the process at once. Default: the configured `stop_timeout`. */
   readonly timeoutMs?: number | undefined;
 }
 
@@ -37,36 +36,42 @@ export async function stopVm(ctx: VmContext, id: string, options: StopOptions): 
 export async function endVm(ctx: VmContext, id: string, options: StopOptions): Promise<VmRecord> {
   const steps = new Steps("stop", { ...options, onStep: ctx.onStep });
   const live = ctx.live.get(id);
+  const paused = currentVm(ctx, id).state === "paused";
   ctx.store.vms.update(id, { state: "stopping" });
   // From here the watcher takes the end of the process for ours.
   ctx.live.delete(id);
   let unclean: BangerError | undefined;
   try {
     if (live !== undefined) {
-      unclean = await steps.run("poweroff", () => powerOff(live, options));
+      ctx.ending.set(id, live);
+      // A guest that is paused can neither sync nor power off.
+      if (paused && options.timeoutMs !== 0) await live.running.resume();
+      unclean = await steps.run("poweroff", () => powerOff(live, options.timeoutMs ?? ctx.stopTimeoutMs));
       await steps.run("end process", () => live.running.kill());
-      live.connected?.close();
+      live.disconnect();
     }
     await steps.run("clean up", () => cleanupVm(ctx, id));
   } catch (error) {
     const failure = BangerError.from(error);
     ctx.store.vms.update(id, { state: "error", lastError: failure.toBody() });
     throw failure;
+  } finally {
+    ctx.ending.delete(id);
   }
   ctx.onStep("stop:record");
   return ctx.store.vms.update(id, { state: "stopped", stoppedAt: ctx.now(), lastError: unclean?.toBody() });
 }
 
 /** Asks the guest to power off; undefined when it did, else why it did not. */
-async function powerOff(live: LiveVm, options: StopOptions): Promise<BangerError | undefined> {
-  const timeoutMs = options.timeoutMs ?? DEFAULT_GRACE_MS;
+async function powerOff(live: LiveVm, timeoutMs: number): Promise<BangerError | undefined> {
   if (timeoutMs === 0) return undefined;
   const late = Promise.withResolvers<BangerError>();
   const timer = setTimeout(() => {
     const message = `the guest did not power off within ${timeoutMs / 1000} s, so its process was ended`;
     late.resolve(new BangerError("timeout", message));
   }, timeoutMs);
-  const asked = live.agent
+  const asked = live
+    .agent()
     .then((agent) => agent.poweroff(Math.max(0, timeoutMs - 2000)))
     .then(
       () => undefined,

@@ -1,16 +1,25 @@
 /** The life of VMs as one object: what the routes call. Every verb takes a reference and finds the record once. */
+import type { GuestExec, GuestListener } from "../guest/agent.ts";
 import type { AgentStream, StreamHandlers } from "../guest/stream.ts";
 import { readTail } from "../lib/file-tail.ts";
 import { KeyedLock } from "../lib/keyed-lock.ts";
 import type { LongOptions } from "../model/boot.ts";
 import type { VmRecord } from "../model/vm.ts";
-import type { LiveVm, VmContext, VmDeps } from "./context.ts";
+import { stopIdleVm } from "./auto-stop.ts";
+import type { VmContext, VmDeps } from "./context.ts";
 import { createVm, type NewVm } from "./create.ts";
-import { type ExecWish, execInVm } from "./exec.ts";
+import { attachToExec, type ExecWish, execDetached, execInVm } from "./exec.ts";
 import { findVm } from "./find.ts";
+import { IdleWatch } from "./idle.ts";
+import { killVm } from "./kill.ts";
+import type { LiveVm } from "./live.ts";
+import { execsOfVm, portsOfVm, type StatsOfVm, statsOfVms, waitForVm } from "./look.ts";
+import { pauseVm, resumeVm } from "./pause.ts";
 import { reconcile } from "./reconcile.ts";
 import { removeVm } from "./remove.ts";
+import { restartVm } from "./restart.ts";
 import { type RunClient, type RunWish, runVm } from "./run.ts";
+import { setVm, type VmWish } from "./set.ts";
 import { startVm } from "./start.ts";
 import { type StopOptions, stopVm } from "./stop.ts";
 
@@ -21,7 +30,15 @@ export class Vms {
   readonly #ctx: VmContext;
 
   constructor(deps: VmDeps) {
-    this.#ctx = { ...deps, locks: new KeyedLock(), live: new Map(), starts: new Map() };
+    const idle = new IdleWatch({ ...deps.autoStop, onIdle: (id) => void stopIdleVm(this.#ctx, id) });
+    this.#ctx = {
+      ...deps,
+      locks: new KeyedLock(),
+      live: new Map(),
+      starts: new Map(),
+      ending: new Map(),
+      idle,
+    };
   }
 
   list(): VmRecord[] {
@@ -53,6 +70,30 @@ export class Vms {
     return await stopVm(this.#ctx, this.find(ref).id, options);
   }
 
+  async restart(ref: string, options: StopOptions): Promise<VmRecord> {
+    return await restartVm(this.#ctx, this.find(ref).id, options);
+  }
+
+  async kill(ref: string, options: LongOptions): Promise<VmRecord> {
+    return await killVm(this.#ctx, this.find(ref).id, options);
+  }
+
+  async pause(ref: string): Promise<VmRecord> {
+    return await pauseVm(this.#ctx, this.find(ref).id);
+  }
+
+  async resume(ref: string): Promise<VmRecord> {
+    return await resumeVm(this.#ctx, this.find(ref).id);
+  }
+
+  async set(ref: string, wish: VmWish): Promise<VmRecord> {
+    return await setVm(this.#ctx, this.find(ref).id, wish);
+  }
+
+  async wait(ref: string, signal: AbortSignal): Promise<VmRecord> {
+    return await waitForVm(this.#ctx, this.find(ref).id, signal);
+  }
+
   async remove(ref: string, options: { readonly force: boolean }): Promise<VmRecord> {
     return await removeVm(this.#ctx, this.find(ref).id, options);
   }
@@ -61,8 +102,33 @@ export class Vms {
     return await execInVm(this.#ctx, this.find(ref), wish, handlers);
   }
 
+  async execDetached(ref: string, wish: ExecWish): Promise<{ id: string; pid: number }> {
+    return await execDetached(this.#ctx, this.find(ref), wish);
+  }
+
+  async attach(ref: string, id: string, handlers: StreamHandlers): Promise<AgentStream> {
+    return await attachToExec(this.#ctx, this.find(ref), { id, handlers });
+  }
+
+  async execs(ref: string): Promise<readonly GuestExec[]> {
+    return await execsOfVm(this.#ctx, this.find(ref));
+  }
+
+  async ports(ref: string): Promise<readonly GuestListener[]> {
+    return await portsOfVm(this.#ctx, this.find(ref));
+  }
+
+  async stats(): Promise<readonly StatsOfVm[]> {
+    return await statsOfVms(this.#ctx);
+  }
+
   async run(wish: RunWish, client: RunClient): Promise<void> {
     await runVm(this.#ctx, wish, client);
+  }
+
+  /** The file that the guest's console is written to; there may be none yet. */
+  consolePath(ref: string): string {
+    return this.#ctx.layout.console(this.find(ref).id);
   }
 
   /** The guest's console output, at most the last MiB. */
@@ -77,7 +143,9 @@ export class Vms {
 
   /** Lets the guests' channels go; the VMs live on. */
   detach(): void {
-    for (const live of this.#ctx.live.values()) live.connected?.close();
+    this.#ctx.idle[Symbol.dispose]();
+    const all = [...this.#ctx.live.values()];
     this.#ctx.live.clear();
+    for (const live of all) live.disconnect();
   }
 }

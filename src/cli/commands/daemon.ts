@@ -15,6 +15,7 @@ const LOG_TAIL_BYTES = 256 * 1024;
 export function defineDaemon(program: Command, ctx: CliContext): void {
   const daemon = program
     .command("daemon")
+    .summary("the process behind the commands")
     .description("The process behind the commands; it starts by itself.");
   daemon
     .command("start")

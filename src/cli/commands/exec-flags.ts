@@ -5,7 +5,7 @@ import { parseDurationMs } from "../../model/quantities.ts";
 import { parseEnvEntry, validateUser, validateWorkdir } from "../../model/spec.ts";
 
 export interface ExecFlags {
-  readonly env?: readonly string[];
+  readonly env: readonly string[];
   readonly workdir?: string;
   readonly user?: string;
   readonly timeout?: string;
@@ -15,7 +15,7 @@ export interface ExecFlags {
 
 export function addExecOptions(command: Command): Command {
   return command
-    .option("-e, --env <KEY=VALUE...>", "environment of the command")
+    .option("-e, --env <KEY=VALUE>", "environment of the command, may be repeated", collect, [])
     .option("-w, --workdir <dir>", "its working directory")
     .option("-u, --user <user>", "user, or user:group, to run as")
     .option("--timeout <duration>", "kill it in the guest after this long, such as 30s or 5m")
@@ -35,6 +35,11 @@ export function execRequest(flags: ExecFlags, argv: readonly string[]): ExecRequ
   };
 }
 
-export function parseEnv(entries: readonly string[] | undefined): Record<string, string> {
-  return Object.fromEntries((entries ?? []).map(parseEnvEntry));
+export function parseEnv(entries: readonly string[]): Record<string, string> {
+  return Object.fromEntries(entries.map(parseEnvEntry));
+}
+
+/** Gathers a flag that may be repeated. */
+export function collect(value: string, previous: readonly string[]): string[] {
+  return [...previous, value];
 }

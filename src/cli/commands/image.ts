@@ -4,11 +4,16 @@ import type { Command } from "commander";
 import { validateImageName } from "../../model/names.ts";
 import { formatBytes, formatDurationMs } from "../../model/quantities.ts";
 import type { CliContext } from "../context.ts";
+import { forEachRef } from "../refs.ts";
 import { renderTable } from "../render/table.ts";
 import { type LongFlags, runLong } from "./long.ts";
 
 export function defineImage(program: Command, ctx: CliContext): void {
-  const image = program.command("image").description("The root file systems that VMs are made from.");
+  const image = program
+    .command("image")
+    .summary("the root file systems that VMs are made from")
+    .summary("the root file systems that VMs are made from")
+    .description("The root file systems that VMs are made from.");
   image
     .command("ls")
     .alias("list")
@@ -65,6 +70,6 @@ export function defineImage(program: Command, ctx: CliContext): void {
     .argument("<name...>")
     .action(async (names: string[]) => {
       const client = await ctx.client();
-      for (const name of names.map(validateImageName)) ctx.print((await client.removeImage(name)).name);
+      await forEachRef(ctx, names, async (name) => (await client.removeImage(validateImageName(name))).name);
     });
 }

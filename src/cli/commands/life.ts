@@ -38,6 +38,66 @@ export function defineLife(program: Command, ctx: CliContext): void {
       );
     });
   program
+    .command("restart")
+    .summary("stop and boot VMs")
+    .description("Powers VMs off as stop does, and boots them anew.")
+    .argument("<vm...>", "names, ids or id prefixes")
+    .option("--timeout <duration>", "how long a guest may take before its process is ended (default: 10s)")
+    .option("-q, --quiet", "no progress on stderr")
+    .option("--json", "progress and result as JSON lines")
+    .action(async (refs: string[], flags: LongFlags & { timeout?: string }) => {
+      const timeout =
+        flags.timeout === undefined ? {} : { timeoutMs: parseDurationMs(flags.timeout, "--timeout") };
+      const client = await ctx.client();
+      await longEach(
+        ctx,
+        refs,
+        flags,
+        async (ref, options) => await client.restartVm(ref, { ...options, ...timeout }),
+      );
+    });
+  program
+    .command("kill")
+    .summary("end VMs at once")
+    .description("Ends the processes of VMs without asking the guests. What they had not synced is lost.")
+    .argument("<vm...>", "names, ids or id prefixes")
+    .option("-q, --quiet", "no progress on stderr")
+    .option("--json", "progress and result as JSON lines")
+    .action(async (refs: string[], flags: LongFlags) => {
+      const client = await ctx.client();
+      await longEach(ctx, refs, flags, async (ref, options) => await client.killVm(ref, options));
+    });
+  program
+    .command("pause")
+    .summary("stop the vCPUs of VMs")
+    .description("Stops the vCPUs of running VMs; their memory stays. Continue them with resume.")
+    .argument("<vm...>", "names, ids or id prefixes")
+    .action(async (refs: string[]) => {
+      const client = await ctx.client();
+      await forEachRef(ctx, refs, async (ref) => (await client.pauseVm(ref)).name);
+    });
+  program
+    .command("resume")
+    .summary("let paused VMs go on")
+    .description("Lets the vCPUs of paused VMs go on.")
+    .argument("<vm...>", "names, ids or id prefixes")
+    .action(async (refs: string[]) => {
+      const client = await ctx.client();
+      await forEachRef(ctx, refs, async (ref) => (await client.resumeVm(ref)).name);
+    });
+  program
+    .command("wait")
+    .summary("wait until VMs are stopped")
+    .description("Waits until VMs are stopped (or in error), and prints each name with its state.")
+    .argument("<vm...>", "names, ids or id prefixes")
+    .action(async (refs: string[]) => {
+      const client = await ctx.client();
+      await forEachRef(ctx, refs, async (ref) => {
+        const { name, state } = await client.waitVm(ref);
+        return `${name} ${state}`;
+      });
+    });
+  program
     .command("rm")
     .alias("delete")
     .summary("delete VMs and their disks")

@@ -9,8 +9,21 @@ export function defineLogs(program: Command, ctx: CliContext): void {
     .summary("show a guest's console output")
     .description("Shows the end of a guest's console output, at most a MiB, also of a VM that stopped.")
     .argument("<vm>", "name, id or id prefix")
-    .action(async (vm: string) => {
+    .option("-f, --follow", "go on as it grows, until ^C")
+    .option("--console", "the console, which is what there is")
+    .action(async (vm: string, { follow = false }: { follow?: boolean }) => {
       const client = await ctx.client();
-      process.stdout.write(await client.logs(validateVmRef(vm)));
+      if (!follow) return void process.stdout.write(shown(await client.logs(validateVmRef(vm))));
+      const decoder = new TextDecoder();
+      for await (const bytes of client.followLogs(validateVmRef(vm))) {
+        process.stdout.write(shown(decoder.decode(bytes, { stream: true })));
+      }
     });
+}
+
+/** What a guest writes must not steer the user's terminal: there, escape sequences and control characters are left out. */
+function shown(text: string): string {
+  if (!process.stdout.isTTY) return text;
+  // oxlint-disable-next-line eslint/no-control-regex -- control characters are what is removed
+  return text.replace(/\u001b(?:\[[0-9;?]*[ -/]*[@-~]|.)|[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "");
 }

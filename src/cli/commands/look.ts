@@ -1,11 +1,21 @@
 /** `ps` and `show`: what there is. */
 import type { Command } from "commander";
 import type { Vm } from "../../api/types.ts";
+import { BangerError } from "../../model/errors.ts";
+import { quote } from "../../model/names.ts";
 import { formatDurationMs } from "../../model/quantities.ts";
 import type { CliContext } from "../context.ts";
 import { forEachRef } from "../refs.ts";
 import { renderTable } from "../render/table.ts";
 import { renderVm } from "../render/vm.ts";
+import { collect } from "./exec-flags.ts";
+
+interface PsFlags {
+  readonly all?: boolean;
+  readonly ids?: boolean;
+  readonly json?: boolean;
+  readonly filter: readonly string[];
+}
 
 export function defineLook(program: Command, ctx: CliContext): void {
   program
@@ -15,24 +25,27 @@ export function defineLook(program: Command, ctx: CliContext): void {
     .description("Lists the VMs that are up; with -a, all of them.")
     .option("-a, --all", "stopped ones too")
     .option("-q, --ids", "only ids")
+    .option(
+      "--filter <KEY=VALUE>",
+      "only VMs with this state, name, image or id, may be repeated",
+      collect,
+      [],
+    )
     .option("--json", "as JSON")
-    .action(
-      async ({
-        all = false,
-        ids = false,
-        json = false,
-      }: {
-        all?: boolean;
-        ids?: boolean;
-        json?: boolean;
-      }) => {
-        const client = await ctx.client();
-        const vms = (await client.listVms()).filter((vm) => all || vm.state !== "stopped");
-        if (json) ctx.printJson(vms);
-        else if (!ids) ctx.print(renderList(vms));
-        else if (vms.length > 0) ctx.print(vms.map((vm) => vm.id).join("\n"));
-      },
-    );
+    .addHelpText(
+      "after",
+      "\nExamples:\n  banger ps -a --filter state=stopped\n  banger rm $(banger ps -aq --filter image=old)",
+    )
+    .action(async ({ all = false, ids = false, json = false, filter }: PsFlags) => {
+      const fits = parseFilters(filter);
+      const client = await ctx.client();
+      // A filter by state says by itself which ones are wanted.
+      const everything = all || filter.some((one) => one.startsWith("state="));
+      const vms = (await client.listVms()).filter((vm) => (everything || vm.state !== "stopped") && fits(vm));
+      if (json) ctx.printJson(vms);
+      else if (!ids) ctx.print(renderList(vms));
+      else if (vms.length > 0) ctx.print(vms.map((vm) => vm.id).join("\n"));
+    });
   program
     .command("show")
     .alias("inspect")
@@ -47,6 +60,30 @@ export function defineLook(program: Command, ctx: CliContext): void {
         return json ? JSON.stringify(vm, null, 2) : renderVm(vm);
       });
     });
+}
+
+const FILTERS: Readonly<Record<string, (vm: Vm) => string>> = {
+  state: (vm) => vm.state,
+  name: (vm) => vm.name,
+  image: (vm) => vm.spec.image,
+  id: (vm) => vm.id,
+};
+
+/** All filters must fit; `name` and `id` fit by their beginning. Errors: `invalid_argument`. */
+function parseFilters(filters: readonly string[]): (vm: Vm) => boolean {
+  const tests = filters.map((text) => {
+    const [key = "", value = ""] = text.split(/=(.*)/s);
+    const field = FILTERS[key];
+    if (field === undefined || value === "") {
+      throw new BangerError("invalid_argument", `the filter ${quote(text)} is not KEY=VALUE`, {
+        cure: `KEY is one of ${Object.keys(FILTERS).join(", ")}`,
+        details: { field: "filter" },
+      });
+    }
+    const byStart = key === "name" || key === "id";
+    return (vm: Vm) => (byStart ? field(vm).startsWith(value) : field(vm) === value);
+  });
+  return (vm) => tests.every((test) => test(vm));
 }
 
 function renderList(vms: readonly Vm[]): string {

@@ -2,21 +2,18 @@
 import type { Command } from "commander";
 import type { CreateVm, ExecRequest, Vm } from "../../api/types.ts";
 import { BangerError } from "../../model/errors.ts";
-import { validateImageName, validateVmName } from "../../model/names.ts";
-import { formatDurationMs, parseSizeMib, parseWholeNumber } from "../../model/quantities.ts";
-import { SPEC_LIMITS } from "../../model/spec.ts";
+import { quote, validateImageName, validateVmName } from "../../model/names.ts";
+import { formatDurationMs } from "../../model/quantities.ts";
 import { attach, findTty, outputListener } from "../attach.ts";
 import type { CliContext } from "../context.ts";
 import { createProgressView } from "../render/progress.ts";
-import { addExecOptions, type ExecFlags, execRequest, parseEnv } from "./exec-flags.ts";
+import { addExecOptions, collect, type ExecFlags, execRequest, parseEnv } from "./exec-flags.ts";
 import { runLong } from "./long.ts";
+import { parseSize, type SizeFlags } from "./size-flags.ts";
 
-interface VmFlags {
+interface VmFlags extends SizeFlags {
   readonly name?: string;
   readonly image?: string;
-  readonly vcpus?: string;
-  readonly memory?: string;
-  readonly disk?: string;
 }
 
 interface RunFlags extends VmFlags, ExecFlags {
@@ -32,6 +29,8 @@ export function defineRun(program: Command, ctx: CliContext): void {
     .summary("make a VM and run a command in it")
     .description("Makes a VM, starts it, and runs a command in it; without a command, a shell.")
     .usage("[flags] [-- COMMAND...]")
+    .argument("[words...]")
+    .passThroughOptions()
     .option("--rm", "delete the VM afterwards, whatever happened")
     .option("-d, --detach", "return when the VM is ready")
     .option("-q, --quiet", "no progress on stderr")
@@ -47,7 +46,9 @@ Examples:
   banger run --rm --memory 2G --vcpus 2 -e DEBUG=1 -- make test
   banger run -d --name web`,
     )
-    .action(async (flags: RunFlags) => {
+    .action(async (words: string[], flags: RunFlags) => {
+      if (words.length > 0) throw commandWithoutDashes(words);
+      if (flags.json === true && flags.detach !== true) throw jsonWithoutDetach();
       ctx.exitCode = flags.detach === true ? await runDetached(ctx, flags) : await runAttached(ctx, flags);
     });
   addExecOptions(addVmOptions(run));
@@ -56,10 +57,10 @@ Examples:
     .summary("make a VM")
     .description("Makes a VM and starts it.")
     .option("--no-start", "only make it")
-    .option("-e, --env <KEY=VALUE...>", "environment of every command in the VM")
+    .option("-e, --env <KEY=VALUE>", "environment of every command in the VM, may be repeated", collect, [])
     .option("-q, --quiet", "no progress on stderr")
     .option("--json", "progress and result as JSON lines")
-    .action(async (flags: VmFlags & { start: boolean; env?: string[]; json?: boolean; quiet?: boolean }) => {
+    .action(async (flags: VmFlags & { start: boolean; env: string[]; json?: boolean; quiet?: boolean }) => {
       const wish = { ...createVm(flags), env: parseEnv(flags.env) };
       const client = await ctx.client();
       await runLong(ctx, flags, async (options) => {
@@ -121,29 +122,22 @@ function addVmOptions(command: Command): Command {
 
 /** Checks every flag before anything is touched. Errors: `invalid_argument`. */
 function createVm(flags: VmFlags): CreateVm {
-  const { vcpus, memoryMib, diskMib } = SPEC_LIMITS;
   return {
     name: flags.name === undefined ? undefined : validateVmName(flags.name),
     image: flags.image === undefined ? undefined : validateImageName(flags.image),
-    vcpus: flags.vcpus === undefined ? undefined : parseWholeNumber(flags.vcpus, "--vcpus", vcpus),
-    memoryMib: sizeInRange(flags.memory, "--memory", memoryMib),
-    diskMib: sizeInRange(flags.disk, "--disk", diskMib),
+    ...parseSize(flags),
   };
 }
 
-function sizeInRange(
-  text: string | undefined,
-  field: string,
-  range: { readonly min: number; readonly max: number },
-): number | undefined {
-  if (text === undefined) return undefined;
-  const mib = parseSizeMib(text, field);
-  if (mib >= range.min && mib <= range.max) return mib;
-  throw new BangerError(
-    "invalid_argument",
-    `${field} ${text} is not from ${range.min} MiB to ${range.max} MiB`,
-    {
-      details: { field },
-    },
-  );
+function commandWithoutDashes(words: readonly string[]): BangerError {
+  return new BangerError("invalid_argument", `run does not know what ${quote(words[0] ?? "")} is`, {
+    cure: `write the command behind --, such as: banger run --rm -- ${words.join(" ")}`,
+    details: { field: "command" },
+  });
+}
+
+function jsonWithoutDetach(): BangerError {
+  return new BangerError("invalid_argument", "--json goes with -d only: else stdout is the command's", {
+    details: { field: "json" },
+  });
 }

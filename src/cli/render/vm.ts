@@ -10,8 +10,9 @@ export function renderVm(vm: Vm): string {
     ["image", `${vm.spec.image} (${vm.imageDigest.slice(0, 12)})`],
     [
       "size",
-      `${vm.spec.vcpus} vCPUs, ${formatBytes(vm.spec.memoryMib * 2 ** 20)} memory, ${formatBytes(vm.spec.diskMib * 2 ** 20)} disk`,
+      `${vm.spec.vcpus} ${vm.spec.vcpus === 1 ? "vCPU" : "vCPUs"}, ${formatBytes(vm.spec.memoryMib * 2 ** 20)} memory, ${formatBytes(vm.spec.diskMib * 2 ** 20)} disk`,
     ],
+    ["next start", vm.pending.length === 0 ? undefined : `brings ${vm.pending.join(", ")}`],
     ["address", vm.address],
     ["driver", vm.driver],
     ["pid", vm.pid?.toString()],

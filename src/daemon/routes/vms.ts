@@ -1,6 +1,6 @@
 /** Routes of VMs: decode, one call, encode. */
 import { CreateQuerySchema, RemoveQuerySchema } from "../../api/routes.ts";
-import { CreateVmSchema, StopVmSchema } from "../../api/schemas.ts";
+import { CreateVmSchema, SetVmSchema, StopVmSchema } from "../../api/schemas.ts";
 import { decodeBody, decodeQuery } from "../decode.ts";
 import { presentVm } from "../present.ts";
 import type { Router } from "../router.ts";
@@ -27,9 +27,23 @@ export function routeVms(router: Router, { vms }: Services): void {
     const { timeoutMs } = await decodeBody(request, StopVmSchema);
     return async (options) => presentVm(vms, await vms.stop(param("vm"), { ...options, timeoutMs }));
   });
+  router.progress("vm.restart", async ({ param, request }) => {
+    const { timeoutMs } = await decodeBody(request, StopVmSchema);
+    return async (options) => presentVm(vms, await vms.restart(param("vm"), { ...options, timeoutMs }));
+  });
+  router.progress("vm.kill", async ({ param }) => async (options) => {
+    return presentVm(vms, await vms.kill(param("vm"), options));
+  });
+  router.progress("vm.wait", async ({ param }) => async ({ signal }) => {
+    return presentVm(vms, await vms.wait(param("vm"), signal));
+  });
+  router.json("vm.pause", async ({ param }) => presentVm(vms, await vms.pause(param("vm"))));
+  router.json("vm.resume", async ({ param }) => presentVm(vms, await vms.resume(param("vm"))));
+  router.json("vm.set", async ({ param, request }) => {
+    return presentVm(vms, await vms.set(param("vm"), await decodeBody(request, SetVmSchema)));
+  });
   router.json("vm.remove", async ({ param, url }) => {
     const { force } = decodeQuery(url, RemoveQuerySchema);
     return presentVm(vms, await vms.remove(param("vm"), { force: force === "true" }));
   });
-  router.text("vm.logs", async ({ param }) => await vms.logs(param("vm")));
 }

@@ -16,6 +16,8 @@ export function createFakeRunning(
     pause: () => signal("SIGSTOP"),
     resume: () => signal("SIGCONT"),
     snapshot: () => Promise.reject(new BangerError("unsupported", "fake machines cannot be snapshotted")),
+    // A process has no disks of its own: whoever looks at the file sees its size.
+    diskGrown: () => Promise.resolve(),
     stats: () => process.stats(),
     kill: (options) => process.kill(options),
     exited: process.exited,

@@ -29,13 +29,14 @@ export function createQemuRunning(
     pause: () => command("stop"),
     resume: () => command("cont"),
     snapshot: () => Promise.reject(new BangerError("unsupported", "QEMU machines cannot be snapshotted yet")),
+    diskGrown: (id, sizeBytes) => command("block_resize", { "node-name": `disk-${id}`, size: sizeBytes }),
     stats: () => process.stats(),
     kill: (options) => process.kill(options),
     exited: process.exited,
   };
 
-  async function command(name: string): Promise<void> {
+  async function command(name: string, args?: Readonly<Record<string, unknown>>): Promise<void> {
     using qmp = await connectQmp(sockets.qmp);
-    await qmp.execute(name);
+    await qmp.execute(name, args);
   }
 }

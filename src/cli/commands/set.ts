@@ -1,0 +1,47 @@
+/** `set`: another name or size. */
+import type { Command } from "commander";
+import { BangerError } from "../../model/errors.ts";
+import type { CliContext } from "../context.ts";
+import { forEachRef } from "../refs.ts";
+import { parseSize, type SizeFlags } from "./size-flags.ts";
+
+export function defineSet(program: Command, ctx: CliContext): void {
+  program
+    .command("set")
+    .summary("change the name or size of VMs")
+    .description(
+      "Changes VMs. A running one takes a name and a larger disk at once; the rest waits for its next start.",
+    )
+    .argument("<vm...>", "names, ids or id prefixes")
+    .option("--name <name>", "another name (one VM only)")
+    .option("--vcpus <n>", "virtual CPUs")
+    .option("--memory <size>", "memory, such as 512M or 4G")
+    .option("--disk <size>", "a larger size of the writable disk, such as 16G")
+    .option("--json", "print each VM as JSON")
+    .addHelpText("after", "\nExamples:\n  banger set web --memory 4G --vcpus 2\n  banger set web --name api")
+    .action(async (refs: string[], flags: SizeFlags & { name?: string; json?: boolean }) => {
+      const wish = { ...parseSize(flags), ...(flags.name === undefined ? {} : { name: flags.name }) };
+      if (Object.values(wish).every((value) => value === undefined)) throw nothingToSet();
+      if (flags.name !== undefined && new Set(refs).size > 1) throw oneNameForMany();
+      const client = await ctx.client();
+      await forEachRef(ctx, refs, async (ref) => {
+        const vm = await client.setVm(ref, wish);
+        if (vm.pending.length > 0)
+          ctx.say(`${vm.name}: ${vm.pending.join(", ")} with the next start (banger restart ${vm.name})`);
+        return flags.json === true ? JSON.stringify(vm, null, 2) : vm.name;
+      });
+    });
+}
+
+function nothingToSet(): BangerError {
+  return new BangerError("invalid_argument", "set needs something to change", {
+    cure: "name it, such as: banger set VM --memory 4G",
+    details: { field: "set" },
+  });
+}
+
+function oneNameForMany(): BangerError {
+  return new BangerError("invalid_argument", "several VMs cannot have one name", {
+    details: { field: "name" },
+  });
+}

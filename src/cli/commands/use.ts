@@ -1,0 +1,113 @@
+/** `stats`, `top` and `ports`: what VMs use, and what listens in them. */
+import type { Command } from "commander";
+import type { VmStats } from "../../api/types.ts";
+import { validateVmRef } from "../../model/names.ts";
+import { formatBytes, formatDurationMs } from "../../model/quantities.ts";
+import type { CliContext } from "../context.ts";
+import { renderTable } from "../render/table.ts";
+
+const REFRESH_MS = 2_000;
+
+export function defineUse(program: Command, ctx: CliContext): void {
+  program
+    .command("stats")
+    .summary("show what VMs use")
+    .description(
+      "Shows what the live VMs use: CPU time and memory on the host, memory and disk in the guest.",
+    )
+    .argument("[vm...]", "names or ids (default: all that are up)")
+    .option("-f, --follow", "again every two seconds")
+    .option("--json", "as JSON, one line a time with -f")
+    .action(
+      async (refs: string[], { follow = false, json = false }: { follow?: boolean; json?: boolean }) => {
+        const wanted = refs.map(validateVmRef);
+        await repeat(follow, async () => {
+          const stats = chosen(await (await ctx.client()).stats(), wanted);
+          if (json) ctx.print(JSON.stringify(stats, null, follow ? 0 : 2));
+          else ctx.print(renderStats(stats));
+        });
+      },
+    );
+  program
+    .command("top")
+    .summary("watch what VMs use")
+    .description(
+      "Shows the live VMs by the CPU that they use now, refreshed every two seconds; end it with ^C.",
+    )
+    .action(async () => {
+      let before: readonly VmStats[] = [];
+      await repeat(true, async () => {
+        const now = await (await ctx.client()).stats();
+        const share = (vm: VmStats): number =>
+          vm.cpuMs - (before.find((one) => one.id === vm.id)?.cpuMs ?? vm.cpuMs);
+        const clear = process.stdout.isTTY ? "\u001b[H\u001b[2J" : "";
+        ctx.print(
+          clear +
+            renderStats(
+              now.toSorted((a, b) => share(b) - share(a)),
+              (vm) => `${((share(vm) / REFRESH_MS) * 100).toFixed(0)}%`,
+            ),
+        );
+        before = now;
+      });
+    });
+  program
+    .command("ports")
+    .summary("list what listens in a VM")
+    .description("Lists the sockets that listen in a VM, with their processes.")
+    .argument("<vm>", "name, id or id prefix")
+    .option("--json", "as JSON")
+    .action(async (ref: string, { json = false }: { json?: boolean }) => {
+      const client = await ctx.client();
+      const [vm, listeners] = await Promise.all([client.showVm(validateVmRef(ref)), client.ports(ref)]);
+      if (json) return ctx.printJson(listeners);
+      const rows = listeners.map((one) => [
+        one.protocol,
+        one.address,
+        String(one.port),
+        one.command === undefined ? "" : `${one.command} (${one.pid ?? "?"})`,
+        `${vm.name}.vm:${one.port}`,
+      ]);
+      return ctx.print(renderTable(["PROTO", "ADDRESS", "PORT", "PROCESS", "NAME"], rows));
+    });
+}
+
+/** Runs `show` once, or again and again until a signal ends the program. */
+async function repeat(forEver: boolean, show: () => Promise<void>): Promise<void> {
+  do {
+    await show();
+    if (forEver) await new Promise((resolve) => setTimeout(resolve, REFRESH_MS));
+    // oxlint-disable-next-line eslint/no-unmodified-loop-condition -- a signal ends it
+  } while (forEver);
+}
+
+function chosen(stats: readonly VmStats[], refs: readonly string[]): readonly VmStats[] {
+  if (refs.length === 0) return stats;
+  return stats.filter((vm) => refs.some((ref) => vm.name === ref || vm.id.startsWith(ref)));
+}
+
+function renderStats(stats: readonly VmStats[], share?: (vm: VmStats) => string): string {
+  const rows = stats.map((vm) => [
+    vm.name,
+    ...(share === undefined ? [] : [share(vm)]),
+    formatDurationMs(vm.cpuMs),
+    formatBytes(vm.rssBytes),
+    vm.guest === undefined
+      ? "-"
+      : `${formatBytes(vm.guest.memoryTotalBytes - vm.guest.memoryAvailableBytes)} / ${formatBytes(vm.guest.memoryTotalBytes)}`,
+    vm.guest === undefined
+      ? "-"
+      : `${formatBytes(vm.guest.diskUsedBytes)} / ${formatBytes(vm.guest.diskTotalBytes)}`,
+    vm.guest === undefined ? "-" : String(vm.guest.processes),
+  ]);
+  const head = [
+    "NAME",
+    ...(share === undefined ? [] : ["CPU"]),
+    "CPU TIME",
+    "HOST MEMORY",
+    "GUEST MEMORY",
+    "GUEST DISK",
+    "PROCESSES",
+  ];
+  return renderTable(head, rows);
+}

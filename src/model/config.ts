@@ -1,0 +1,183 @@
+/**
+ * The configuration as one typed value, and the table of its keys: what each is called in `config.toml` and in the
+ * environment, what it may be, what it is when nobody says, and what it does. A key that nothing obeys is not here.
+ */
+import { DEFAULT_POOL, validatePool } from "./addresses.ts";
+import {
+  type ConfigScalar,
+  durationMs,
+  type Kind,
+  oneOf,
+  orNever,
+  ruled,
+  sizeMib,
+  wholeNumber,
+} from "./config-kinds.ts";
+import { BangerError } from "./errors.ts";
+import { quote, validateImageName } from "./names.ts";
+import { defaultSize, SPEC_LIMITS } from "./spec.ts";
+
+const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "silent"] as const;
+const ACCELERATORS = ["auto", "kvm", "tcg"] as const;
+
+export interface Config {
+  readonly logLevel: (typeof LOG_LEVELS)[number];
+  readonly defaultImage: string;
+  readonly vcpus: number;
+  readonly memoryMib: number;
+  readonly diskMib: number;
+  /** IPv4 network, RFC 4632 notation. */
+  readonly addressPool: string;
+  readonly bootTimeoutMs: number;
+  readonly stopTimeoutMs: number;
+  /** Undefined: never. */
+  readonly autoStopAfterMs: number | undefined;
+  /** Name or absolute path. */
+  readonly qemuBin: string;
+  readonly qemuAccelerator: (typeof ACCELERATORS)[number];
+}
+
+/** What defaults look at. */
+export interface HostSize {
+  readonly cores: number;
+  readonly memoryMib: number;
+}
+
+export interface ConfigKey<T> {
+  /** Its path in `config.toml`, dotted. */
+  readonly path: string;
+  readonly kind: Kind<T>;
+  readonly byDefault: (host: HostSize) => T;
+  /** How the default is found, where it depends on the host. */
+  readonly defaultWords?: string;
+  /** What it does: one line, without a full stop. */
+  readonly description: string;
+}
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const WAIT_RANGE = { min: 1000, max: HOUR_MS };
+
+export const CONFIG_KEYS: { readonly [P in keyof Config]: ConfigKey<Config[P]> } = {
+  logLevel: {
+    path: "log_level",
+    kind: oneOf(LOG_LEVELS),
+    byDefault: () => "info",
+    description: "How much the daemon writes to its log",
+  },
+  defaultImage: {
+    path: "default_image",
+    kind: ruled('the name of an image, such as "debian"', validateImageName),
+    byDefault: () => "debian",
+    description: "The image of a VM that is made without --image",
+  },
+  vcpus: {
+    path: "vm_defaults.vcpus",
+    kind: wholeNumber(SPEC_LIMITS.vcpus),
+    byDefault: (host) => defaultSize(host).vcpus,
+    defaultWords: "a quarter of the host's cores, 1 to 4",
+    description: "Virtual CPUs of a VM that is made without --vcpus",
+  },
+  memoryMib: {
+    path: "vm_defaults.memory",
+    kind: sizeMib(SPEC_LIMITS.memoryMib),
+    byDefault: (host) => defaultSize(host).memoryMib,
+    defaultWords: "an eighth of the host's memory, 512M to 8G",
+    description: "Memory of a VM that is made without --memory",
+  },
+  diskMib: {
+    path: "vm_defaults.disk",
+    kind: sizeMib(SPEC_LIMITS.diskMib),
+    byDefault: (host) => defaultSize(host).diskMib,
+    description: "Size of the writable disk of a VM that is made without --disk",
+  },
+  addressPool: {
+    path: "network.address_pool",
+    kind: ruled('an IPv4 network from /8 to /30, such as "172.16.0.0/24"', validatePool),
+    byDefault: () => DEFAULT_POOL,
+    description: "Where new VMs get their addresses from; VMs that exist keep theirs",
+  },
+  bootTimeoutMs: {
+    path: "boot_timeout",
+    kind: durationMs(WAIT_RANGE),
+    // Software emulation on a busy machine is slow.
+    byDefault: () => 2 * MINUTE_MS,
+    description: "How long a guest may take from its start until its agent answers",
+  },
+  stopTimeoutMs: {
+    path: "stop_timeout",
+    kind: durationMs(WAIT_RANGE),
+    byDefault: () => 10_000,
+    description:
+      "How long a guest may take to power off before its process is ended; stop --timeout goes before it",
+  },
+  autoStopAfterMs: {
+    path: "auto_stop_after",
+    kind: orNever(durationMs({ min: 1000, max: 365 * 24 * HOUR_MS })),
+    byDefault: () => undefined,
+    description: "How long a running VM may be without a command in it before it is stopped",
+  },
+  qemuBin: {
+    path: "vmm.qemu.bin",
+    kind: ruled("the name of a program or an absolute path", validateProgram),
+    byDefault: () => "qemu-system-x86_64",
+    description: "The QEMU program",
+  },
+  qemuAccelerator: {
+    path: "vmm.qemu.accelerator",
+    kind: oneOf(ACCELERATORS),
+    byDefault: () => "auto",
+    description: "How QEMU runs guests: with KVM, by emulation (tcg), or with KVM where it works",
+  },
+};
+
+export const CONFIG_PROPERTIES: readonly (keyof Config)[] = Object.keys(CONFIG_KEYS) as (keyof Config)[];
+
+/** The environment variable of a key: `vm_defaults.memory` is `BANGER_VM_DEFAULTS_MEMORY`. */
+export function variableOf(path: string): string {
+  return `BANGER_${path.replaceAll(".", "_").toUpperCase()}`;
+}
+
+/**
+ * What the environment says of a key; undefined when it says nothing. An empty variable says nothing.
+ * Errors: `invalid_argument`, naming variable, value and what is allowed.
+ */
+export function readVariable<P extends keyof Config>(
+  property: P,
+  env: Readonly<Record<string, string | undefined>>,
+): { readonly value: Config[P] } | undefined {
+  const { path, kind } = keyOf(property);
+  const name = variableOf(path);
+  const text = env[name];
+  if (text === undefined || text === "") return undefined;
+  const read = kind.parse(text);
+  if (read !== undefined) return read;
+  throw new BangerError(
+    "invalid_argument",
+    `${name} is ${quote(text)}, but ${path} must be ${kind.allowed}`,
+    {
+      cure: `change it, or remove it with: unset ${name}`,
+      details: { key: path, variable: name },
+    },
+  );
+}
+
+/** A value as it would be written in `config.toml`. */
+export function showValue<P extends keyof Config>(property: P, value: Config[P]): ConfigScalar {
+  return keyOf(property).kind.show(value);
+}
+
+/** The rule of a key, with its own type. */
+export function keyOf<P extends keyof Config>(property: P): ConfigKey<Config[P]> {
+  return CONFIG_KEYS[property];
+}
+
+/** The daemon works in `/`, so that a relative path would mean nothing. Errors: `invalid_argument`. */
+function validateProgram(name: string): string {
+  const fits = /^[^\0\n]{1,4096}$/.test(name) && (name.startsWith("/") || !name.includes("/"));
+  if (fits && name.trim() === name) return name;
+  throw new BangerError(
+    "invalid_argument",
+    `the program ${quote(name)} is neither a name nor an absolute path`,
+  );
+}
