@@ -10,6 +10,8 @@ import { join } from "node:path";
 export interface BareQemu extends AsyncDisposable {
   /** The agent channel. */
   readonly channel: Socket;
+  /** Settles with the end of the process. */
+  readonly exited: Promise<unknown>;
 }
 
 /** The command line of a live QEMU of banger's, made ready for `startBareQemu`. */
@@ -38,6 +40,7 @@ export async function startBareQemu(argv: readonly string[], dir: string): Promi
   server.close();
   return {
     channel,
+    exited: child.exited,
     async [Symbol.asyncDispose]() {
       channel.destroy();
       child.kill("SIGKILL");

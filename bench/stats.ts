@@ -22,8 +22,8 @@ export function summarise(timesMs: readonly number[]): Sample {
 /** One line of the table: what was measured against what, and whether it is good enough. */
 export interface Row {
   readonly name: string;
-  readonly ours: Sample;
-  readonly reference: Sample;
+  readonly ours?: Sample;
+  readonly reference?: Sample;
   /** The figure that the target is about, such as `1.12 ×` or `+18 ms`. */
   readonly figure: string;
   readonly target: string;
@@ -48,9 +48,23 @@ export function differenceRow(name: string, ours: Sample, reference: Sample, mos
   return { name, ours, reference, figure, target: `≤ +${mostMs} ms`, met: difference <= mostMs };
 }
 
+/** A figure that stands by itself; without a bound it is only printed. */
+export function limitRow(
+  name: string,
+  value: number,
+  bound: { readonly least?: number; readonly most?: number },
+): Row {
+  const { least = -Infinity, most = Infinity } = bound;
+  const target =
+    bound.least === undefined ? (bound.most === undefined ? "printed" : `≤ ${most}`) : `≥ ${least}`;
+  return { name, figure: value.toFixed(value < 100 ? 1 : 0), target, met: value >= least && value <= most };
+}
+
 export function renderRows(rows: readonly Row[]): string {
-  const show = ({ medianMs, minMs, maxMs, runs }: Sample): string =>
-    `${medianMs.toFixed(1)} (${minMs.toFixed(1)}–${maxMs.toFixed(1)}, n=${runs})`;
+  const show = (sample: Sample | undefined): string =>
+    sample === undefined
+      ? ""
+      : `${sample.medianMs.toFixed(1)} (${sample.minMs.toFixed(1)}–${sample.maxMs.toFixed(1)}, n=${sample.runs})`;
   const lines = rows.map(
     (row) =>
       `| ${row.name} | ${show(row.ours)} | ${show(row.reference)} | ${row.figure} | ${row.target} | ${row.met ? "met" : "MISSED"} |`,

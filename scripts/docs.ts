@@ -1,4 +1,7 @@
-/** Writes the generated pages: docs/cli.md from the command line's own help, docs/openapi.json from the route table. */
+/**
+ * Writes the generated pages: docs/cli.md from the command line's own help, docs/openapi.json from the route table, docs/config.md
+ * from the table of keys.
+ */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
@@ -6,6 +9,7 @@ import { version } from "../package.json";
 import { createOpenApi } from "../src/api/openapi.ts";
 import { CliContext } from "../src/cli/context.ts";
 import { createProgram } from "../src/cli/main.ts";
+import { renderConfigDoc } from "../src/model/config-doc.ts";
 
 /** Columns of the help texts in docs/cli.md. */
 const WIDTH = 100;
@@ -47,7 +51,11 @@ export function renderOpenApi(): string {
 
 /** The generated files: their paths relative to the repository, and their texts. */
 export function renderAll(): Readonly<Record<string, string>> {
-  return { "docs/cli.md": renderCli(), "docs/openapi.json": renderOpenApi() };
+  return {
+    "docs/cli.md": renderCli(),
+    "docs/openapi.json": renderOpenApi(),
+    "docs/config.md": renderConfigDoc(),
+  };
 }
 
 function flatten(parent: string, command: Command): readonly NamedCommand[] {

@@ -17,6 +17,8 @@ export type OperationId =
   | "daemon.stop"
   | "openapi"
   | "doctor"
+  | "metrics"
+  | "config"
   | "vm.list"
   | "vm.create"
   | "vm.show"
@@ -47,7 +49,9 @@ export const PATHS: Readonly<Record<OperationId, Path>> = {
   "daemon.status": { method: "GET", path: "/v1/daemon", kind: "json" },
   "daemon.stop": { method: "POST", path: "/v1/daemon/stop", kind: "json" },
   openapi: { method: "GET", path: "/v1/openapi.json", kind: "json" },
+  metrics: { method: "GET", path: "/metrics", kind: "text" },
   doctor: { method: "GET", path: "/v1/doctor", kind: "json" },
+  config: { method: "GET", path: "/v1/config", kind: "json" },
   "vm.list": { method: "GET", path: "/v1/vms", kind: "json" },
   "vm.create": { method: "POST", path: "/v1/vms", kind: "progress" },
   "vm.show": { method: "GET", path: "/v1/vms/{vm}", kind: "json" },

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import type { OperationId } from "./paths.ts";
 import {
+  ConfigReportSchema,
   CreateVmSchema,
   DaemonStatusSchema,
   DoctorReportSchema,
@@ -11,6 +12,7 @@ import {
   ImageListSchema,
   ImageSchema,
   ImportImageSchema,
+  KillVmSchema,
   ListenerListSchema,
   PullImageSchema,
   SetVmSchema,
@@ -53,7 +55,12 @@ export const ROUTES: Readonly<Record<OperationId, RouteContract>> = {
   "daemon.status": { summary: "The daemon's state", answer: DaemonStatusSchema },
   "daemon.stop": { summary: "Ends the daemon; running VMs live on", answer: EmptySchema },
   openapi: { summary: "This document", answer: z.unknown() },
+  metrics: { summary: "What the daemon counts, in Prometheus' text format", answer: z.string() },
   doctor: { summary: "What works on this host, what does not, and the cure", answer: DoctorReportSchema },
+  config: {
+    summary: "Every key of the configuration, and where its value came from",
+    answer: ConfigReportSchema,
+  },
   "vm.list": { summary: "All VMs, oldest first", answer: VmListSchema },
   "vm.create": {
     summary: "Makes a VM, and starts it unless start=false",
@@ -73,7 +80,11 @@ export const ROUTES: Readonly<Record<OperationId, RouteContract>> = {
     body: StopVmSchema,
     answer: VmSchema,
   },
-  "vm.kill": { summary: "Ends a VM's process at once; what was not synced is lost", answer: VmSchema },
+  "vm.kill": {
+    summary: "Ends a VM's process at once; what was not synced is lost",
+    body: KillVmSchema,
+    answer: VmSchema,
+  },
   "vm.pause": { summary: "Stops a VM's vCPUs", answer: VmSchema },
   "vm.resume": { summary: "Lets the vCPUs of a paused VM go on", answer: VmSchema },
   "vm.set": {

@@ -6,6 +6,7 @@ import { validateImageName, validateVmName } from "../model/names.ts";
 import { isEnvKey, SPEC_LIMITS, type VmSpec, validateUser, validateWorkdir } from "../model/spec.ts";
 import { type StepTiming, VM_STATES } from "../model/vm.ts";
 import type {
+  ConfigReport,
   CreateVm,
   DaemonStatus,
   DoctorReport,
@@ -15,6 +16,7 @@ import type {
   GuestStats,
   Image,
   ImportImage,
+  KillVm,
   Listener,
   ProgressLine,
   PullImage,
@@ -159,6 +161,10 @@ export const RunRequestSchema: z.ZodType<RunRequest> = z
   })
   .meta({ id: "RunRequest" });
 
+export const KillVmSchema: z.ZodType<KillVm> = z
+  .strictObject({ signal: z.enum(["KILL", "TERM"]).optional().describe("Default: KILL") })
+  .meta({ id: "KillVm" });
+
 export const SetVmSchema: z.ZodType<SetVm> = z
   .strictObject({
     name: ruled(validateVmName, 64).optional(),
@@ -246,7 +252,7 @@ export const StopVmSchema: z.ZodType<StopVm> = z
   .strictObject({
     timeoutMs: whole({ min: 0, max: 3_600_000 })
       .optional()
-      .describe("How long the guest may take; default 10 s"),
+      .describe("How long the guest may take; default: the configured stop_timeout"),
   })
   .meta({ id: "StopVm" });
 
@@ -307,6 +313,24 @@ export const DoctorReportSchema: z.ZodType<DoctorReport> = z
     capabilities: z.record(z.string(), z.union([z.boolean(), z.string()])).describe("What this host offers"),
   })
   .meta({ id: "DoctorReport" });
+
+export const ConfigReportSchema: z.ZodType<ConfigReport> = z
+  .strictObject({
+    path: z.string().describe("The file"),
+    exists: z.boolean().describe("Whether there was one when the daemon started"),
+    changed: z.boolean().describe("The file is another one since the daemon started"),
+    problem: z.string().optional().describe("Why no daemon could start with the file as it is now"),
+    settings: z.array(
+      z.strictObject({
+        key: z.string().describe("Its dotted path in the file"),
+        value: z.union([z.string(), z.number()]).describe("As it would be written in the file"),
+        origin: z.enum(["variable", "file", "default"]),
+        variable: z.string().describe("The environment variable that goes before the file"),
+        description: z.string(),
+      }),
+    ),
+  })
+  .meta({ id: "ConfigReport" });
 
 export const EmptySchema: z.ZodType<Readonly<Record<string, never>>> = z
   .strictObject({})

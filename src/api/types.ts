@@ -73,6 +73,11 @@ export interface RunRequest {
   readonly remove?: boolean | undefined;
 }
 
+export interface KillVm {
+  /** `KILL` (the default) ends the process as it stands; `TERM` lets the hypervisor write out its buffers first. */
+  readonly signal?: "KILL" | "TERM" | undefined;
+}
+
 export interface SetVm {
   readonly name?: string | undefined;
   readonly vcpus?: number | undefined;
@@ -137,7 +142,7 @@ export interface VmEvent {
 }
 
 export interface StopVm {
-  /** How long the guest may take before its process is ended. Default: 10 s. */
+  /** How long the guest may take before its process is ended. Default: the configured `stop_timeout`. */
   readonly timeoutMs?: number | undefined;
 }
 
@@ -179,6 +184,27 @@ export interface DoctorReport {
   readonly rows: readonly DoctorRow[];
   /** What this host offers, for programs. */
   readonly capabilities: Readonly<Record<string, boolean | string>>;
+}
+
+export interface ConfigReport {
+  /** The file. */
+  readonly path: string;
+  /** Whether there was one when the daemon started. */
+  readonly exists: boolean;
+  /** The file is another one since the daemon started. */
+  readonly changed: boolean;
+  /** Why no daemon could start with the file as it is now. */
+  readonly problem?: string | undefined;
+  readonly settings: readonly {
+    /** Its dotted path in the file. */
+    readonly key: string;
+    /** As it would be written in the file. */
+    readonly value: string | number;
+    readonly origin: "variable" | "file" | "default";
+    /** The environment variable that goes before the file. */
+    readonly variable: string;
+    readonly description: string;
+  }[];
 }
 
 /** A line of an NDJSON answer: progress, then exactly one `result` or `error`. */

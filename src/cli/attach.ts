@@ -42,7 +42,7 @@ export async function attach(command: Command, options: AttachOptions): Promise<
     readerGone = true;
     void command.cancel();
   };
-  process.stdout.on("error", onPipe);
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", onPipe);
   let ended = false;
   void command.started.then(
     () => {
@@ -64,7 +64,7 @@ export async function attach(command: Command, options: AttachOptions): Promise<
     options.view.done();
     if (process.stdin.isTTY && options.tty !== undefined) process.stdin.setRawMode(false);
     process.stdin.pause();
-    process.stdout.off("error", onPipe);
+    for (const stream of [process.stdout, process.stderr]) stream.off("error", onPipe);
     release();
   }
 }
@@ -92,12 +92,14 @@ function startInput(command: Command, options: AttachOptions): void {
 async function forwardInput(command: Command): Promise<void> {
   try {
     for await (const chunk of process.stdin) await command.write(chunk as Uint8Array);
-    await command.end();
   } catch (error) {
-    // EIO: a background process whose terminal is gone. The command then has all the input that there will be.
-    if ((error as NodeJS.ErrnoException).code === "EIO") await command.end();
-    else throw error;
+    // A terminal that is gone (EIO), a directory as stdin (EISDIR): the command has all the input that there will be.
+    process.stderr.write(
+      `banger: cannot read stdin: ${error instanceof Error ? error.message : String(error)}\n`,
+    );
   }
+  // The command may have ended meanwhile, and nobody is left to take the end of its input.
+  await command.end().catch(() => undefined);
 }
 
 /**
@@ -106,7 +108,7 @@ async function forwardInput(command: Command): Promise<void> {
  */
 function forwardSignals(command: Command, options: AttachOptions): () => void {
   let running = false;
-  let asked = false;
+  let asked = 0;
   void command.started.then(
     () => {
       running = true;
@@ -115,12 +117,14 @@ function forwardSignals(command: Command, options: AttachOptions): () => void {
   );
   const handlers = (["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const).map((name) => {
     const handler = (): void => {
-      if (running && !asked && name !== "SIGHUP") command.signal(name.slice(3));
+      asked += 1;
+      // Whoever asks three times does not want to wait for the daemon either.
+      if (asked > 2) process.exit(EXIT.interrupted);
+      if (running && asked === 1 && name !== "SIGHUP") command.signal(name.slice(3));
       else {
         options.view.done();
         void command.cancel();
       }
-      asked = true;
     };
     process.on(name, handler);
     return () => process.off(name, handler);

@@ -1,5 +1,6 @@
 /** What every command gets: where to write, and the daemon when it is needed. */
 import type { Client } from "../sdk/client.ts";
+import { EXIT } from "./exit-codes.ts";
 import { connectDaemon } from "./start-daemon.ts";
 
 export interface CliOptions {
@@ -15,6 +16,7 @@ export class CliContext {
   /** The exit code of a command that ended without an error. */
   exitCode = 0;
   readonly #self: readonly string[];
+  #written: Promise<NodeJS.ErrnoException | undefined> = Promise.resolve(undefined);
   #client: Promise<Client> | undefined;
 
   constructor(options: CliOptions, command: readonly string[]) {
@@ -31,7 +33,26 @@ export class CliContext {
 
   /** Data, for stdout. */
   print(text: string): void {
-    process.stdout.write(`${text}\n`);
+    this.write(`${text}\n`);
+  }
+
+  /** Data as it is, for stdout. A reader that has gone ends the program, silently, as SIGPIPE would. */
+  write(data: string | Uint8Array): void {
+    const written = new Promise<NodeJS.ErrnoException | null | undefined>((resolve) =>
+      process.stdout.write(data, resolve),
+    );
+    this.#written = Promise.all([this.#written, written]).then(([earlier, error]) => {
+      if (error?.code === "EPIPE") process.exit(EXIT.readerGone);
+      return earlier ?? error ?? undefined;
+    });
+  }
+
+  /** Waits for what was written, and says when it was lost; false then. */
+  async flush(): Promise<boolean> {
+    const error = await this.#written;
+    if (error === undefined) return true;
+    this.say(`banger: cannot write to stdout: ${error.message}`);
+    return false;
   }
 
   printJson(value: unknown): void {

@@ -1,6 +1,8 @@
 /** The command line: argv to a command, an error to words and an exit code. */
 import { Command, CommanderError } from "commander";
 import { BangerError } from "../model/errors.ts";
+import { defineCompletion } from "./commands/completion.ts";
+import { defineConfig } from "./commands/config.ts";
 import { defineDaemon } from "./commands/daemon.ts";
 import { defineDoctor } from "./commands/doctor.ts";
 import { defineEvents } from "./commands/events.ts";
@@ -14,25 +16,30 @@ import { defineRun } from "./commands/run.ts";
 import { defineSet } from "./commands/set.ts";
 import { defineUse } from "./commands/use.ts";
 import { CliContext, type CliOptions } from "./context.ts";
-import { EXIT } from "./exit-codes.ts";
+import { EXIT, exitCodeOfCommand } from "./exit-codes.ts";
 import { renderError } from "./render/error.ts";
+
+/** Verbs whose exit code is a guest command's own, and 125 for what is ours. */
+const RUNS_COMMANDS: ReadonlySet<string> = new Set(["run", "exec", "shell"]);
 
 /** Runs one command and returns the exit code. Never throws. */
 export async function runCli(argv: readonly string[], options: CliOptions): Promise<number> {
-  // What stands behind `--` is the guest's and is not looked at; `vm` is the long form of every verb on VMs.
-  const split = argv.indexOf("--");
-  const own = split < 0 ? argv : argv.slice(0, split);
-  const ctx = new CliContext(options, split < 0 ? [] : argv.slice(split + 1));
-  const words = own[0] === "vm" ? own.slice(1) : own;
+  // `vm` is the long form of every verb on VMs.
+  const words = argv[0] === "vm" ? argv.slice(1) : argv;
+  // What stands behind `--` is the guest's and is not looked at; exec finds its own, for a command may hold one, too.
+  const split = words[0] === "exec" ? -1 : words.indexOf("--");
+  const own = split < 0 ? words : words.slice(0, split);
+  const ctx = new CliContext(options, split < 0 ? [] : words.slice(split + 1));
   try {
-    await createProgram(ctx).parseAsync(words, { from: "user" });
-    return ctx.exitCode;
+    await createProgram(ctx).parseAsync(own, { from: "user" });
+    return (await ctx.flush()) ? ctx.exitCode : EXIT.failure;
   } catch (thrown) {
     // commander has printed help, or the usage error, by itself.
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : EXIT.usage;
     const error = BangerError.from(thrown);
     ctx.say(renderError(error));
-    return error.details["field"] === undefined ? EXIT.failure : EXIT.usage;
+    if (error.details["field"] !== undefined && error.code === "invalid_argument") return EXIT.usage;
+    return RUNS_COMMANDS.has(words[0] ?? "") ? exitCodeOfCommand(error) : EXIT.failure;
   }
 }
 
@@ -67,8 +74,10 @@ Examples:
   defineEvents(program, ctx);
   defineSet(program, ctx);
   definePrune(program, ctx);
+  defineCompletion(program, ctx);
   defineImage(program, ctx);
   defineDoctor(program, ctx);
+  defineConfig(program, ctx);
   defineDaemon(program, ctx);
   program
     .command("version")

@@ -1,28 +1,34 @@
 /** The composition root: the one place that names concrete drivers and adapters. */
-import { availableParallelism, totalmem } from "node:os";
 import type { Logger } from "pino";
 import { createChannelCapability } from "../guest/channel-capability.ts";
+import { Cgroups } from "../host/cgroups.ts";
+import type { LoadedConfig } from "../host/config.ts";
 import { checkDirectories, checkPrograms, diagnose } from "../host/doctor.ts";
 import type { Layout } from "../host/layout.ts";
+import { createLimitsCapability } from "../host/limits-capability.ts";
+import { checkLimits } from "../host/limits-check.ts";
 import { ImageService } from "../images/image-service.ts";
 import { Images } from "../images/images.ts";
-import { DEFAULT_POOL } from "../model/addresses.ts";
 import type { ImageSource } from "../model/boot.ts";
 import type { Capability } from "../model/capability.ts";
-import { defaultSize } from "../model/spec.ts";
+import type { Config } from "../model/config.ts";
 import { createDiskCapability } from "../storage/disk-capability.ts";
 import { openStore, type Store } from "../store/store.ts";
 import type { Driver } from "../vmm/port.ts";
-import { createQemuDriver } from "../vmm/qemu/driver.ts";
+import { createQemuDriver, type QemuDriverOptions } from "../vmm/qemu/driver.ts";
+import type { VmDefaults } from "../vms/context.ts";
+import { createIdleClock, type IdleClock } from "../vms/idle.ts";
 import { Vms } from "../vms/vms.ts";
+import { reportConfig } from "./config-report.ts";
 import { DriverChoice } from "./driver-choice.ts";
+import { Metrics } from "./metrics.ts";
 import type { Services } from "./services.ts";
-
-/** How long a guest may take to its agent's first word: software emulation on a busy machine is slow. */
-const BOOT_DEADLINE_MS = 120_000;
 
 export interface ComposeOptions {
   readonly layout: Layout;
+  readonly config: LoadedConfig;
+  /** Loads the configuration anew, to compare. Errors: `invalid_argument`. */
+  readonly reloadConfig: () => LoadedConfig;
   readonly version: string;
   /** The guest agent's binary. */
   readonly agentPath: string;
@@ -32,12 +38,15 @@ export interface ComposeOptions {
   readonly drivers?: readonly Driver[];
   /** For tests: where kernel and initramfs come from when a driver needs none. */
   readonly bootFiles?: ImageSource["bootFiles"];
+  /** For tests: goes before the configuration. */
   readonly bootDeadlineMs?: number;
   readonly onStep?: (step: string) => void;
   /** For tests: capabilities after banger's own. */
   readonly capabilities?: readonly Capability[];
   /** Default: the host's clock. Unix milliseconds. */
   readonly now?: () => number;
+  /** Default: the host's monotonic clock. */
+  readonly idleClock?: IdleClock;
 }
 
 export interface Composition extends Disposable {
@@ -49,6 +58,7 @@ export interface Composition extends Disposable {
 /** Builds all services on the directories of `layout`, which exist. Errors: those of `openStore`. Disposing closes the store. */
 export function compose(options: ComposeOptions): Composition {
   const { layout, log } = options;
+  const config = options.config.values;
   const store = openStore(layout.database);
   const images = new ImageService({
     store,
@@ -59,9 +69,9 @@ export function compose(options: ComposeOptions): Composition {
       agentPath: options.agentPath,
     }),
   });
-  const drivers = new DriverChoice(
-    options.drivers ?? [createQemuDriver({ verdictCachePath: layout.kvmVerdicts })],
-  );
+  const drivers = new DriverChoice(options.drivers ?? [createQemuDriver(qemuOptions(layout, config))]);
+  const metrics = new Metrics(() => store.vms.countByState());
+  const cgroups = new Cgroups();
   const vms = new Vms({
     store,
     layout,
@@ -70,24 +80,29 @@ export function compose(options: ComposeOptions): Composition {
     capabilities: [
       createDiskCapability({ diskPath: (id) => layout.disk(id) }),
       createChannelCapability({ runtimeDir: (id) => layout.vmRuntimeDir(id) }),
+      createLimitsCapability({
+        cgroups,
+        emulated: async () => (await drivers.choose()).report.accelerator === "tcg",
+        onProblem: (id, problem) => log.warn({ vm: id, problem }, "a limit does not hold"),
+      }),
       ...(options.capabilities ?? []),
     ],
     chooseDriver: () => drivers.choose(),
     driverByName: (name) => drivers.byName(name),
-    defaults: {
-      image: "debian",
-      addressPool: DEFAULT_POOL,
-      ...defaultSize({ cores: availableParallelism(), memoryMib: totalmem() / 2 ** 20 }),
-    },
+    defaults: vmDefaults(config),
     now: options.now ?? Date.now,
-    bootDeadlineMs: options.bootDeadlineMs ?? BOOT_DEADLINE_MS,
+    bootDeadlineMs: options.bootDeadlineMs ?? config.bootTimeoutMs,
+    stopTimeoutMs: config.stopTimeoutMs,
+    autoStop: { afterMs: config.autoStopAfterMs, clock: options.idleClock ?? createIdleClock() },
     onStep: options.onStep ?? (() => undefined),
+    onTiming: (operation, step, ms) => metrics.step(operation, step, ms),
   });
   const startedAt = Date.now();
   const services: Services = {
     vms,
     images,
     events: store.events,
+    metrics,
     log,
     version: options.version,
     requestStop: options.requestStop,
@@ -101,9 +116,22 @@ export function compose(options: ComposeOptions): Composition {
       running: vms.list().filter((vm) => vm.state === "running").length,
       rssBytes: process.memoryUsage.rss(),
     }),
-    doctor: () => diagnose([drivers.check, checkPrograms, checkDirectories(layout)]),
+    config: () => reportConfig(options.config, options.reloadConfig),
+    doctor: () =>
+      diagnose([drivers.check, checkPrograms, checkDirectories(layout), checkLimits(() => cgroups.places)]),
   };
   return { services, store, drivers, [Symbol.dispose]: () => store[Symbol.dispose]() };
+}
+
+function qemuOptions(layout: Layout, config: Config): QemuDriverOptions {
+  const { qemuBin, qemuAccelerator } = config;
+  const accelerator = qemuAccelerator === "auto" ? {} : { accelerator: qemuAccelerator };
+  return { verdictCachePath: layout.kvmVerdicts, binary: qemuBin, ...accelerator };
+}
+
+function vmDefaults(config: Config): VmDefaults {
+  const { defaultImage: image, vcpus, memoryMib, diskMib, addressPool } = config;
+  return { image, vcpus, memoryMib, diskMib, addressPool };
 }
 
 function withBootFiles(images: ImageSource, bootFiles: ImageSource["bootFiles"] | undefined): ImageSource {

@@ -11,22 +11,33 @@ import { BangerError } from "../model/errors.ts";
 import { exitCodeOfSignal } from "../model/signals.ts";
 import type { Vms } from "../vms/vms.ts";
 import { decodeJson } from "./decode.ts";
+import type { Metrics } from "./metrics.ts";
 import { presentVm } from "./present.ts";
 import { clientGone } from "./progress-stream.ts";
-import type { SocketData, SocketSession } from "./router.ts";
+import type { ErrorReport, SocketData, SocketSession } from "./router.ts";
+import type { Services } from "./services.ts";
+
+export interface ExecTarget {
+  /** The reference to exec in; undefined for a `run`. */
+  readonly vm: string | undefined;
+  readonly report: ErrorReport;
+}
 
 export class ExecSession implements SocketSession {
   readonly #vms: Vms;
+  readonly #metrics: Metrics;
+  readonly #report: ErrorReport;
   readonly #vm: string | undefined;
   readonly #gone = new AbortController();
   #socket: ServerWebSocket<SocketData> | undefined;
   #stream: AgentStream | undefined;
   #begun = false;
 
-  /** `vm`: the reference to exec in; undefined for a `run`. */
-  constructor(vms: Vms, target: { readonly vm: string | undefined }) {
-    this.#vms = vms;
+  constructor(services: Pick<Services, "vms" | "metrics">, target: ExecTarget) {
+    this.#vms = services.vms;
+    this.#metrics = services.metrics;
     this.#vm = target.vm;
+    this.#report = target.report;
   }
 
   open(socket: ServerWebSocket<SocketData>): void {
@@ -36,11 +47,16 @@ export class ExecSession implements SocketSession {
   message(data: string | Buffer): void {
     try {
       if (typeof data === "string") this.#command(decodeJson(data, ExecClientMessageSchema));
-      else this.#started().sendData(data);
+      else this.#input(data);
     } catch (thrown) {
-      this.#finish({ type: "error", error: BangerError.from(thrown).toBody() });
+      this.#fail(thrown);
       this.#stream?.reset();
     }
+  }
+
+  #input(data: Buffer): void {
+    this.#metrics.bytes("stdin", data.length);
+    this.#started().sendData(data);
   }
 
   close(): void {
@@ -77,9 +93,7 @@ export class ExecSession implements SocketSession {
   #begin(work: () => Promise<void>): void {
     if (this.#begun) throw new BangerError("invalid_argument", "one socket carries one command");
     this.#begun = true;
-    work().catch((thrown: unknown) =>
-      this.#finish({ type: "error", error: BangerError.from(thrown).toBody() }),
-    );
+    work().catch((thrown: unknown) => this.#fail(thrown));
   }
 
   async #exec(exec: Extract<ExecClientMessage, { type: "exec" }>["exec"]): Promise<void> {
@@ -129,6 +143,7 @@ export class ExecSession implements SocketSession {
   #handlers(): StreamHandlers {
     return {
       onData: (channel, bytes) => {
+        this.#metrics.bytes(channel === 1 ? "stdout" : "stderr", bytes.length);
         const framed = new Uint8Array(bytes.length + 1);
         framed[0] = channel;
         framed.set(bytes, 1);
@@ -150,6 +165,12 @@ export class ExecSession implements SocketSession {
 
   #send(message: ExecServerMessage): void {
     this.#socket?.send(JSON.stringify(message));
+  }
+
+  #fail(thrown: unknown): void {
+    const error = BangerError.from(thrown);
+    this.#report(error);
+    this.#finish({ type: "error", error: error.toBody() });
   }
 
   #finish(message: ExecServerMessage): void {

@@ -1,12 +1,14 @@
 /** The daemon's process: one per user and BANGER_HOME. It says `ready` only when it can serve. */
 import { closeSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
+import { availableParallelism, totalmem } from "node:os";
 import pino, { type Logger } from "pino";
+import { type LoadedConfig, loadConfig } from "../host/config.ts";
 import { createLayout, findLayout, type Layout } from "../host/layout.ts";
-import { tryFileLock, waitForFileLock } from "../lib/file-lock.ts";
-import { listens } from "../lib/unix-connect.ts";
+import { waitForFileLock } from "../lib/file-lock.ts";
 import { BangerError } from "../model/errors.ts";
 import { type ComposeOptions, compose } from "./compose.ts";
 import { serve } from "./server.ts";
+import { becomeTheDaemon } from "./single.ts";
 
 /** A log larger than this is put aside as `.1` at the next start. */
 const LOG_BYTES = 8 * 1024 * 1024;
@@ -40,20 +42,18 @@ async function start(options: DaemonOptions): Promise<void> {
   process.chdir("/");
   // Whoever comes second waits here until the first is ready, and then finds the daemon's lock taken.
   using _starting = waitForFileLock(layout.startLock);
-  const lock = tryFileLock(layout.daemonLock);
-  if (lock === undefined) {
-    if (await listens(layout.socket)) {
-      report(options, "ready");
-      process.exit(0);
-    }
-    // The lock's holder no longer serves: it is on its way out.
-    waitForFileLock(layout.daemonLock);
+  if (!(await becomeTheDaemon(layout))) {
+    report(options, "ready");
+    process.exit(0);
   }
-  const log = createLog(layout);
+  const config = loadHostConfig(layout);
+  const log = createLog(layout, config.values.logLevel);
   const stopping = Promise.withResolvers<string>();
   const { services, drivers } = compose({
     ...options,
     layout,
+    config,
+    reloadConfig: () => loadHostConfig(layout),
     log,
     requestStop: () => setTimeout(() => stopping.resolve("asked to"), 50),
   });
@@ -65,26 +65,37 @@ async function start(options: DaemonOptions): Promise<void> {
   process.on("unhandledRejection", (error) => log.fatal({ err: error }, "unhandled rejection"));
   log.info({ version: options.version, socket: layout.socket }, "serving");
   report(options, "ready");
+  services.images.sweep().catch((error: unknown) => log.warn({ err: error }, "sweeping images failed"));
   // The first start of a VM then finds the verdict there.
   drivers.choose().catch((error: unknown) => log.warn({ err: error }, "no hypervisor can run here"));
   void stopping.promise.then((why) => {
     log.info({ why }, "stopping; running VMs live on");
     rmSync(layout.socket, { force: true });
     services.vms.detach();
-    log.flush();
     // Connections close with the process: who sees its own closed knows that the daemon is gone.
     process.exit(0);
   });
 }
 
-function createLog(layout: Layout): Logger {
+function loadHostConfig(layout: Layout): LoadedConfig {
+  const host = { cores: availableParallelism(), memoryMib: totalmem() / 2 ** 20 };
+  return loadConfig({ path: layout.configFile, env: process.env, host });
+}
+
+function createLog(layout: Layout, level: string): Logger {
   const size = statSync(layout.daemonLog, { throwIfNoEntry: false })?.size ?? 0;
   if (size > LOG_BYTES) renameSync(layout.daemonLog, `${layout.daemonLog}.1`);
   const file = openSync(layout.daemonLog, "a", 0o600);
-  return pino(
-    { level: process.env["BANGER_LOG_LEVEL"] ?? "info", base: { pid: process.pid } },
-    pino.destination({ fd: file, sync: true }),
-  );
+  return pino({ level, base: { pid: process.pid } }, { write: (line) => writeLog(file, line) });
+}
+
+/** A full disk costs log lines, never an operation. */
+function writeLog(file: number, line: string): void {
+  try {
+    writeSync(file, line);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
+  }
 }
 
 /** Tells the starter, when there is one. */

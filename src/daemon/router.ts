@@ -5,6 +5,7 @@ import type { Logger } from "pino";
 import { OPERATION_HEADER, type OperationId, PATHS } from "../api/paths.ts";
 import type { LongOptions } from "../model/boot.ts";
 import { BangerError, ERROR_STATUS } from "../model/errors.ts";
+import type { Metrics } from "./metrics.ts";
 import { progressResponse } from "./progress-stream.ts";
 
 export interface RouteInput {
@@ -33,12 +34,22 @@ interface Bindings {
   readonly server: Server<SocketData>;
 }
 
+/** Counts and logs an error of an operation that has its own way to tell the client. */
+export type ErrorReport = (error: BangerError) => void;
+
 export class Router {
   readonly #app = new Hono<{ Bindings: Bindings }>();
   readonly #log: Logger;
+  readonly #metrics: Metrics;
 
-  constructor(log: Logger) {
+  constructor(log: Logger, metrics: Metrics) {
     this.#log = log;
+    this.#metrics = metrics;
+    this.#app.onError((thrown) => {
+      const error = BangerError.from(thrown);
+      this.#log.error({ err: error }, "a request could not be routed");
+      return errorResponse(error, operationId());
+    });
     this.#app.notFound((c) => {
       const error = new BangerError("not_found", `there is no ${c.req.method} ${c.req.path}`);
       return errorResponse(error, operationId());
@@ -67,17 +78,16 @@ export class Router {
     id: OperationId,
     decode: (input: RouteInput) => Promise<(options: LongOptions) => Promise<unknown>>,
   ): void {
-    this.#on(id, async (input, headers, server) => {
+    this.#on(id, async (input, headers) => {
       const work = await decode(input);
-      // A quiet stage may last longer than the server's patience with idle connections.
-      server.timeout(input.request, 0);
       return progressResponse(input.request, headers, work, (error) => this.#logError(id, headers, error));
     });
   }
 
-  socket(id: OperationId, createSession: (input: RouteInput) => SocketSession): void {
+  socket(id: OperationId, createSession: (input: RouteInput, report: ErrorReport) => SocketSession): void {
     this.#on(id, async (input, headers, server) => {
-      if (server.upgrade(input.request, { data: { session: createSession(input) }, headers })) {
+      const report: ErrorReport = (error) => this.#logError(id, headers, error);
+      if (server.upgrade(input.request, { data: { session: createSession(input, report) }, headers })) {
         // Bun has answered with 101; what is returned now is not sent.
         return new Response(null);
       }
@@ -101,7 +111,8 @@ export class Router {
       const headers = { [OPERATION_HEADER]: operation };
       const input: RouteInput = {
         request: c.req.raw,
-        url: new URL(c.req.url),
+        // Never the Host header, which anybody may fill with anything.
+        url: new URL(`http://banger${c.req.raw.url.slice(c.req.raw.url.indexOf("/", 8))}`),
         param: (name) => c.req.param(name) ?? "",
       };
       try {
@@ -117,6 +128,7 @@ export class Router {
 
   #logError(id: OperationId, headers: Readonly<Record<string, string>>, error: BangerError): void {
     const fields = { operation: headers[OPERATION_HEADER], route: id, code: error.code };
+    this.#metrics.failure(id, error.code);
     if (error.code === "internal") this.#log.error({ ...fields, err: error }, error.message);
     else this.#log.info(fields, error.message);
   }

@@ -10,6 +10,12 @@ import { routeLook } from "./routes/look.ts";
 import { routeVms } from "./routes/vms.ts";
 import type { Services } from "./services.ts";
 
+/**
+ * An operation may be quiet for longer than the server's patience with idle connections, which is 10 s by default. Bun obeys the
+ * option on Unix sockets, too, though its types leave it out there; `server.timeout()` it does not.
+ */
+const PATIENT: object = { idleTimeout: 0 };
+
 /** A message of a client on a WebSocket: one window of stdin, or a command line. */
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 
@@ -18,7 +24,7 @@ const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
  * its first moment (umask), in a directory that is private too.
  */
 export function serve(path: string, services: Services): Server<SocketData> {
-  const router = new Router(services.log);
+  const router = new Router(services.log, services.metrics);
   routeHost(router, services);
   routeVms(router, services);
   routeLook(router, services);
@@ -29,6 +35,7 @@ export function serve(path: string, services: Services): Server<SocketData> {
   try {
     return Bun.serve<SocketData>({
       unix: path,
+      ...PATIENT,
       maxRequestBodySize: MAX_BODY_BYTES * 2,
       fetch: (request, server) => router.fetch(request, server),
       error: (error) => {

@@ -1,18 +1,21 @@
 /** What the routes call: the services, composed once. */
 import type { Logger } from "pino";
-import type { DaemonStatus, DoctorReport } from "../api/types.ts";
+import type { ConfigReport, DaemonStatus, DoctorReport } from "../api/types.ts";
 import type { ImageService } from "../images/image-service.ts";
 import type { EventTable } from "../store/events.ts";
 import type { Vms } from "../vms/vms.ts";
+import type { Metrics } from "./metrics.ts";
 
 export interface Services {
   readonly vms: Vms;
   readonly images: ImageService;
   readonly events: EventTable;
+  readonly metrics: Metrics;
   readonly log: Logger;
   readonly version: string;
   status(): DaemonStatus;
   doctor(): Promise<DoctorReport>;
+  config(): ConfigReport;
   /** Ends the daemon after the answer is out. */
   requestStop(): void;
 }

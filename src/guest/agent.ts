@@ -8,6 +8,7 @@ import type { StepTiming } from "../model/vm.ts";
 import { AgentConnection, type ConnectOptions } from "./connection.ts";
 import type { AgentFacts } from "./handshake.ts";
 import type { AgentStream, StreamHandlers } from "./stream.ts";
+import { type WriteFileOptions, writeFile } from "./write-file.ts";
 
 /** What the agent is told once, before anything runs. Field for field the `configure` request of the protocol. */
 export interface GuestConfig {
@@ -143,6 +144,19 @@ export class Agent {
   async execs(): Promise<readonly GuestExec[]> {
     const { execs } = await this.#request({ kind: "ps" });
     return parseEntries(execs, GuestExecSchema, MAX_EXECS);
+  }
+
+  /**
+   * Writes a file, all or nothing; missing directories are made, a link in its place is replaced. Returns its size in bytes.
+   * Errors: the guest's, naming the path (`permission_denied`, `resource_exhausted`, `failed_precondition`); `unsupported` from
+   * an agent that is too old; `timeout`, `cancelled`; those of `content`.
+   */
+  async writeFile(path: string, options: WriteFileOptions): Promise<number> {
+    return await writeFile(
+      (request, handlers) => this.#connection.openStream(request, handlers),
+      path,
+      options,
+    );
   }
 
   /** Makes the writable file system as large as its disk; does nothing when it is. Returns its size. */

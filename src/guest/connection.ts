@@ -7,6 +7,8 @@ import { AgentStream, type StreamHandlers } from "./stream.ts";
 
 /** Streams that one connection holds at most (MAX_STREAMS). */
 const MAX_STREAMS = 256;
+/** Bytes that may wait for a guest that does not read; one window for each of a few dozen streams. */
+const MAX_BACKLOG = 32 * WINDOW;
 const PING_INTERVAL_MS = 5_000;
 /** So long without a word means unresponsive. */
 const SILENCE_MS = 20_000;
@@ -60,7 +62,10 @@ export class AgentConnection {
     channel.on("data", (bytes: Uint8Array) => this.#receive(bytes));
     channel.on("error", (error) => this.#end(lost(error)));
     channel.on("close", () => this.#end(lost()));
-    this.#heartbeat = setInterval(() => this.#send(FRAME.ping, 0, new Uint8Array(8)), PING_INTERVAL_MS);
+    this.#heartbeat = setInterval(() => {
+      // A guest that does not read gets no more questions.
+      if (channel.writableLength === 0) this.#send(FRAME.ping, 0, new Uint8Array(8));
+    }, PING_INTERVAL_MS);
     this.#heartbeat.unref();
     this.#receive(greeted.rest);
     channel.resume();
@@ -74,6 +79,7 @@ export class AgentConnection {
   /** Opens a stream. Errors: `unavailable` after the end, `resource_exhausted` above 256 streams or for a request above the frame cap. */
   openStream(request: Readonly<Record<string, unknown>>, handlers: StreamHandlers = {}): AgentStream {
     if (this.#over !== undefined) throw this.#over;
+    this.#refuseWhenCongested();
     if (this.#streams.size >= MAX_STREAMS) {
       throw new BangerError("resource_exhausted", `${MAX_STREAMS} streams to this guest are open already`);
     }
@@ -87,7 +93,10 @@ export class AgentConnection {
     const stream = new AgentStream(
       this.#nextId,
       {
-        send: (type, id, bytes) => this.#send(type, id, bytes),
+        send: (type, id, bytes) => {
+          if (type === FRAME.data || type === FRAME.control) this.#refuseWhenCongested();
+          this.#send(type, id, bytes);
+        },
         forget: (id) => this.#streams.delete(id),
       },
       handlers,
@@ -103,6 +112,14 @@ export class AgentConnection {
     this.#end(new BangerError("unavailable", "the connection to the guest was closed"));
   }
 
+  /** A guest that has stopped reading holds up what is sent to it, and only that; it may only be paused or slow. */
+  #refuseWhenCongested(): void {
+    if (this.#channel.writableLength <= MAX_BACKLOG) return;
+    throw new BangerError("resource_exhausted", "the guest does not take what is sent to it", {
+      cure: "wait until it does, or end it with: banger kill NAME",
+    });
+  }
+
   #receive(bytes: Uint8Array): void {
     this.#lastHeardAt = performance.now();
     try {
@@ -113,8 +130,14 @@ export class AgentConnection {
           `the guest agent sent a frame with a bad ${this.#decoder.violation}`,
         );
       }
-    } catch (error) {
-      this.#end(BangerError.from(error));
+    } catch (thrown) {
+      const error = BangerError.from(thrown);
+      // Whatever it was that we stumbled over came from the guest.
+      const broken =
+        error.code === "guest_error"
+          ? error
+          : new BangerError("guest_error", error.message, { cause: thrown });
+      this.#end(broken);
     }
   }
 
@@ -134,13 +157,7 @@ export class AgentConnection {
   }
 
   #send(type: number, stream: number, payload: Uint8Array): void {
-    if (this.#over !== undefined) return;
-    // Data is bounded by credit; only a guest that reads nothing at all lets the rest (small frames) pile up.
-    if (this.#channel.writableLength > MAX_STREAMS * WINDOW) {
-      this.#end(new BangerError("guest_error", "the guest agent has stopped reading"));
-      return;
-    }
-    this.#channel.write(encodeFrame(type, stream, payload, this.#tag));
+    if (this.#over === undefined) this.#channel.write(encodeFrame(type, stream, payload, this.#tag));
   }
 
   #end(reason: BangerError): void {

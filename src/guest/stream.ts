@@ -47,6 +47,11 @@ export class AgentStream {
     return this.#sendCredit;
   }
 
+  /** Whether nothing goes either way any more: `result` is settled. */
+  get over(): boolean {
+    return this.#over;
+  }
+
   /** Sends input. Errors: `resource_exhausted` beyond the credit; nothing happens after the end of the stream. */
   sendData(bytes: Uint8Array): void {
     if (bytes.length > this.#sendCredit) {
@@ -138,12 +143,14 @@ export class AgentStream {
   }
 
   #acceptClose(payload: Uint8Array): void {
-    const body = object(parseJson(payload));
+    const { ok, error } = object(parseJson(payload));
+    const result = ok === undefined ? undefined : object(ok);
+    const failure = result === undefined ? guestError(object(error)) : undefined;
+    // Only what makes sense as a whole ends the stream; the rest ends the connection, and this stream with it.
     this.#over = true;
     this.#sender.forget(this.id);
-    const { ok, error } = body;
-    if (typeof ok === "object" && ok !== null) this.#settle.resolve(object(ok));
-    else this.#settle.reject(guestError(object(error)));
+    if (result !== undefined) this.#settle.resolve(result);
+    else this.#settle.reject(failure);
   }
 }
 
@@ -158,7 +165,7 @@ const SHARED_CODES: ReadonlySet<string> = new Set<ErrorCode>([
 ]);
 
 function guestError(error: Readonly<Record<string, unknown>>): BangerError {
-  const guestCode = String(error["code"]).slice(0, 64);
+  const guestCode = typeof error["code"] === "string" ? error["code"].slice(0, 64) : "unknown";
   const message =
     typeof error["message"] === "string" ? error["message"].slice(0, 2000) : "the guest gave no reason";
   const code = SHARED_CODES.has(guestCode) ? (guestCode as ErrorCode) : "guest_error";

@@ -2,7 +2,14 @@
 
 import { nearest } from "../lib/nearest.ts";
 import { lineOfKey, parseToml, TomlError, valueAt } from "../lib/toml.ts";
-import { CONFIG_PROPERTIES, type Config, type HostSize, keyOf, readVariable } from "../model/config.ts";
+import {
+  CONFIG_PROPERTIES,
+  type Config,
+  defaultConfig,
+  type HostSize,
+  keyOf,
+  readVariable,
+} from "../model/config.ts";
 import { BangerError } from "../model/errors.ts";
 import { quote } from "../model/names.ts";
 import { type ConfigFile, readConfigFile } from "./config-file.ts";
@@ -33,12 +40,13 @@ export function loadConfig({ path, env, host }: ConfigInput): LoadedConfig {
   const file = readConfigFile(path);
   const document = file === undefined ? {} : parseFile(file);
   if (file !== undefined) refuseUnknown(file, document, []);
+  const defaults = defaultConfig(host);
   const found = CONFIG_PROPERTIES.map((property) => {
     const fromFile = file === undefined ? undefined : readFromFile(property, { file, document });
     const fromVariable = readVariable(property, env);
     return {
       property,
-      value: (fromVariable ?? fromFile ?? { value: keyOf(property).byDefault(host) }).value,
+      value: (fromVariable ?? fromFile ?? { value: defaults[property] }).value,
       origin: fromVariable !== undefined ? "variable" : fromFile !== undefined ? "file" : "default",
     };
   });

@@ -46,13 +46,13 @@ export class Layout {
   get socket(): string {
     return join(this.runtimeDir, "bangerd.sock");
   }
-  /** Held by the daemon for its life. */
+  /** Held by the daemon for its life; says which process it is, and its socket. */
   get daemonLock(): string {
-    return join(this.runtimeDir, "bangerd.lock");
+    return join(this.stateDir, "bangerd.lock");
   }
   /** Held by a daemon while it starts, so that a second starter waits for it. */
   get startLock(): string {
-    return join(this.runtimeDir, "bangerd.start-lock");
+    return join(this.stateDir, "bangerd.start-lock");
   }
 
   vmDir(id: string): string {

@@ -59,6 +59,12 @@ export class ImageService implements ImageSource {
     return record;
   }
 
+  /** Removes what crashes left: half-made builds, and content that no name and no VM refers to. */
+  async sweep(): Promise<void> {
+    await this.#images.removeLeftovers();
+    for (const digest of await this.#images.digests()) await this.#removeUnused(digest);
+  }
+
   async ensure(name: string, options: LongOptions): Promise<ReadyImage> {
     const known = this.#store.images.byName(name) ?? (await this.pull(name, options));
     return await this.byDigest(known.digest);

@@ -1,5 +1,5 @@
 /** Imports a root file system from a tar file, plain or compressed. */
-import { createReadStream } from "node:fs";
+import { constants, createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
 import { basename } from "node:path";
 import { decompressStream, detectCompression, MAGIC_BYTES } from "../lib/decompress.ts";
@@ -59,7 +59,8 @@ export async function importTar(
 }
 
 async function readStart(path: string): Promise<{ start: Uint8Array; modifiedSeconds: number }> {
-  const handle = await open(path, "r").catch((error: unknown) => {
+  // A fifo without a writer would hold the open for ever (open(2)).
+  const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: unknown) => {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === "ENOENT" || code === "ENOTDIR")
       throw new BangerError("not_found", `there is no file ${path}`);

@@ -2,19 +2,19 @@
 
 /**
  * The candidate with the smallest edit distance to `word`, if that is small enough to be a slip: at most a third of the
- * longer word. A word may also stand for the last dotted part of a candidate, which counts as one edit more.
+ * longer word. A word may also stand for the last dotted part of a candidate, which ranks as one edit more.
  */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const ranked = candidates
     .flatMap((candidate) => {
       const last = candidate.slice(candidate.lastIndexOf(".") + 1);
       return [
-        { candidate, form: candidate, distance: editDistance(word, candidate) },
-        { candidate, form: last, distance: editDistance(word, last) + 1 },
+        { candidate, form: candidate, distance: editDistance(word, candidate), extra: 0 },
+        { candidate, form: last, distance: editDistance(word, last), extra: 1 },
       ];
     })
     .filter(({ form, distance }) => distance <= Math.max(word.length, form.length) / 3)
-    .sort((a, b) => a.distance - b.distance);
+    .sort((a, b) => a.distance + a.extra - b.distance - b.extra);
   return ranked[0]?.candidate;
 }
 

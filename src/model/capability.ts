@@ -2,7 +2,7 @@
  * A capability is one concern of a VM's life. The life of a VM is a fold over an ordered list of them: forwards at a
  * start, with each undo pushed; all of them at a clean-up, whatever one of them throws.
  */
-import type { ReadyImage } from "./boot.ts";
+import type { LongOptions, ReadyImage } from "./boot.ts";
 import type { Disk, Nic } from "./machine.ts";
 import type { VmRecord } from "./vm.ts";
 
@@ -24,6 +24,21 @@ export interface RunningMachine {
   diskGrown(id: string, sizeBytes: number): Promise<void>;
 }
 
+/** The part of a configured guest that capabilities use. */
+export interface StartedGuest {
+  /**
+   * Writes a file, all or nothing; `path` is absolute in the guest, the owner root. Errors: those of the guest, which name the
+   * path; `timeout`; `cancelled`.
+   */
+  writeFile(path: string, file: GuestFile): Promise<unknown>;
+}
+
+export interface GuestFile {
+  /** Permissions. */
+  readonly mode: number;
+  readonly content: Uint8Array | AsyncIterable<Uint8Array>;
+}
+
 export interface Capability {
   readonly name: string;
   /** Before anything is touched: may refuse, with the cure. */
@@ -32,6 +47,10 @@ export interface Capability {
   prepare?(context: CapabilityContext, undo: AsyncDisposableStack): Promise<void>;
   /** Adds devices to the description, as data. */
   contribute?(context: CapabilityContext, draft: MachineDraft): void;
+  /** The hypervisor's process exists, and nothing relies on it yet: may put it where it belongs. */
+  spawned?(vm: VmRecord, process: { readonly pid: number }): Promise<void> | void;
+  /** The guest is configured, and nobody uses it yet: may prepare it. What it throws fails the start. */
+  started?(vm: VmRecord, guest: StartedGuest, options: LongOptions): Promise<void>;
   /** After `set` changed the record: applies what it can, also to the running machine when there is one. */
   changed?(vm: VmRecord, running: RunningMachine | undefined): Promise<void>;
   /** Releases everything that belongs to the run of a VM; succeeds with nothing there, and may be repeated. */

@@ -162,9 +162,17 @@ export function readVariable<P extends keyof Config>(
   );
 }
 
-/** A value as it would be written in `config.toml`. */
-export function showValue<P extends keyof Config>(property: P, value: Config[P]): ConfigScalar {
-  return keyOf(property).kind.show(value);
+/** The value of a key as it would be written in `config.toml`. */
+export function showValue<P extends keyof Config>(property: P, values: Pick<Config, P>): ConfigScalar {
+  return keyOf(property).kind.show(values[property]);
+}
+
+/** What a host has that nobody configured. */
+export function defaultConfig(host: HostSize): Config {
+  // The object has every property of the table, each made by the rule of its own type.
+  return Object.fromEntries(
+    CONFIG_PROPERTIES.map((property) => [property, keyOf(property).byDefault(host)]),
+  ) as unknown as Config;
 }
 
 /** The rule of a key, with its own type. */

@@ -55,6 +55,20 @@ export interface ErrorBody {
   readonly details?: Readonly<Record<string, unknown>> | undefined;
 }
 
+const NO_SPACE = { code: "resource_exhausted", cure: "free space, for example with: banger prune" } as const;
+const NOT_WRITABLE = {
+  code: "permission_denied",
+  cure: "make it writable for you, or choose another place with BANGER_HOME=DIR",
+} as const;
+
+/** Errors of the host (errno(3)) that any file may meet, and that are nobody's bug. */
+const HOST_FAULTS: Readonly<Record<string, { readonly code: ErrorCode; readonly cure: string }>> = {
+  ENOSPC: NO_SPACE,
+  EDQUOT: NO_SPACE,
+  EROFS: NOT_WRITABLE,
+  EACCES: NOT_WRITABLE,
+};
+
 export class BangerError extends Error {
   override readonly name = "BangerError";
   readonly code: ErrorCode;
@@ -76,7 +90,10 @@ export class BangerError extends Error {
       return new BangerError("cancelled", "the operation was cancelled", { cause: thrown });
     }
     const message = thrown instanceof Error ? thrown.message : String(thrown);
-    return new BangerError("internal", message, { cause: thrown });
+    const host = HOST_FAULTS[thrown instanceof Error && "code" in thrown ? String(thrown.code) : ""];
+    return host === undefined
+      ? new BangerError("internal", message, { cause: thrown })
+      : new BangerError(host.code, message, { cure: host.cure, cause: thrown });
   }
 
   /** Rebuilds an error from its wire form. */

@@ -1,6 +1,7 @@
 /** The typed client of the daemon: one method an operation. */
 import { fillPath, MAX_BODY_BYTES, type OperationId, PATHS } from "../api/paths.ts";
 import type {
+  ConfigReport,
   CreateVm,
   DaemonStatus,
   DoctorReport,
@@ -63,6 +64,16 @@ export class Client {
     return await this.#json("doctor", { ...options });
   }
 
+  /** What the daemon obeys, and where each value came from. */
+  async config(options?: CallOptions): Promise<ConfigReport> {
+    return await this.#json("config", { ...options });
+  }
+
+  /** What the daemon counts, in Prometheus' text format. */
+  async metrics(options?: CallOptions): Promise<string> {
+    return await readText(await this.#send("metrics", { ...options }));
+  }
+
   async listVms(options?: CallOptions): Promise<readonly Vm[]> {
     const { vms } = await this.#json<{ vms: readonly Vm[] }>("vm.list", { ...options });
     return vms;
@@ -94,8 +105,9 @@ export class Client {
   }
 
   /** Ends the VM's process at once; what the guest had not synced is lost. */
-  async killVm(ref: string, options?: LongCallOptions): Promise<Vm> {
-    return await this.#progress("vm.kill", { ...options, path: { vm: ref } });
+  async killVm(ref: string, options: LongCallOptions & { readonly how?: "KILL" | "TERM" } = {}): Promise<Vm> {
+    const { how, ...rest } = options;
+    return await this.#progress("vm.kill", { ...rest, path: { vm: ref }, body: { signal: how } });
   }
 
   async pauseVm(ref: string, options?: CallOptions): Promise<Vm> {

@@ -1,5 +1,6 @@
 /** The public index of the SDK. */
 export type {
+  ConfigReport,
   CreateVm,
   DaemonStatus,
   DoctorReport,

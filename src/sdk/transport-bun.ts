@@ -1,4 +1,5 @@
 /** The transport on Bun: its own fetch and WebSocket, which start in under a millisecond. */
+import { socketUrl } from "./socket-url.ts";
 import type { Socket, SocketListener, Transport } from "./transport.ts";
 
 /** Bun's fetch takes a `unix` option (https://bun.com/docs/runtime/networking/fetch). */
@@ -17,15 +18,18 @@ export function createBunTransport(socketPath: string): Transport {
       return { status: response.status, body: response.body ?? emptyBody() };
     },
     connect(path, listener) {
-      return openSocket(`ws+unix://${socketPath}:${path}`, listener);
+      return openSocket(socketUrl(socketPath, path), listener);
     },
   };
 }
 
-function openSocket(url: string, listener: SocketListener): Socket {
+function openSocket({ url, release }: ReturnType<typeof socketUrl>, listener: SocketListener): Socket {
   const socket = new WebSocket(url);
   socket.binaryType = "arraybuffer";
-  socket.addEventListener("open", () => listener.onOpen());
+  socket.addEventListener("open", () => {
+    release();
+    listener.onOpen();
+  });
   socket.addEventListener("message", ({ data }: MessageEvent<unknown>) => {
     if (typeof data === "string") listener.onText(data);
     else if (data instanceof ArrayBuffer) listener.onBytes(new Uint8Array(data));

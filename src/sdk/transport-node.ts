@@ -1,12 +1,13 @@
 /** The transport on Node ≥ 20: node:http, and the `ws` package for WebSockets. */
 import { request as httpRequest } from "node:http";
 import { WebSocket } from "ws";
+import { socketUrl } from "./socket-url.ts";
 import type { HttpAnswer, HttpRequest, Socket, SocketListener, Transport } from "./transport.ts";
 
 export function createNodeTransport(socketPath: string): Transport {
   return {
     request: async (request) => await send(socketPath, request),
-    connect: (path, listener) => openSocket(`ws+unix://${socketPath}:${path}`, listener),
+    connect: (path, listener) => openSocket(socketUrl(socketPath, path), listener),
   };
 }
 
@@ -27,10 +28,13 @@ async function send(socketPath: string, { method, path, body, signal }: HttpRequ
   });
 }
 
-function openSocket(url: string, listener: SocketListener): Socket {
+function openSocket({ url, release }: ReturnType<typeof socketUrl>, listener: SocketListener): Socket {
   const socket = new WebSocket(url, { perMessageDeflate: false });
   let failure = "";
-  socket.on("open", () => listener.onOpen());
+  socket.on("open", () => {
+    release();
+    listener.onOpen();
+  });
   socket.on("message", (data: Buffer, isBinary: boolean) => {
     if (isBinary) listener.onBytes(data);
     else listener.onText(data.toString("utf8"));

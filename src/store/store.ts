@@ -3,6 +3,7 @@
 import { EventTable } from "./events.ts";
 import { ImageTable } from "./images.ts";
 import { openDatabase } from "./open.ts";
+import { SpaceReserve } from "./reserve.ts";
 import { VmTable } from "./vms.ts";
 
 export interface Store extends Disposable {
@@ -15,9 +16,10 @@ export interface Store extends Disposable {
 export function openStore(path: string, now: () => number = Date.now): Store {
   const db = openDatabase(path);
   const events = new EventTable(db, now);
+  const reserve = new SpaceReserve(`${path}-reserve`);
   return {
     events,
-    vms: new VmTable(db, events),
+    vms: new VmTable(db, { events, reserve }),
     images: new ImageTable(db),
     [Symbol.dispose]: () => db.close(),
   };

@@ -4,6 +4,7 @@ import { BangerError, type ErrorBody } from "../model/errors.ts";
 import type { VmSpec } from "../model/spec.ts";
 import type { StepTiming, VmRecord, VmState } from "../model/vm.ts";
 import type { EventTable } from "./events.ts";
+import { type SpaceReserve, storeError } from "./reserve.ts";
 
 interface Row {
   id: string;
@@ -43,29 +44,34 @@ export type VmChange = Partial<
 export class VmTable {
   readonly #db: Database;
   readonly #events: EventTable;
+  readonly #reserve: SpaceReserve;
 
-  constructor(db: Database, events: EventTable) {
+  constructor(db: Database, parts: { readonly events: EventTable; readonly reserve: SpaceReserve }) {
     this.#db = db;
-    this.#events = events;
+    this.#events = parts.events;
+    this.#reserve = parts.reserve;
   }
 
   /**
    * Claims name and address and inserts the record, all or nothing. `choose` gets the addresses in use and returns the
-   * new record; it runs inside the transaction and must be quick. Errors: `already_exists` for a taken name, and
-   * whatever `choose` throws.
+   * new record; it runs inside the transaction and must be quick. Errors: `already_exists` for a taken name,
+   * `resource_exhausted`, `unavailable` (locked), and whatever `choose` throws.
    */
   reserve(choose: (used: { addresses: ReadonlySet<string> }) => VmRecord): VmRecord {
-    const { record, event } = this.#db
-      .transaction(() => {
-        const rows = this.#db.query<{ address: string }, []>("SELECT address FROM vms").all();
-        const record = choose({ addresses: new Set(rows.map((row) => row.address)) });
-        if (this.byName(record.name) !== undefined) throw nameTaken(record.name);
-        this.#insert(record);
-        return { record, event: this.#events.append("created", record) };
-      })
-      .immediate();
-    this.#events.publish(event);
-    return record;
+    const insert = this.#db.transaction(() => {
+      const rows = this.#db.query<{ address: string }, []>("SELECT address FROM vms").all();
+      const record = choose({ addresses: new Set(rows.map((row) => row.address)) });
+      if (this.byName(record.name) !== undefined) throw nameTaken(record.name);
+      this.#insert(record);
+      return { record, event: this.#events.append("created", record) };
+    });
+    try {
+      const { record, event } = insert.immediate();
+      this.#events.publish(event);
+      return record;
+    } catch (error) {
+      throw storeError(error);
+    }
   }
 
   byName(name: string): VmRecord | undefined {
@@ -91,6 +97,14 @@ export class VmTable {
     return this.#db.query<Row, []>("SELECT * FROM vms ORDER BY created_at, id").all().map(fromRow);
   }
 
+  /** How many VMs are in each state. */
+  countByState(): Partial<Record<VmState, number>> {
+    const rows = this.#db
+      .query<{ state: string; count: number }, []>("SELECT state, count(*) AS count FROM vms GROUP BY state")
+      .all();
+    return Object.fromEntries(rows.map((row) => [row.state, row.count]));
+  }
+
   /** Names of VMs made from an image, at most five. */
   usersOfImage(digest: string): string[] {
     return this.#db
@@ -99,35 +113,35 @@ export class VmTable {
       .map((row) => row.name);
   }
 
-  /** Applies `change` and returns the new record. Errors: `not_found`, `already_exists` for a name that is taken. */
+  /** Applies `change` and returns the new record. Errors: `not_found`, `already_exists` for a name that is taken, `resource_exhausted`. */
   update(id: string, change: VmChange): VmRecord {
-    const { record, event } = this.#db
-      .transaction(() => {
-        const before = this.byId(id);
-        if (before === undefined) throw new BangerError("not_found", `there is no VM with the id ${id}`);
-        const record: VmRecord = { ...before, ...change };
-        if (record.name !== before.name && this.byName(record.name) !== undefined)
-          throw nameTaken(record.name);
-        this.#write(record);
-        const kind = record.state === before.state ? "changed" : record.state;
-        return { record, event: this.#events.append(kind, record) };
-      })
-      .immediate();
+    const { record, event } = this.#durably(() => {
+      const before = this.byId(id);
+      if (before === undefined) throw new BangerError("not_found", `there is no VM with the id ${id}`);
+      const record: VmRecord = { ...before, ...change };
+      if (record.name !== before.name && this.byName(record.name) !== undefined) throw nameTaken(record.name);
+      this.#write(record);
+      const kind = record.state === before.state ? "changed" : record.state;
+      return { record, event: this.#events.append(kind, record) };
+    });
     this.#events.publish(event);
     return record;
   }
 
   /** Deletes the record; safe to repeat. */
   remove(id: string): void {
-    const event = this.#db
-      .transaction(() => {
-        const record = this.byId(id);
-        if (record === undefined) return undefined;
-        this.#db.query("DELETE FROM vms WHERE id = ?").run(id);
-        return this.#events.append("removed", record);
-      })
-      .immediate();
+    const event = this.#durably(() => {
+      const record = this.byId(id);
+      if (record === undefined) return undefined;
+      this.#db.query("DELETE FROM vms WHERE id = ?").run(id);
+      return this.#events.append("removed", record);
+    });
     if (event !== undefined) this.#events.publish(event);
+  }
+
+  /** One transaction, which a full disk does not stop as long as there is room kept. */
+  #durably<T>(work: () => T): T {
+    return this.#reserve.write(() => this.#db.transaction(work).immediate());
   }
 
   #write(record: VmRecord): void {

@@ -1,14 +1,18 @@
 /** Clean-up: every capability has its turn even when one throws, and all failures are reported together. */
+import { existsSync } from "node:fs";
 import { BangerError } from "../model/errors.ts";
 import type { VmContext } from "./context.ts";
 import { removeHandles } from "./handles.ts";
+import { endStrays } from "./strays.ts";
 
 /**
- * Releases everything that belongs to a run of the VM, last capability first; needs no handles and may be repeated.
- * The hypervisor must be gone. Errors: `internal`, with each failure in the message.
+ * Releases everything that belongs to a run of the VM, last capability first; needs no handles and may be repeated. A
+ * hypervisor that somebody lost hold of is ended. Errors: `internal`, with each failure in the message.
  */
 export async function cleanupVm(ctx: VmContext, id: string): Promise<void> {
   const failures: string[] = [];
+  // Without these two nothing was ever started; the look at all processes of the host is saved then.
+  if (existsSync(ctx.layout.vmRuntimeDir(id)) || existsSync(ctx.layout.handles(id))) await endStrays(id);
   for (const capability of ctx.capabilities.toReversed()) {
     ctx.onStep(`cleanup:${capability.name}`);
     try {

@@ -8,6 +8,7 @@ import type { Store } from "../store/store.ts";
 import type { Driver, DriverReport } from "../vmm/port.ts";
 import type { IdleClock, IdleWatch } from "./idle.ts";
 import type { LiveVm } from "./live.ts";
+import type { OnTiming } from "./steps.ts";
 
 /** A driver that said it can run here. */
 export interface ReadyDriver {
@@ -45,6 +46,7 @@ export interface VmDeps {
   readonly autoStop: { readonly afterMs: number | undefined; readonly clock: IdleClock };
   /** Hears of every named step before it is done; the fault tests end the daemon there. */
   readonly onStep: (step: string) => void;
+  readonly onTiming: OnTiming;
 }
 
 export interface VmContext extends VmDeps {

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, rmSync } from "node:fs";
 import { nextAddress } from "../model/addresses.ts";
 import type { LongOptions } from "../model/boot.ts";
+import { BangerError } from "../model/errors.ts";
 import { validateImageName, validateVmName, vmNameFromBytes } from "../model/names.ts";
 import type { VmRecord } from "../model/vm.ts";
 import type { VmContext } from "./context.ts";
@@ -26,7 +27,7 @@ export interface NewVm {
 export async function createVm(ctx: VmContext, wanted: NewVm, options: LongOptions): Promise<VmRecord> {
   if (wanted.name !== undefined) validateVmName(wanted.name);
   const imageName = validateImageName(wanted.image ?? ctx.defaults.image);
-  const steps = new Steps("create", { ...options, onStep: ctx.onStep });
+  const steps = new Steps("create", { ...ctx, ...options });
   const image = await steps.run("image", () => ctx.images.ensure(imageName, options));
   options.signal.throwIfAborted();
   const id = randomBytes(6).toString("hex");
@@ -34,35 +35,44 @@ export async function createVm(ctx: VmContext, wanted: NewVm, options: LongOptio
   mkdirSync(ctx.layout.vmDir(id), { recursive: true, mode: 0o700 });
   try {
     ctx.onStep("create:reserve");
-    const record = ctx.store.vms.reserve(({ addresses }) => ({
-      id,
-      name: wanted.name ?? freeName(ctx),
-      state: "stopped",
-      spec: {
-        image: imageName,
-        vcpus: wanted.vcpus ?? ctx.defaults.vcpus,
-        memoryMib: wanted.memoryMib ?? ctx.defaults.memoryMib,
-        diskMib: wanted.diskMib ?? ctx.defaults.diskMib,
-        env: wanted.env ?? {},
-      },
-      imageDigest: image.digest,
-      address: nextAddress(ctx.defaults.addressPool, addresses),
-      ephemeral: wanted.ephemeral ?? false,
-      driver: undefined,
-      bootId: undefined,
-      createdAt: ctx.now(),
-      startedAt: undefined,
-      stoppedAt: undefined,
-      lastError: undefined,
-      startedSpec: undefined,
-      startSteps: [],
-    }));
+    const record = ctx.store.vms.reserve(({ addresses }) => {
+      if (ctx.store.images.byDigest(image.digest).length === 0) throw imageChanged(imageName);
+      return {
+        id,
+        name: wanted.name ?? freeName(ctx),
+        state: "stopped",
+        spec: {
+          image: imageName,
+          vcpus: wanted.vcpus ?? ctx.defaults.vcpus,
+          memoryMib: wanted.memoryMib ?? ctx.defaults.memoryMib,
+          diskMib: wanted.diskMib ?? ctx.defaults.diskMib,
+          env: wanted.env ?? {},
+        },
+        imageDigest: image.digest,
+        address: nextAddress(ctx.defaults.addressPool, addresses),
+        ephemeral: wanted.ephemeral ?? false,
+        driver: undefined,
+        bootId: undefined,
+        createdAt: ctx.now(),
+        startedAt: undefined,
+        stoppedAt: undefined,
+        lastError: undefined,
+        startedSpec: undefined,
+        startSteps: [],
+      };
+    });
     ctx.onStep("create:done");
     return record;
   } catch (error) {
     rmSync(ctx.layout.vmDir(id), { recursive: true, force: true });
     throw error;
   }
+}
+
+function imageChanged(name: string): BangerError {
+  return new BangerError("conflict", `the image ${name} was removed or replaced meanwhile`, {
+    cure: "repeat the command",
+  });
 }
 
 /** Runs inside the reservation, so that the name is still free when it is inserted. */

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import type { Agent } from "../guest/agent.ts";
 import type { AgentStream, StreamHandlers } from "../guest/stream.ts";
-import { BangerError } from "../model/errors.ts";
+import { withDeadline } from "../lib/deadline.ts";
 import type { ExecSpec, ImageConfig } from "../model/spec.ts";
 import { decide } from "../model/state-machine.ts";
 import type { VmRecord } from "../model/vm.ts";
@@ -99,21 +99,7 @@ export function runArgv(asked: readonly string[], image: ImageConfig): readonly 
   return [...(image.entrypoint ?? []), ...(asked.length > 0 ? asked : (image.cmd ?? []))];
 }
 
-/** Waits for the agent, but not for long. Errors: `unavailable`. */
+/** Waits for the agent, but not for long. Errors: `timeout`, and those of `LiveVm.agent`. */
 export async function reachAgent(vm: VmRecord, agent: Promise<Agent>): Promise<Agent> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(
-    () =>
-      late.reject(
-        new BangerError("unavailable", `the agent of ${vm.name} does not answer`, {
-          cure: `look at its console with: banger logs ${vm.name}; or end it with: banger stop ${vm.name}`,
-        }),
-      ),
-    AGENT_WAIT_MS,
-  );
-  try {
-    return await Promise.race([agent, late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
+  return await withDeadline(agent, { ms: AGENT_WAIT_MS, what: `the agent of ${vm.name}` });
 }

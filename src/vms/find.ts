@@ -19,9 +19,18 @@ export function findVm(ctx: Pick<VmContext, "store">, ref: string): VmRecord {
   throw new BangerError("not_found", `there is no VM ${ref}`, { cure: "list the VMs with: banger ps -a" });
 }
 
-/** The record as it is now. Errors: `not_found` when it was removed meanwhile. */
-export function currentVm(ctx: Pick<VmContext, "store">, id: string): VmRecord {
+/**
+ * The record as the holder of the VM's lock finds it. Nothing is under way then: a state that says otherwise, or that something
+ * lives where nothing does, is from an operation whose last write failed (disk full, database locked), and counts as `error`.
+ * Errors: `not_found` when the VM was removed meanwhile.
+ */
+export function currentVm(ctx: Pick<VmContext, "store" | "live">, id: string): VmRecord {
   const record = ctx.store.vms.byId(id);
-  if (record !== undefined) return record;
-  throw new BangerError("not_found", `the VM ${id} was removed meanwhile`);
+  if (record === undefined) throw new BangerError("not_found", `the VM ${id} was removed meanwhile`);
+  const isTrue = record.state === "stopped" || record.state === "error" || (isUp(record) && ctx.live.has(id));
+  return isTrue ? record : { ...record, state: "error" };
+}
+
+function isUp({ state }: VmRecord): boolean {
+  return state === "running" || state === "paused";
 }

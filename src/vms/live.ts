@@ -3,6 +3,7 @@ import type { Agent } from "../guest/agent.ts";
 import { BangerError } from "../model/errors.ts";
 import type { Running } from "../vmm/port.ts";
 import { cleanupVm } from "./cleanup.ts";
+import { limitConsole } from "./console-limit.ts";
 import type { VmContext } from "./context.ts";
 import { failureOfExit } from "./exit.ts";
 import { greetAgent, withConsole } from "./greet.ts";
@@ -27,7 +28,12 @@ export class LiveVm {
     if (parts.agent !== undefined) live.#take(parts.agent);
     ctx.live.set(id, live);
     const watch = ctx.idle.watch(id);
-    const ended = parts.running.exited.then(() => watch[Symbol.dispose]());
+    void parts.running.exited.then(() => watch[Symbol.dispose]());
+    const limit = limitConsole(ctx.layout.console(id), (error) =>
+      ctx.log.debug({ vm: id, err: error }, "console limit"),
+    );
+    void parts.running.exited.then(() => limit[Symbol.dispose]());
+    const ended = parts.running.exited.then(() => undefined);
     void Promise.race([ended, live.#broken.promise]).then(async (reason) => await bury(ctx, live, reason));
     return live;
   }

@@ -4,11 +4,9 @@
  */
 import { existsSync, readdirSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { findByCommandLine, type ProcessHandle } from "../lib/process-identity.ts";
-import { watchProcess } from "../lib/process-watch.ts";
 import { BangerError } from "../model/errors.ts";
 import type { VmRecord } from "../model/vm.ts";
-import { processMarker, type Running } from "../vmm/port.ts";
+import type { Running } from "../vmm/port.ts";
 import { cleanupVm } from "./cleanup.ts";
 import type { VmContext } from "./context.ts";
 import { readHandles } from "./handles.ts";
@@ -25,13 +23,7 @@ async function settle(ctx: VmContext, vm: VmRecord): Promise<void> {
   try {
     const running = await adopt(ctx, vm);
     if (running !== undefined && !vm.ephemeral && (vm.state === "running" || vm.state === "paused")) {
-      // A crash between an order and its record leaves them apart: the record is what was acknowledged.
-      await (vm.state === "paused" ? running.pause() : running.resume());
-      const live = LiveVm.register(ctx, vm.id, { running });
-      // Connected ahead of its first use; a guest that does not answer now may later.
-      if (vm.state === "running") live.agent().catch(() => undefined);
-      ctx.log.info({ vm: vm.id, pid: running.handles.process.pid }, "adopted a running VM");
-      return;
+      return await takeOver(ctx, vm, running);
     }
     await running?.kill({ graceMs: 0 });
     if (vm.ephemeral) {
@@ -39,38 +31,44 @@ async function settle(ctx: VmContext, vm: VmRecord): Promise<void> {
       return;
     }
     if (vm.state === "stopped") return;
+    // Clean-up also ends a process that was started and not yet written down.
     await cleanupVm(ctx, vm.id);
     ctx.store.vms.update(vm.id, { state: "stopped", stoppedAt: ctx.now(), lastError: interrupted(vm) });
     ctx.log.warn({ vm: vm.id, was: vm.state }, "a VM was found not running");
   } catch (error) {
     const failure = BangerError.from(error);
     ctx.log.error({ vm: vm.id, err: failure }, "a VM could not be settled");
-    ctx.store.vms.update(vm.id, { state: "error", lastError: failure.toBody() });
+    if (ctx.store.vms.byId(vm.id) !== undefined) {
+      ctx.store.vms.update(vm.id, { state: "error", lastError: failure.toBody() });
+    }
   }
 }
 
-/** The VM's process, by its handles; a process that was started and not yet written down is found by its command line, and ended. */
+async function takeOver(ctx: VmContext, vm: VmRecord, running: Running): Promise<void> {
+  // Registered first: whatever fails now, there is somebody who can end it.
+  const live = LiveVm.register(ctx, vm.id, { running });
+  ctx.log.info({ vm: vm.id, pid: running.handles.process.pid }, "adopted a running VM");
+  try {
+    // A crash between an order and its record leaves them apart: the record is what was acknowledged.
+    await (vm.state === "paused" ? running.pause() : running.resume());
+  } catch (error) {
+    ctx.log.warn({ vm: vm.id, err: error }, "an adopted VM does not take orders; kill still ends it");
+  }
+  // Connected ahead of its first use; a guest that does not answer now may later.
+  if (vm.state === "running") live.agent().catch(() => undefined);
+}
+
+/** The VM's process, by its handles. */
 async function adopt(ctx: VmContext, vm: VmRecord): Promise<Running | undefined> {
   const handles = readHandles(ctx.layout, vm.id);
-  if (handles === undefined) {
-    if (vm.state !== "stopped") await endStrays(vm.id);
-    return undefined;
-  }
+  if (handles === undefined) return undefined;
   const dir = { stateDir: ctx.layout.vmDir(vm.id), runtimeDir: ctx.layout.vmRuntimeDir(vm.id) };
   return await ctx.driverByName(handles.driver)?.adopt(handles, dir);
 }
 
-async function endStrays(id: string): Promise<void> {
-  await Promise.all(findByCommandLine(processMarker(id)).map(endProcess));
-}
-
-async function endProcess(found: ProcessHandle): Promise<void> {
-  const watch = await watchProcess(found);
-  if (watch?.signal("SIGKILL") === true) await watch.ended;
-  watch?.release();
-}
-
 function interrupted(vm: VmRecord): VmRecord["lastError"] {
+  // What put it into error is still the cause.
+  if (vm.state === "error") return vm.lastError;
   const error =
     vm.state === "stopping"
       ? undefined
@@ -92,16 +90,24 @@ async function sweepDirectories(ctx: VmContext): Promise<void> {
   const names = [...readdirSync(ctx.layout.vmsDir), ...readdirSync(ctx.layout.runtimeDir)];
   for (const id of new Set(names.filter((name) => /^[0-9a-f]{12}$/.test(name)))) {
     if (ctx.store.vms.byId(id) !== undefined) continue;
-    await endStrays(id);
-    await cleanupVm(ctx, id);
-    if (existsSync(ctx.layout.disk(id)) && !ctx.store.events.knowsRemoval(id)) {
-      ctx.log.warn(
-        { directory: ctx.layout.vmDir(id) },
-        "a VM's directory has no record; it was left as it is",
+    try {
+      await sweepDirectory(ctx, id);
+    } catch (error) {
+      ctx.log.error(
+        { directory: ctx.layout.vmDir(id), err: error },
+        "what a crash had left could not be removed",
       );
-      continue;
     }
-    await rm(ctx.layout.vmDir(id), { recursive: true, force: true });
-    ctx.log.warn({ vm: id }, "removed what a crash had left of a VM");
   }
+}
+
+async function sweepDirectory(ctx: VmContext, id: string): Promise<void> {
+  await cleanupVm(ctx, id);
+  const directory = ctx.layout.vmDir(id);
+  if (existsSync(ctx.layout.disk(id)) && !ctx.store.events.knowsRemoval(id)) {
+    ctx.log.warn({ directory }, "a VM's directory has no record; it was left as it is");
+    return;
+  }
+  await rm(directory, { recursive: true, force: true });
+  ctx.log.warn({ vm: id }, "removed what a crash had left of a VM");
 }

@@ -1,5 +1,6 @@
 /** `run`: make a VM, start it, run one command in it; and with `remove`, delete it whatever happened. */
 import type { AgentStream, StreamHandlers } from "../guest/stream.ts";
+import { BangerError } from "../model/errors.ts";
 import type { OnProgress } from "../model/progress.ts";
 import type { VmRecord } from "../model/vm.ts";
 import type { VmContext } from "./context.ts";
@@ -40,6 +41,18 @@ export async function runVm(ctx: VmContext, wish: RunWish, client: RunClient): P
     const stream = await execInVm(ctx, vm, { ...wish.exec, argv }, client.handlers);
     await client.attach(stream);
   } finally {
-    if (remove) await removeVm(ctx, created.id, { force: true });
+    if (remove) await removeAfterwards(ctx, created.id);
+  }
+}
+
+/** What became of the command must not be lost over a removal that fails: that is the log's, and the next start's of the daemon. */
+async function removeAfterwards(ctx: VmContext, id: string): Promise<void> {
+  try {
+    await removeVm(ctx, id, { force: true });
+  } catch (thrown) {
+    const error = BangerError.from(thrown);
+    // Somebody else removed it meanwhile.
+    if (error.code !== "not_found")
+      ctx.log.error({ vm: id, err: error }, "a VM of run --rm could not be removed");
   }
 }

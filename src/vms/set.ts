@@ -1,10 +1,14 @@
 /** Set: another name or size. What a running VM cannot take waits for its next start, and `show` says so. */
+import { withDeadline } from "../lib/deadline.ts";
 import { BangerError } from "../model/errors.ts";
 import { validateVmName } from "../model/names.ts";
 import { decide } from "../model/state-machine.ts";
 import type { VmRecord } from "../model/vm.ts";
 import type { VmContext } from "./context.ts";
 import { currentVm } from "./find.ts";
+
+/** Growing a file system writes its new tables; an emulated guest takes a while. */
+const GROW_DEADLINE_MS = 60_000;
 
 export interface VmWish {
   readonly name?: string | undefined;
@@ -45,7 +49,7 @@ async function growDisk(ctx: VmContext, vm: VmRecord): Promise<VmRecord> {
   // A paused guest sees its larger disk when it goes on; its file system grows with the next start.
   if (live === undefined || vm.state !== "running") return vm;
   const agent = await live.agent();
-  await agent.grow();
+  await withDeadline(agent.grow(), { ms: GROW_DEADLINE_MS, what: "growing the file system" });
   ctx.onStep("set:grown");
   return ctx.store.vms.update(vm.id, {
     startedSpec: { ...(vm.startedSpec ?? vm.spec), diskMib: vm.spec.diskMib },

@@ -1,8 +1,9 @@
 /** Start: a list of named steps, each with its undo. */
 import { mkdirSync } from "node:fs";
-import type { GuestConfig } from "../guest/agent.ts";
+import type { Agent, GuestConfig } from "../guest/agent.ts";
+import { withDeadline } from "../lib/deadline.ts";
 import type { LongOptions, ReadyImage } from "../model/boot.ts";
-import type { CapabilityContext, MachineDraft } from "../model/capability.ts";
+import type { CapabilityContext, MachineDraft, StartedGuest } from "../model/capability.ts";
 import { BangerError } from "../model/errors.ts";
 import type { Machine } from "../model/machine.ts";
 import { decide } from "../model/state-machine.ts";
@@ -36,7 +37,7 @@ export async function bootVm(ctx: VmContext, record: VmRecord, options: LongOpti
   const { id } = record;
   const abort = new AbortController();
   const signal = AbortSignal.any([options.signal, abort.signal]);
-  const steps = new Steps("start", { ...options, onStep: ctx.onStep });
+  const steps = new Steps("start", { ...ctx, ...options });
   ctx.starts.set(id, abort);
   try {
     signal.throwIfAborted();
@@ -75,6 +76,7 @@ async function boot(ctx: VmContext, vm: VmRecord, steps: Steps, options: LongOpt
     const dir = { stateDir: ctx.layout.vmDir(vm.id), runtimeDir: ctx.layout.vmRuntimeDir(vm.id) };
     const running = await driver.driver.start(machine, dir, { signal: options.signal });
     undo.defer(() => running.kill({ graceMs: 0 }));
+    for (const capability of ctx.capabilities) await capability.spawned?.(vm, running.handles.process);
     ctx.onStep("start:handles");
     writeHandles(ctx.layout, vm.id, running.handles);
     return running;
@@ -84,9 +86,19 @@ async function boot(ctx: VmContext, vm: VmRecord, steps: Steps, options: LongOpt
   );
   undo.defer(() => agent.close());
   await steps.run("configure", async () => {
-    await agent.configure(guestConfig(vm, image, running));
-    // The disk may have grown since the last run; a first run made it as large as it is to be.
-    if (vm.startedAt !== undefined) await agent.grow();
+    const configuring = configure(agent, vm, guestConfig(vm, image, running));
+    await withDeadline(configuring, {
+      ms: ctx.bootDeadlineMs,
+      signal: options.signal,
+      what: "the guest's configuration",
+    });
+  });
+  await steps.run("started", async () => {
+    const waits = { signal: options.signal, timeoutMs: ctx.bootDeadlineMs };
+    const guest: StartedGuest = {
+      writeFile: async (path, file) => await agent.writeFile(path, { ...file, ...waits }),
+    };
+    for (const capability of ctx.capabilities) await capability.started?.(vm, guest, options);
   });
   options.signal.throwIfAborted();
   ctx.onStep("start:record");
@@ -119,6 +131,12 @@ function describe(
     ...draft,
     consolePath: ctx.layout.console(vm.id),
   };
+}
+
+async function configure(agent: Agent, vm: VmRecord, config: GuestConfig): Promise<void> {
+  await agent.configure(config);
+  // The disk may have grown since the last run; a first run made it as large as it is to be.
+  if (vm.startedAt !== undefined) await agent.grow();
 }
 
 function guestConfig(vm: VmRecord, image: ReadyImage, running: Running): GuestConfig {

@@ -34,7 +34,7 @@ export async function stopVm(ctx: VmContext, id: string, options: StopOptions): 
 
 /** Ends a VM whatever state it is in. The caller holds its lock. */
 export async function endVm(ctx: VmContext, id: string, options: StopOptions): Promise<VmRecord> {
-  const steps = new Steps("stop", { ...options, onStep: ctx.onStep });
+  const steps = new Steps("stop", { ...ctx, ...options });
   const live = ctx.live.get(id);
   const paused = currentVm(ctx, id).state === "paused";
   ctx.store.vms.update(id, { state: "stopping" });

@@ -11,7 +11,7 @@ import { createVm, type NewVm } from "./create.ts";
 import { attachToExec, type ExecWish, execDetached, execInVm } from "./exec.ts";
 import { findVm } from "./find.ts";
 import { IdleWatch } from "./idle.ts";
-import { killVm } from "./kill.ts";
+import { type KillOptions, killVm } from "./kill.ts";
 import type { LiveVm } from "./live.ts";
 import { execsOfVm, portsOfVm, type StatsOfVm, statsOfVms, waitForVm } from "./look.ts";
 import { pauseVm, resumeVm } from "./pause.ts";
@@ -74,7 +74,7 @@ export class Vms {
     return await restartVm(this.#ctx, this.find(ref).id, options);
   }
 
-  async kill(ref: string, options: LongOptions): Promise<VmRecord> {
+  async kill(ref: string, options: KillOptions): Promise<VmRecord> {
     return await killVm(this.#ctx, this.find(ref).id, options);
   }
 

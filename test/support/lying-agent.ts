@@ -1,8 +1,9 @@
-/** A guest agent that turns hostile: it greets and configures as it should, and answers the next request with noise. */
+/** Guest agents that turn hostile, as small programs that speak the protocol just so far. */
 import type { FakeProgram } from "../../src/vmm/fake/programs.ts";
 
 /** Frames as in protocol/README.md section 1; the channel is fresh, so that SYNC comes without padding. */
-const SCRIPT = `
+function script(onOpen: string): string {
+  return `
   use strict;
   open(my $listener, "+<&=", 3) or die "descriptor 3: $!";
   $SIG{PIPE} = "IGNORE";
@@ -17,9 +18,27 @@ const SCRIPT = `
     my ($head, $stream) = unpack("VV", take(8));
     take(($head >> 8) + 4);
     next unless ($head & 255) == 5;
-    if ($opens++ == 0) { syswrite($c, frame(10, $stream, '{"ok":{"steps":[]}}', $tag)) }
-    else { syswrite($c, "this is no frame" x 64) }
+    ${onOpen}
   }
 `;
+}
 
-export const lyingAgent: FakeProgram = { listens: "inherited", argv: () => ["perl", "-e", SCRIPT] };
+/** Greets and configures as it should, and answers the next request with noise. */
+export const lyingAgent: FakeProgram = program(
+  script(`if ($opens++ == 0) { syswrite($c, frame(10, $stream, '{"ok":{"steps":[]}}', $tag)) }
+    else { syswrite($c, "this is no frame" x 64) }`),
+);
+
+/** Greets, answers the first requests with these CLOSE payloads, and then nothing any more. */
+export function wordsAgent(closes: readonly string[]): FakeProgram {
+  const words = closes.map((close) => `'${close}'`).join(", ");
+  return program(
+    script(
+      `my @words = (${words}); if ($opens < @words) { syswrite($c, frame(10, $stream, $words[$opens], $tag)) } $opens++;`,
+    ),
+  );
+}
+
+function program(text: string): FakeProgram {
+  return { listens: "inherited", argv: () => ["perl", "-e", text] };
+}

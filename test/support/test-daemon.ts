@@ -5,8 +5,8 @@ import { join } from "node:path";
 import pino from "pino";
 import { type ComposeOptions, compose } from "../../src/daemon/compose.ts";
 import { serve } from "../../src/daemon/server.ts";
+import { type LoadedConfig, loadConfig } from "../../src/host/config.ts";
 import { createLayout, findLayout, type Layout } from "../../src/host/layout.ts";
-import { ImageBlobs } from "../../src/images/blobs.ts";
 import type { ImageConfig } from "../../src/model/spec.ts";
 import { Client } from "../../src/sdk/client.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -15,11 +15,17 @@ import { agentProgram } from "../../src/vmm/fake/programs.ts";
 import type { Vms } from "../../src/vms/vms.ts";
 import { AGENT } from "./agent.ts";
 import { hypervisorsOf } from "./processes.ts";
+import { addImage } from "./test-image.ts";
 
-export interface TestDaemonOptions extends Partial<Pick<ComposeOptions, "bootDeadlineMs" | "onStep">> {
+export interface TestDaemonOptions
+  extends Partial<Pick<ComposeOptions, "bootDeadlineMs" | "onStep" | "capabilities" | "now" | "idleClock">> {
   readonly driver?: FakeDriverOptions;
   /** A home that another test daemon left; this one does not delete it. */
   readonly home?: string;
+  /** What config.toml holds; default: there is none. */
+  readonly toml?: string;
+  /** The daemon's environment, as far as the configuration reads it; default: empty. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface TestDaemon extends AsyncDisposable {
@@ -36,22 +42,31 @@ export interface TestDaemon extends AsyncDisposable {
 
 /** Starts one. Disposing removes its VMs and fails when anything of them is left. */
 export async function createTestDaemon(options: TestDaemonOptions = {}): Promise<TestDaemon> {
-  const home = options.home ?? mkdtempSync(join(tmpdir(), "banger-test-"));
+  const { driver, home: foundHome, toml, env = {}, ...composeOptions } = options;
+  const home = foundHome ?? mkdtempSync(join(tmpdir(), "banger-test-"));
   const layout = findLayout({ BANGER_HOME: home }, process.getuid?.() ?? 0);
   createLayout(layout, process.getuid?.() ?? 0);
   // The fake opens kernel and initramfs, as a hypervisor does, and never looks into them.
   const file = join(home, "boot-file");
   writeFileSync(file, "");
+  if (toml !== undefined) writeFileSync(layout.configFile, toml);
+  const reloadConfig = (): LoadedConfig =>
+    loadConfig({
+      path: layout.configFile,
+      env: { BANGER_BOOT_TIMEOUT: "20s", ...env },
+      host: { cores: 8, memoryMib: 16_384 },
+    });
   const composition = compose({
     layout,
+    config: reloadConfig(),
+    reloadConfig,
     version: "0.0.0-test",
     agentPath: AGENT,
     log: pino({ level: "silent" }),
     requestStop: () => undefined,
-    drivers: [createFakeDriver({ program: agentProgram(AGENT), ...options.driver })],
+    drivers: [createFakeDriver({ program: agentProgram(AGENT), ...driver })],
     bootFiles: async () => ({ kernelPath: file, initramfsPath: file }),
-    bootDeadlineMs: options.bootDeadlineMs ?? 20_000,
-    ...(options.onStep === undefined ? {} : { onStep: options.onStep }),
+    ...composeOptions,
   });
   const { vms } = composition.services;
   await vms.reconcile();
@@ -91,16 +106,4 @@ function leftovers(home: string, layout: Layout): string[] {
     .filter((dir) => existsSync(dir))
     .flatMap((dir) => readdirSync(dir).filter((name) => /^[0-9a-f]{12}$/.test(name)));
   return [...directories, ...hypervisorsOf(home).map((pid) => `process ${pid}`)];
-}
-
-async function addImage(
-  layout: Layout,
-  store: Store,
-  { name, config }: { name: string; config: ImageConfig },
-): Promise<string> {
-  const image = await new ImageBlobs(layout.imagesDir).publish({ config, source: "test" }, async (path) => {
-    writeFileSync(path, `image ${name}`);
-  });
-  store.images.upsert({ ...image, name, createdAt: image.createdAtMs });
-  return image.digest;
 }

@@ -41,7 +41,7 @@ export function defineDaemon(program: Command, ctx: CliContext): void {
     .command("logs")
     .description("show the end of its log")
     .action(() => {
-      process.stdout.write(readLog());
+      ctx.write(readLog());
     });
 }
 

@@ -33,13 +33,13 @@ Examples:
     .option("--attach <id>", "join a detached command: its kept output, then live")
     .action(async (vm: string, words: string[], flags: ExecFlags & { detach?: boolean; attach?: string }) => {
       const [listed] = words;
-      if (vm === "ls" && listed !== undefined && ctx.command.length === 0)
+      if (vm === "ls" && listed !== undefined && listed !== "--" && words.length === 1)
         return await list(ctx, validateVmRef(listed));
       if (flags.attach !== undefined) {
         ctx.exitCode = await join(ctx, validateVmRef(vm), flags.attach);
         return;
       }
-      const command = [...words, ...ctx.command];
+      const command = words[0] === "--" ? words.slice(1) : words;
       if (command.length === 0) {
         throw new BangerError("invalid_argument", "exec needs a command", {
           cure: `write it behind --, such as: banger exec ${vm} -- uname -a; or open a shell with: banger shell ${vm}`,

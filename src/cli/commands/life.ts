@@ -1,5 +1,5 @@
 /** `start`, `stop` and `rm`: VMs that exist. */
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { parseDurationMs } from "../../model/quantities.ts";
 import type { LongCallOptions } from "../../sdk/client.ts";
 import type { CliContext } from "../context.ts";
@@ -23,7 +23,10 @@ export function defineLife(program: Command, ctx: CliContext): void {
     .summary("power VMs off")
     .description("Asks the guests to power off, and waits. What they wrote is on disk.")
     .argument("<vm...>", "names, ids or id prefixes")
-    .option("--timeout <duration>", "how long a guest may take before its process is ended (default: 10s)")
+    .option(
+      "--timeout <duration>",
+      "how long a guest may take before its process is ended (default: the configured stop_timeout)",
+    )
     .option("-q, --quiet", "no progress on stderr")
     .option("--json", "progress and result as JSON lines")
     .action(async (refs: string[], flags: LongFlags & { timeout?: string }) => {
@@ -42,7 +45,10 @@ export function defineLife(program: Command, ctx: CliContext): void {
     .summary("stop and boot VMs")
     .description("Powers VMs off as stop does, and boots them anew.")
     .argument("<vm...>", "names, ids or id prefixes")
-    .option("--timeout <duration>", "how long a guest may take before its process is ended (default: 10s)")
+    .option(
+      "--timeout <duration>",
+      "how long a guest may take before its process is ended (default: the configured stop_timeout)",
+    )
     .option("-q, --quiet", "no progress on stderr")
     .option("--json", "progress and result as JSON lines")
     .action(async (refs: string[], flags: LongFlags & { timeout?: string }) => {
@@ -63,9 +69,19 @@ export function defineLife(program: Command, ctx: CliContext): void {
     .argument("<vm...>", "names, ids or id prefixes")
     .option("-q, --quiet", "no progress on stderr")
     .option("--json", "progress and result as JSON lines")
-    .action(async (refs: string[], flags: LongFlags) => {
+    .addOption(
+      new Option("--signal <name>", "KILL, or TERM: write out buffers first")
+        .choices(["KILL", "TERM"])
+        .default("KILL"),
+    )
+    .action(async (refs: string[], flags: LongFlags & { signal: "KILL" | "TERM" }) => {
       const client = await ctx.client();
-      await longEach(ctx, refs, flags, async (ref, options) => await client.killVm(ref, options));
+      await longEach(
+        ctx,
+        refs,
+        flags,
+        async (ref, options) => await client.killVm(ref, { ...options, how: flags.signal }),
+      );
     });
   program
     .command("pause")

@@ -13,10 +13,10 @@ export function defineLogs(program: Command, ctx: CliContext): void {
     .option("--console", "the console, which is what there is")
     .action(async (vm: string, { follow = false }: { follow?: boolean }) => {
       const client = await ctx.client();
-      if (!follow) return void process.stdout.write(shown(await client.logs(validateVmRef(vm))));
+      if (!follow) return ctx.write(shown(await client.logs(validateVmRef(vm))));
       const decoder = new TextDecoder();
       for await (const bytes of client.followLogs(validateVmRef(vm))) {
-        process.stdout.write(shown(decoder.decode(bytes, { stream: true })));
+        ctx.write(shown(decoder.decode(bytes, { stream: true })));
       }
     });
 }

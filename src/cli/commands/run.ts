@@ -7,6 +7,7 @@ import { formatDurationMs } from "../../model/quantities.ts";
 import { attach, findTty, outputListener } from "../attach.ts";
 import type { CliContext } from "../context.ts";
 import { createProgressView } from "../render/progress.ts";
+import { vmFromVariables } from "../vm-variables.ts";
 import { addExecOptions, collect, type ExecFlags, execRequest, parseEnv } from "./exec-flags.ts";
 import { runLong } from "./long.ts";
 import { parseSize, type SizeFlags } from "./size-flags.ts";
@@ -88,6 +89,16 @@ async function runDetached(ctx: CliContext, flags: RunFlags): Promise<number> {
       details: { field: "detach" },
     });
   }
+  if ([flags.user, flags.workdir, flags.timeout, flags.tty].some((flag) => flag !== undefined)) {
+    throw new BangerError(
+      "invalid_argument",
+      "--user, --workdir, --timeout and --tty are a command's, and -d runs none",
+      {
+        cure: "give them to: banger exec",
+        details: { field: "detach" },
+      },
+    );
+  }
   const wish = { ...createVm(flags), env: parseEnv(flags.env) };
   const client = await ctx.client();
   using view = createProgressView(process.stderr, { quiet: flags.quiet ?? false });
@@ -114,7 +125,7 @@ async function runDetached(ctx: CliContext, flags: RunFlags): Promise<number> {
 function addVmOptions(command: Command): Command {
   return command
     .option("--name <name>", "the VM's name (default: a readable one is made)")
-    .option("--image <name>", "the image (default: debian)")
+    .option("--image <name>", "the image (default: default_image of the configuration)")
     .option("--vcpus <n>", "virtual CPUs")
     .option("--memory <size>", "memory, such as 512M or 4G")
     .option("--disk <size>", "size of the writable disk, such as 8G");
@@ -122,10 +133,14 @@ function addVmOptions(command: Command): Command {
 
 /** Checks every flag before anything is touched. Errors: `invalid_argument`. */
 function createVm(flags: VmFlags): CreateVm {
+  const size = parseSize(flags);
+  const variables = vmFromVariables(process.env);
   return {
     name: flags.name === undefined ? undefined : validateVmName(flags.name),
-    image: flags.image === undefined ? undefined : validateImageName(flags.image),
-    ...parseSize(flags),
+    image: flags.image === undefined ? variables.image : validateImageName(flags.image),
+    vcpus: size.vcpus ?? variables.vcpus,
+    memoryMib: size.memoryMib ?? variables.memoryMib,
+    diskMib: size.diskMib ?? variables.diskMib,
   };
 }
 

@@ -6,11 +6,12 @@ import { presentExec } from "../present.ts";
 import type { Router } from "../router.ts";
 import type { Services } from "../services.ts";
 
-export function routeExec(router: Router, { vms }: Services): void {
-  router.socket("vm.exec", ({ param }) => new ExecSession(vms, { vm: param("vm") }));
+export function routeExec(router: Router, services: Services): void {
+  const { vms } = services;
+  router.socket("vm.exec", ({ param }, report) => new ExecSession(services, { vm: param("vm"), report }));
   router.json("vm.execs", async ({ param }) => ({ execs: (await vms.execs(param("vm"))).map(presentExec) }));
   router.json("vm.execDetached", async ({ param, request }) => {
     return await vms.execDetached(param("vm"), await decodeBody(request, ExecRequestSchema));
   });
-  router.socket("run", () => new ExecSession(vms, { vm: undefined }));
+  router.socket("run", (_, report) => new ExecSession(services, { vm: undefined, report }));
 }

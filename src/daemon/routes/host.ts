@@ -10,5 +10,7 @@ export function routeHost(router: Router, services: Services): void {
     return {};
   });
   router.json("doctor", async () => await services.doctor());
+  router.json("config", async () => services.config());
+  router.text("metrics", async () => await services.metrics.text());
   router.json("openapi", async () => createOpenApi(services.version));
 }

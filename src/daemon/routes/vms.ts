@@ -1,6 +1,6 @@
 /** Routes of VMs: decode, one call, encode. */
 import { CreateQuerySchema, RemoveQuerySchema } from "../../api/routes.ts";
-import { CreateVmSchema, SetVmSchema, StopVmSchema } from "../../api/schemas.ts";
+import { CreateVmSchema, KillVmSchema, SetVmSchema, StopVmSchema } from "../../api/schemas.ts";
 import { decodeBody, decodeQuery } from "../decode.ts";
 import { presentVm } from "../present.ts";
 import type { Router } from "../router.ts";
@@ -31,8 +31,9 @@ export function routeVms(router: Router, { vms }: Services): void {
     const { timeoutMs } = await decodeBody(request, StopVmSchema);
     return async (options) => presentVm(vms, await vms.restart(param("vm"), { ...options, timeoutMs }));
   });
-  router.progress("vm.kill", async ({ param }) => async (options) => {
-    return presentVm(vms, await vms.kill(param("vm"), options));
+  router.progress("vm.kill", async ({ param, request }) => {
+    const { signal: how = "KILL" } = await decodeBody(request, KillVmSchema);
+    return async (options) => presentVm(vms, await vms.kill(param("vm"), { ...options, how }));
   });
   router.progress("vm.wait", async ({ param }) => async ({ signal }) => {
     return presentVm(vms, await vms.wait(param("vm"), signal));

@@ -92,7 +92,10 @@ class FakeDriver implements Driver {
       logPath: logPath(dir),
     });
     if (process === undefined) return undefined;
-    return createFakeRunning(handles.machineId, { process, channelPath: agentSocket(dir) });
+    return createFakeRunning(handles.machineId, {
+      process,
+      channelPath: handles.sockets["agent"] ?? agentSocket(dir),
+    });
   }
 
   private programFor(fault: Exclude<Fault, "fail-start"> | undefined): FakeProgram {

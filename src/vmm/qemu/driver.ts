@@ -78,7 +78,10 @@ class QemuDriver implements Driver {
       logPath: logPath(dir),
     });
     if (process === undefined) return undefined;
-    return createQemuRunning(handles.machineId, { process, sockets: qemuSockets(dir) });
+    return createQemuRunning(handles.machineId, {
+      process,
+      sockets: { ...qemuSockets(dir), ...handles.sockets },
+    });
   }
 
   private inspect(): Promise<HostFindings> {

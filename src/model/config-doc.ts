@@ -1,0 +1,66 @@
+/** The page docs/config.md, made from the table of keys. */
+import {
+  CONFIG_PROPERTIES,
+  type Config,
+  defaultConfig,
+  type HostSize,
+  keyOf,
+  showValue,
+  variableOf,
+} from "./config.ts";
+
+const HEAD = `# Configuration
+
+This page is generated from the table of keys in \`src/model/config.ts\`.
+
+The file is \`config.toml\` in the place \`CONFIG\` of [files.md](files.md), such as \`~/.config/banger/config.toml\`. It need not
+exist, and has at most 64 KiB. It is [TOML](https://toml.io); sizes read \`512M\` or \`4G\` and a bare number is MiB, durations
+read \`500ms\`, \`30s\`, \`5m\`, \`2h\` or \`1d\` and a bare number is seconds.
+
+A flag goes before a \`BANGER_…\` variable, a variable before the file, and the file before the default. An empty variable counts
+as none. The daemon reads the file and its own environment when it starts: after a change, \`banger daemon stop\`; running VMs
+live on, and the next command starts a daemon that obeys. \`banger run\` and \`banger create\` also look at their own environment
+for \`default_image\` and \`vm_defaults\`.
+
+A key that does not exist, a value that is not allowed, and a file that cannot be read or is not TOML keep the daemon from
+starting; the error names the line and the cure, and \`banger doctor\` shows it. \`banger config show\` prints every key with its
+value and where it came from. There are no secrets in it.
+`;
+
+/** The text of docs/config.md. */
+export function renderConfigDoc(): string {
+  const rows = CONFIG_PROPERTIES.map((property) => {
+    const { path, kind, description } = keyOf(property);
+    return `| \`${path}\` | \`${variableOf(path)}\` | ${description} | ${kind.allowed} | ${defaultOf(property)} |`;
+  });
+  return [
+    HEAD,
+    "## Keys\n",
+    "| key | variable | what it does | allowed | default |",
+    "|---|---|---|---|---|",
+    ...rows,
+    "",
+    "## Example\n",
+    "```toml",
+    EXAMPLE,
+    "```",
+    "",
+  ].join("\n");
+}
+
+const EXAMPLE = `log_level = "debug"
+auto_stop_after = "2h"
+
+[vm_defaults]
+vcpus = 2
+memory = "4G"
+
+[vmm.qemu]
+accelerator = "kvm"`;
+
+/** Any host: what is shown does not depend on it. */
+const SOME_HOST: HostSize = { cores: 4, memoryMib: 16_384 };
+
+function defaultOf(property: keyof Config): string {
+  return keyOf(property).defaultWords ?? `\`${showValue(property, defaultConfig(SOME_HOST))}\``;
+}

@@ -1,0 +1,255 @@
+/** The table of configuration keys: what each takes, refuses and shows, and the page made from it. */
+import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import * as fc from "fast-check";
+import { CONFIG_PROPERTIES, type Config, keyOf, readVariable, showValue, variableOf } from "./config.ts";
+import { renderConfigDoc } from "./config-doc.ts";
+import { BangerError } from "./errors.ts";
+import { SPEC_LIMITS } from "./spec.ts";
+
+interface Sample {
+  /** As text, what it means, and how it is shown. */
+  readonly good: readonly (readonly [text: string, value: unknown, shown: string | number])[];
+  /** As TOML values beside strings. */
+  readonly toml: readonly (readonly [given: unknown, value: unknown])[];
+  readonly bad: readonly string[];
+  readonly badToml: readonly unknown[];
+}
+
+const NOT_TEXT = [1, 1.5, true, null, [], {}, new Date(0)];
+const NOT_QUANTITY = [0, -1, Number.NaN, Infinity, true, null, [], {}, new Date(0), 1e21];
+
+const SAMPLES: { readonly [P in keyof Config]: Sample } = {
+  logLevel: {
+    good: [
+      ["debug", "debug", "debug"],
+      ["silent", "silent", "silent"],
+    ],
+    toml: [["info", "info"]],
+    bad: ["loud", "DEBUG", " info"],
+    badToml: NOT_TEXT,
+  },
+  defaultImage: {
+    good: [
+      ["debian", "debian", "debian"],
+      ["my.app:v2", "my.app:v2", "my.app:v2"],
+    ],
+    toml: [["debian", "debian"]],
+    bad: ["../x", "UPPER CASE", "a\0b"],
+    badToml: NOT_TEXT,
+  },
+  vcpus: {
+    good: [
+      ["1", 1, 1],
+      ["64", 64, 64],
+      [" 2 ", 2, 2],
+    ],
+    toml: [[4, 4]],
+    bad: ["0", "-1", "65", "1.5", "two", "1e1", "9".repeat(30)],
+    badToml: ["4", 0, 65, 1.5, Number.NaN, Infinity, true, null, [], {}],
+  },
+  memoryMib: {
+    good: [
+      ["4G", 4096, "4G"],
+      ["4GiB", 4096, "4G"],
+      ["512", 512, "512M"],
+      ["1.5G", 1536, "1536M"],
+      ["1T", 2 ** 20, "1T"],
+    ],
+    toml: [
+      [512, 512],
+      ["128M", 128],
+    ],
+    bad: ["127M", "0", "-1G", "4X", "2T", "G", "lots"],
+    badToml: [...NOT_QUANTITY, "", 127],
+  },
+  diskMib: {
+    good: [
+      ["8G", 8192, "8G"],
+      ["16T", 16 * 2 ** 20, "16T"],
+      ["64M", 64, "64M"],
+    ],
+    toml: [[64, 64]],
+    bad: ["63M", "17T", "-8G", "big"],
+    badToml: NOT_QUANTITY,
+  },
+  addressPool: {
+    good: [
+      ["10.0.0.0/8", "10.0.0.0/8", "10.0.0.0/8"],
+      ["192.168.7.0/30", "192.168.7.0/30", "192.168.7.0/30"],
+    ],
+    toml: [["172.20.0.0/16", "172.20.0.0/16"]],
+    bad: ["10.0.0.0", "10.0.0.0/31", "10.0.0.0/7", "300.0.0.0/24", "::/64", "x"],
+    badToml: NOT_TEXT,
+  },
+  bootTimeoutMs: {
+    good: [
+      ["30s", 30_000, "30s"],
+      ["5m", 300_000, "5m"],
+      ["1h", 3_600_000, "1h"],
+      ["1500ms", 1500, "1500ms"],
+      ["90", 90_000, "90s"],
+    ],
+    toml: [
+      [90, 90_000],
+      [1.5, 1500],
+    ],
+    bad: ["999ms", "2h", "0", "-1s", "soon", "30 sec"],
+    badToml: NOT_QUANTITY,
+  },
+  stopTimeoutMs: {
+    good: [
+      ["10s", 10_000, "10s"],
+      ["60m", 3_600_000, "1h"],
+    ],
+    toml: [[1, 1000]],
+    bad: ["0", "61m", "-5s", "later", "never"],
+    badToml: NOT_QUANTITY,
+  },
+  autoStopAfterMs: {
+    good: [
+      ["never", undefined, "never"],
+      ["2h", 7_200_000, "2h"],
+      ["365d", 365 * 86_400_000, "365d"],
+      [" never ", undefined, "never"],
+    ],
+    toml: [
+      ["never", undefined],
+      [3600, 3_600_000],
+    ],
+    bad: ["0", "999ms", "366d", "Never", "off"],
+    badToml: [...NOT_QUANTITY, false],
+  },
+  qemuBin: {
+    good: [
+      ["qemu", "qemu", "qemu"],
+      ["/opt/my qemu/bin/qemu", "/opt/my qemu/bin/qemu", "/opt/my qemu/bin/qemu"],
+    ],
+    toml: [["/usr/bin/qemu-system-x86_64", "/usr/bin/qemu-system-x86_64"]],
+    bad: ["bin/qemu", "./qemu", "a\0b", "a\nb", " qemu", `/${"x".repeat(5000)}`],
+    badToml: [...NOT_TEXT, ""],
+  },
+  qemuAccelerator: {
+    good: [
+      ["auto", "auto", "auto"],
+      ["kvm", "kvm", "kvm"],
+      ["tcg", "tcg", "tcg"],
+    ],
+    toml: [["tcg", "tcg"]],
+    bad: ["KVM", "hvf", "yes"],
+    badToml: NOT_TEXT,
+  },
+};
+
+test.each(CONFIG_PROPERTIES)(
+  "%s reads its variable, and shows what it read so that it reads the same again",
+  (property) => {
+    const { path, kind } = keyOf(property);
+    for (const [text, value, shown] of SAMPLES[property].good) {
+      const read = readVariable(property, { [variableOf(path)]: text });
+      expect(read).toEqual({ value } as never);
+      if (read === undefined) continue;
+      expect(kind.show(read.value as never)).toBe(shown);
+      expect(kind.fromToml(shown)).toEqual(read);
+    }
+    for (const [given, value] of SAMPLES[property].toml)
+      expect(kind.fromToml(given)).toEqual({ value } as never);
+    for (const env of [{}, { [variableOf(path)]: "" }, { [variableOf(path)]: undefined }]) {
+      expect(readVariable(property, env)).toBeUndefined();
+    }
+  },
+);
+
+test.each(CONFIG_PROPERTIES)(
+  "%s refuses what is not allowed, with variable, key, value, what is allowed and the cure",
+  (property) => {
+    const { path, kind } = keyOf(property);
+    const name = variableOf(path);
+    for (const text of SAMPLES[property].bad) {
+      const error = thrownBy(() => readVariable(property, { [name]: text }));
+      expect(error.code).toBe("invalid_argument");
+      for (const part of [name, path, kind.allowed, JSON.stringify(text.slice(0, 70)).slice(0, -1)]) {
+        expect(error.message).toContain(part);
+      }
+      expect(error.cure).toContain(`unset ${name}`);
+      expect(kind.fromToml(text)).toBeUndefined();
+    }
+    for (const value of SAMPLES[property].badToml) expect(kind.fromToml(value)).toBeUndefined();
+  },
+);
+
+test.each(CONFIG_PROPERTIES)("the default of %s is allowed on every host", (property) => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 1024 }),
+      fc.integer({ min: 64, max: 2 ** 24 }),
+      (cores, memoryMib) => {
+        const { byDefault, kind } = keyOf(property);
+        const value = byDefault({ cores, memoryMib });
+        expect(kind.fromToml((kind.show as (value: unknown) => unknown)(value))).toEqual({ value } as never);
+      },
+    ),
+  );
+});
+
+test("every size and duration that is read is shown so that it reads the same again", () => {
+  fc.assert(
+    fc.property(
+      fc.integer(SPEC_LIMITS.diskMib),
+      fc.integer({ min: 1000, max: 365 * 86_400_000 }),
+      (mib, ms) => {
+        expect(keyOf("diskMib").kind.fromToml(showValue("diskMib", { diskMib: mib }))).toEqual({
+          value: mib,
+        });
+        expect(
+          keyOf("autoStopAfterMs").kind.parse(String(showValue("autoStopAfterMs", { autoStopAfterMs: ms }))),
+        ).toEqual({
+          value: ms,
+        });
+      },
+    ),
+  );
+});
+
+test("no text makes a kind throw", () => {
+  fc.assert(
+    fc.property(
+      fc.string({ unit: "binary" }),
+      fc.anything(),
+      fc.constantFrom(...CONFIG_PROPERTIES),
+      (text, value, property) => {
+        const { kind } = keyOf(property);
+        kind.parse(text);
+        kind.fromToml(text);
+        kind.fromToml(value);
+      },
+    ),
+  );
+});
+
+test("paths and variables are each used once, and every key says in a line what it does", () => {
+  const keys = CONFIG_PROPERTIES.map((property) => keyOf(property));
+  for (const names of [keys.map((key) => key.path), keys.map((key) => variableOf(key.path))]) {
+    expect(new Set(names).size).toBe(keys.length);
+  }
+  for (const { path, description } of keys) {
+    expect(path).toMatch(/^[a-z_]+(\.[a-z_]+)*$/);
+    expect(description).toMatch(/^[A-Z][^\n|]{10,}[^.]$/);
+  }
+});
+
+test("docs/config.md is what renderConfigDoc() writes", () => {
+  const page = readFileSync(join(import.meta.dir, "../../docs/config.md"), "utf8");
+  expect(page).toBe(renderConfigDoc());
+});
+
+function thrownBy(work: () => unknown): BangerError {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof BangerError) return error;
+    throw error;
+  }
+  throw new Error("nothing was thrown");
+}
