@@ -3,7 +3,9 @@ import { z } from "zod";
 import { ERROR_STATUS } from "../model/errors.ts";
 import { type OperationId, PATHS } from "./paths.ts";
 import { ROUTES, type RouteContract } from "./routes.ts";
-import { ErrorEnvelopeSchema, ExecClientMessageSchema, ProgressSchema, VmEventSchema } from "./schemas.ts";
+import { ErrorEnvelopeSchema, ProgressSchema } from "./schemas/common.ts";
+import { ExecClientMessageSchema } from "./schemas/exec.ts";
+import { VmEventSchema } from "./schemas/vms.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 

@@ -1,27 +1,19 @@
 /** The route table: what each operation takes and gives. The server and the OpenAPI document are made from it. */
 import { z } from "zod";
 import type { OperationId } from "./paths.ts";
+import { EmptySchema } from "./schemas/common.ts";
+import { ExecListSchema, ExecRequestSchema, StartedExecSchema } from "./schemas/exec.ts";
+import { ConfigReportSchema, DaemonStatusSchema, DoctorReportSchema } from "./schemas/host.ts";
+import { ImageListSchema, ImageSchema, ImportImageSchema, PullImageSchema } from "./schemas/images.ts";
+import { ListenerListSchema, StatsListSchema } from "./schemas/use.ts";
 import {
-  ConfigReportSchema,
   CreateVmSchema,
-  DaemonStatusSchema,
-  DoctorReportSchema,
-  EmptySchema,
-  ExecListSchema,
-  ExecRequestSchema,
-  ImageListSchema,
-  ImageSchema,
-  ImportImageSchema,
   KillVmSchema,
-  ListenerListSchema,
-  PullImageSchema,
   SetVmSchema,
-  StartedExecSchema,
-  StatsListSchema,
   StopVmSchema,
   VmListSchema,
   VmSchema,
-} from "./schemas.ts";
+} from "./schemas/vms.ts";
 
 export interface RouteContract {
   readonly summary: string;

@@ -3,7 +3,7 @@
  * slow reader at either end slows only this command.
  */
 import type { ServerWebSocket } from "bun";
-import { ExecClientMessageSchema } from "../api/schemas.ts";
+import { ExecClientMessageSchema } from "../api/schemas/exec.ts";
 import type { ExecClientMessage, ExecServerMessage } from "../api/types.ts";
 import { parseExecResult } from "../guest/agent.ts";
 import type { AgentStream, StreamHandlers } from "../guest/stream.ts";

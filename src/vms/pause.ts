@@ -12,10 +12,17 @@ export async function pauseVm(ctx: VmContext, id: string): Promise<VmRecord> {
     const record = currentVm(ctx, id);
     if (!decide("pause", record)) return record;
     ctx.onStep("pause:pause");
-    await liveVm(ctx, record).running.pause();
+    const { running } = liveVm(ctx, record);
+    await running.pause();
     // A crash here leaves a paused guest and a record that says running: adopting it lets it go on.
     ctx.onStep("pause:record");
-    return ctx.store.vms.update(id, { state: "paused" });
+    try {
+      return ctx.store.vms.update(id, { state: "paused" });
+    } catch (error) {
+      // What could not be written down must not be so.
+      await running.resume();
+      throw error;
+    }
   });
 }
 

@@ -1,7 +1,7 @@
 /** The wire contract as a careless or hostile client meets it: everything odd is refused with a code, nothing crashes. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { ErrorEnvelopeSchema } from "../../src/api/schemas.ts";
+import { ErrorEnvelopeSchema } from "../../src/api/schemas/common.ts";
 import { createTestDaemon, type TestDaemon } from "../support/test-daemon.ts";
 
 let daemon: TestDaemon;

@@ -1,5 +1,5 @@
 /** The sockets that carry a command: `exec` in a VM that runs, and `run` in one made for it. */
-import { ExecRequestSchema } from "../../api/schemas.ts";
+import { ExecRequestSchema } from "../../api/schemas/exec.ts";
 import { decodeBody } from "../decode.ts";
 import { ExecSession } from "../exec-session.ts";
 import { presentExec } from "../present.ts";

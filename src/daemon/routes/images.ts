@@ -1,5 +1,5 @@
 /** Routes of images: decode, one call, encode. */
-import { ImportImageSchema, PullImageSchema } from "../../api/schemas.ts";
+import { ImportImageSchema, PullImageSchema } from "../../api/schemas/images.ts";
 import { decodeBody } from "../decode.ts";
 import { presentImage } from "../present.ts";
 import type { Router } from "../router.ts";

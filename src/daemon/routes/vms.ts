@@ -1,6 +1,6 @@
 /** Routes of VMs: decode, one call, encode. */
 import { CreateQuerySchema, RemoveQuerySchema } from "../../api/routes.ts";
-import { CreateVmSchema, KillVmSchema, SetVmSchema, StopVmSchema } from "../../api/schemas.ts";
+import { CreateVmSchema, KillVmSchema, SetVmSchema, StopVmSchema } from "../../api/schemas/vms.ts";
 import { decodeBody, decodeQuery } from "../decode.ts";
 import { presentVm } from "../present.ts";
 import type { Router } from "../router.ts";

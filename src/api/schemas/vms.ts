@@ -1,0 +1,92 @@
+/** Bodies about VMs: what one is asked to be, what it is, what happened to it. */
+import { z } from "zod";
+import { validateImageName, validateVmName } from "../../model/names.ts";
+import { SPEC_LIMITS, type VmSpec } from "../../model/spec.ts";
+import { type StepTiming, VM_STATES } from "../../model/vm.ts";
+import { type CreateVm, type KillVm, type SetVm, type StopVm, type Vm, type VmEvent } from "../types.ts";
+import { ErrorSchema } from "./common.ts";
+import { Env, ruled, whole } from "./fields.ts";
+
+export const StepTimingSchema: z.ZodType<StepTiming> = z
+  .strictObject({ name: z.string(), ms: z.number().describe("Milliseconds") })
+  .meta({ id: "StepTiming" });
+
+export const VmSpecSchema: z.ZodType<VmSpec> = z
+  .strictObject({
+    image: z.string(),
+    vcpus: z.int(),
+    memoryMib: z.int(),
+    diskMib: z.int().describe("Size of the writable layer"),
+    env: z.record(z.string(), z.string()),
+  })
+  .meta({ id: "VmSpec" });
+
+export const VmSchema: z.ZodType<Vm> = z
+  .strictObject({
+    id: z.string(),
+    name: z.string(),
+    state: z.enum(VM_STATES),
+    spec: VmSpecSchema,
+    imageDigest: z.string().describe("sha256 of the image's root file system"),
+    address: z.string().describe("The guest's address in the plan"),
+    ephemeral: z.boolean().describe("True: deleted with the run that made it"),
+    directory: z.string().describe("The VM's directory on the host"),
+    driver: z.string().optional(),
+    bootId: z.string().optional().describe("The guest kernel's boot id"),
+    pid: z.int().optional().describe("The hypervisor's process, while it runs"),
+    responsive: z.boolean().optional().describe("False: the running guest has been silent for 20 s"),
+    createdAt: z.int().describe("Unix milliseconds"),
+    startedAt: z.int().optional(),
+    stoppedAt: z.int().optional(),
+    lastError: ErrorSchema.optional(),
+    pending: z.array(z.string()).describe("The fields of spec that wait for the next start"),
+    startSteps: z.array(StepTimingSchema).describe("The steps of the last start"),
+  })
+  .meta({ id: "Vm" });
+
+export const VmListSchema: z.ZodType<{ vms: readonly Vm[] }> = z
+  .strictObject({ vms: z.array(VmSchema) })
+  .meta({ id: "VmList" });
+
+export const CreateVmSchema: z.ZodType<CreateVm> = z
+  .strictObject({
+    name: ruled(validateVmName, 64).optional().describe("Absent: the daemon makes a readable one"),
+    image: ruled(validateImageName, 256).optional().describe("Absent: the configured default"),
+    vcpus: whole(SPEC_LIMITS.vcpus).optional(),
+    memoryMib: whole(SPEC_LIMITS.memoryMib).optional(),
+    diskMib: whole(SPEC_LIMITS.diskMib).optional(),
+    env: Env.optional(),
+  })
+  .meta({ id: "CreateVm" });
+
+export const SetVmSchema: z.ZodType<SetVm> = z
+  .strictObject({
+    name: ruled(validateVmName, 64).optional(),
+    vcpus: whole(SPEC_LIMITS.vcpus).optional(),
+    memoryMib: whole(SPEC_LIMITS.memoryMib).optional(),
+    diskMib: whole(SPEC_LIMITS.diskMib).optional().describe("Only larger"),
+  })
+  .meta({ id: "SetVm" });
+
+export const KillVmSchema: z.ZodType<KillVm> = z
+  .strictObject({ signal: z.enum(["KILL", "TERM"]).optional().describe("Default: KILL") })
+  .meta({ id: "KillVm" });
+
+export const StopVmSchema: z.ZodType<StopVm> = z
+  .strictObject({
+    timeoutMs: whole({ min: 0, max: 3_600_000 })
+      .optional()
+      .describe("How long the guest may take; default: the configured stop_timeout"),
+  })
+  .meta({ id: "StopVm" });
+
+export const VmEventSchema: z.ZodType<VmEvent> = z
+  .strictObject({
+    cursor: z.int().describe("Ascending; where a reader goes on"),
+    at: z.int().describe("Unix milliseconds"),
+    kind: z.enum(["created", "removed", "changed", ...VM_STATES]),
+    vm: z.string(),
+    name: z.string(),
+    message: z.string().optional(),
+  })
+  .meta({ id: "VmEvent" });
