@@ -1,0 +1,114 @@
+/** The daemon as a process: started on a home that the test shares with it, watched, and killed. */
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Readable } from "node:stream";
+import { createLayout, findLayout, type Layout } from "../../src/host/layout.ts";
+import { Client } from "../../src/sdk/client.ts";
+import { openStore } from "../../src/store/store.ts";
+import { AGENT } from "../support/agent.ts";
+import { addImage } from "../support/test-image.ts";
+import type { DaemonOrders } from "./daemon-program.ts";
+import { IMAGE } from "./operations.ts";
+import { leftovers } from "./truth.ts";
+
+const READY_FD = 3;
+
+/** The program in one file, which starts in two thirds of the time of its many modules. */
+let bundle: Promise<string> | undefined;
+
+export interface FaultHome extends AsyncDisposable {
+  readonly layout: Layout;
+  /** What belongs to the test and not to banger: the program, its boot files, the steps that it has announced. */
+  readonly controlDir: string;
+}
+
+/** Makes a home with one image and no VM, at `path` when given (there may be nothing yet). Disposing deletes it, and ends what still runs there. */
+export async function createFaultHome(
+  path: string = mkdtempSync(join(tmpdir(), "banger-fault-")),
+): Promise<FaultHome> {
+  const uid = process.getuid?.() ?? 0;
+  const layout = findLayout({ BANGER_HOME: path }, uid);
+  createLayout(layout, uid);
+  const controlDir = mkdtempSync(join(tmpdir(), "banger-control-"));
+  bundle ??= bundleProgram();
+  writeFileSync(join(controlDir, "daemon.js"), await bundle);
+  writeFileSync(join(controlDir, "boot-file"), "");
+  {
+    using store = openStore(layout.database);
+    await addImage(layout, store, { name: IMAGE, config: {} });
+  }
+  return {
+    layout,
+    controlDir,
+    async [Symbol.asyncDispose]() {
+      // Only after a failure: whoever succeeds has looked for leftovers before.
+      for (const pid of leftovers(layout).pids) process.kill(pid, "SIGKILL");
+      for (const dir of [path, controlDir]) rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+export interface DaemonProcess extends AsyncDisposable {
+  readonly client: Client;
+  /** `ready`, or the error that kept it from serving as JSON; empty when it died before either. */
+  readonly greeting: string;
+  /** Resolves with the signal that ended it, or its exit code. */
+  readonly ended: Promise<string | number>;
+  /** The steps that it has announced so far. */
+  steps(): string[];
+  kill(): void;
+}
+
+/** Starts a daemon and waits until it serves or has ended. Disposing kills it; its VMs live on. */
+export async function startDaemon(
+  { layout, controlDir }: FaultHome,
+  faults: Pick<DaemonOrders, "crash" | "failCleanups"> = {},
+): Promise<DaemonProcess> {
+  const stepsPath = join(controlDir, "steps");
+  writeFileSync(stepsPath, "");
+  const orders: DaemonOrders = {
+    readyFd: READY_FD,
+    stepsPath,
+    agentPath: AGENT,
+    bootPath: join(controlDir, "boot-file"),
+    ...faults,
+  };
+  const child = spawn(process.execPath, [join(controlDir, "daemon.js"), JSON.stringify(orders)], {
+    cwd: "/",
+    env: { ...process.env, BANGER_HOME: layout.stateDir },
+    stdio: ["ignore", "ignore", "ignore", "pipe"],
+  });
+  const ended = new Promise<string | number>((resolve) => {
+    child.once("exit", (code, signal) => resolve(signal ?? code ?? -1));
+  });
+  return {
+    greeting: await firstLine(child.stdio[READY_FD] as Readable),
+    client: await Client.create(layout.socket),
+    ended,
+    steps: () => readFileSync(stepsPath, "utf8").split("\n").slice(0, -1),
+    kill: () => child.kill("SIGKILL"),
+    async [Symbol.asyncDispose]() {
+      child.kill("SIGKILL");
+      await ended;
+    },
+  };
+}
+
+async function firstLine(pipe: Readable): Promise<string> {
+  let text = "";
+  for await (const bytes of pipe as AsyncIterable<Buffer>) {
+    text += bytes.toString("utf8");
+    if (text.includes("\n")) break;
+  }
+  return text.trim();
+}
+
+async function bundleProgram(): Promise<string> {
+  const entrypoints = [join(import.meta.dir, "daemon-program.ts")];
+  const { outputs } = await Bun.build({ entrypoints, target: "bun", minify: true });
+  const [program] = outputs;
+  if (program === undefined) throw new Error("bundling the daemon's program gave nothing");
+  return await program.text();
+}

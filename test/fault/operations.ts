@@ -1,0 +1,148 @@
+/** The operations at whose every step the daemon is killed. A new one is one entry; its steps are found by a clean run. */
+import type { Client } from "../../src/sdk/client.ts";
+import type { CreateVm, ErrorCode } from "../../src/sdk/index.ts";
+import { refusal } from "../support/refusal.ts";
+
+/** The one image of every home. */
+export const IMAGE = "img";
+/** The VM that the operation is about. */
+export const VM = "web";
+
+/** What a client finds of a VM. */
+export type Found = "absent" | "stopped" | "running" | "paused";
+
+export interface FaultOperation {
+  readonly title: string;
+  /** Brings the home to where the operation begins. */
+  prepare(client: Client): Promise<unknown>;
+  act(client: Client): Promise<unknown>;
+  /** So many clean-ups of the first daemon fail. */
+  readonly failCleanups?: number | undefined;
+  /** What the VM may be after a crash in the middle of it. */
+  readonly between: readonly Found[];
+  /** What it is once the operation has been repeated. */
+  readonly after: Found;
+  /** How the repetition may say that the first attempt had got through. */
+  readonly done?: ErrorCode;
+}
+
+const WISH: CreateVm = { name: VM, image: IMAGE, diskMib: 64 };
+
+const create = (client: Client): Promise<unknown> => client.createVm(WISH, { start: false });
+const createAndStart = (client: Client): Promise<unknown> => client.createVm(WISH);
+const createAndPause = async (client: Client): Promise<unknown> => {
+  await createAndStart(client);
+  return await client.pauseVm(VM);
+};
+
+export const FAULT_OPERATIONS: readonly FaultOperation[] = [
+  {
+    title: "create --no-start",
+    prepare: async () => undefined,
+    act: create,
+    between: ["absent", "stopped"],
+    after: "stopped",
+    done: "already_exists",
+  },
+  {
+    title: "start of a new VM",
+    prepare: create,
+    act: (client) => client.startVm(VM),
+    between: ["stopped", "running"],
+    after: "running",
+  },
+  {
+    title: "start of a VM that ran before",
+    prepare: async (client) => {
+      await createAndStart(client);
+      await client.stopVm(VM);
+    },
+    act: (client) => client.startVm(VM),
+    between: ["stopped", "running"],
+    after: "running",
+  },
+  {
+    title: "start of a VM whose clean-up failed",
+    failCleanups: 1,
+    prepare: async (client) => {
+      await createAndStart(client);
+      await refusal(client.stopVm(VM), "internal");
+    },
+    act: (client) => client.startVm(VM),
+    between: ["stopped", "running"],
+    after: "running",
+  },
+  {
+    title: "stop",
+    prepare: createAndStart,
+    act: (client) => client.stopVm(VM),
+    between: ["running", "stopped"],
+    after: "stopped",
+  },
+  {
+    title: "restart",
+    prepare: createAndStart,
+    act: (client) => client.restartVm(VM),
+    between: ["running", "stopped"],
+    after: "running",
+  },
+  {
+    title: "kill",
+    prepare: createAndStart,
+    act: (client) => client.killVm(VM),
+    between: ["running", "stopped"],
+    after: "stopped",
+  },
+  {
+    title: "pause",
+    prepare: createAndStart,
+    act: (client) => client.pauseVm(VM),
+    between: ["running", "paused"],
+    after: "paused",
+  },
+  {
+    title: "resume",
+    prepare: createAndPause,
+    act: (client) => client.resumeVm(VM),
+    between: ["running", "paused"],
+    after: "running",
+  },
+  {
+    title: "stop of a paused VM",
+    prepare: createAndPause,
+    act: (client) => client.stopVm(VM),
+    between: ["running", "paused", "stopped"],
+    after: "stopped",
+  },
+  {
+    title: "set of a running VM",
+    prepare: createAndStart,
+    act: (client) => client.setVm(VM, { diskMib: 96, vcpus: 3, memoryMib: 300 }),
+    between: ["running"],
+    after: "running",
+  },
+  {
+    title: "rm",
+    prepare: create,
+    act: (client) => client.removeVm(VM),
+    between: ["stopped", "absent"],
+    after: "absent",
+    done: "not_found",
+  },
+  {
+    title: "rm -f of a running VM",
+    prepare: createAndStart,
+    act: (client) => client.removeVm(VM, { force: true }),
+    between: ["running", "stopped", "absent"],
+    after: "absent",
+    done: "not_found",
+  },
+  {
+    title: "run --rm",
+    prepare: async () => undefined,
+    act: (client) =>
+      client.run({ vm: { name: VM, image: IMAGE }, exec: { argv: ["true"] }, remove: true }).exit,
+    between: ["absent"],
+    after: "absent",
+  },
+];

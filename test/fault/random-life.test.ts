@@ -1,0 +1,46 @@
+/** Random lives of several VMs, with crashes of daemon and hypervisors in between, against a small model of the states: no difference. */
+import { expect, test } from "bun:test";
+import * as fc from "fast-check";
+import { OPERATIONS } from "../../src/model/state-machine.ts";
+import { CRASHES, type Deed, LifeOfVms, NAMES } from "./life-of-vms.ts";
+
+const SEED = 20_260_301;
+const RUNS = 400;
+const TIME_LIMIT_MS = 8_000;
+const MOST_DEEDS = 25;
+
+const deed: fc.Arbitrary<Deed> = fc.oneof(
+  {
+    weight: 3,
+    arbitrary: fc.record({ deed: fc.constant("create" as const), name: fc.constantFrom(...NAMES) }),
+  },
+  {
+    weight: 10,
+    arbitrary: fc.record({ deed: fc.constantFrom(...OPERATIONS), name: fc.constantFrom(...NAMES) }),
+  },
+  { weight: 3, arbitrary: fc.record({ deed: fc.constantFrom(...CRASHES), name: fc.constantFrom(...NAMES) }) },
+);
+
+test("any sequence of operations and crashes ends where the model says, and leaves nothing", async () => {
+  let deeds = 0;
+  const lives = fc.asyncProperty(
+    fc.array(deed, { minLength: 5, maxLength: MOST_DEEDS, size: "max" }),
+    async (sequence) => {
+      await using life = await LifeOfVms.create();
+      for (const one of sequence) {
+        await life.live(one);
+        deeds += 1;
+      }
+      expect(await life.findLies()).toEqual([]);
+    },
+  );
+  const report = await fc.check(lives, {
+    seed: SEED,
+    numRuns: RUNS,
+    interruptAfterTimeLimit: TIME_LIMIT_MS,
+    markInterruptAsFailure: false,
+  });
+  if (report.failed) throw new Error(fc.defaultReportMessage(report));
+  console.log(`fault suite: ${deeds} random deeds in ${report.numRuns} lives, seed ${SEED}`);
+  expect(report.numRuns).toBeGreaterThan(5);
+});

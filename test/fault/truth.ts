@@ -1,0 +1,77 @@
+/** Whether records, files and processes of a home agree with each other. */
+import { existsSync, readdirSync } from "node:fs";
+import type { Layout } from "../../src/host/layout.ts";
+import { readCommandLine } from "../../src/lib/process-identity.ts";
+import type { Client } from "../../src/sdk/client.ts";
+import type { Vm } from "../../src/sdk/index.ts";
+import { processMarker } from "../../src/vmm/port.ts";
+import { hypervisorsOf } from "../support/processes.ts";
+
+/** States in which a VM may be while no operation is under way on it and nothing failed. */
+const SETTLED: readonly string[] = ["stopped", "running", "paused"];
+
+/** What lives or lies under a home that belongs to VMs. */
+export interface Leftovers {
+  /** Ids with a directory in vms/. */
+  readonly directories: readonly string[];
+  /** Ids with a runtime directory. */
+  readonly runtimeDirectories: readonly string[];
+  readonly pids: readonly number[];
+}
+
+/** A home that is gone has none. */
+export function leftovers(layout: Layout): Leftovers {
+  const list = (dir: string): string[] => (existsSync(dir) ? readdirSync(dir).sort() : []);
+  return {
+    directories: list(layout.vmsDir),
+    runtimeDirectories: list(layout.runtimeDir).filter((name) => /^[0-9a-f]{12}$/.test(name)),
+    pids: hypervisorsOf(layout.stateDir),
+  };
+}
+
+export const NOTHING: Leftovers = { directories: [], runtimeDirectories: [], pids: [] };
+
+/** Every disagreement as a sentence; none when the records tell the truth, nothing leaks, and what runs can be used. */
+export async function findLies(layout: Layout, client: Client): Promise<string[]> {
+  const vms = await client.listVms();
+  const live = vms.filter(isLive);
+  const found = leftovers(layout);
+  const lies = [
+    ...differences("directories and rows", found.directories, vms.map((vm) => vm.id).sort()),
+    ...differences(
+      "runtime directories and live VMs",
+      found.runtimeDirectories,
+      live.map((vm) => vm.id).sort(),
+    ),
+    ...differences("hypervisors and live VMs", found.pids, live.map((vm) => vm.pid ?? 0).sort(ascending)),
+    ...vms.flatMap((vm) => liesOfVm(layout, vm)),
+  ];
+  for (const vm of vms.filter((one) => one.state === "running")) {
+    const exit = await client.exec(vm.id, { argv: ["true"] }).exit;
+    if (exit?.exitCode !== 0) lies.push(`${vm.name} runs and cannot be used`);
+  }
+  return lies;
+}
+
+function liesOfVm(layout: Layout, vm: Vm): string[] {
+  const lies: string[] = [];
+  if (!SETTLED.includes(vm.state)) lies.push(`${vm.name} is ${vm.state}: ${vm.lastError?.message}`);
+  if (vm.ephemeral) lies.push(`${vm.name} is ephemeral and still there`);
+  if (existsSync(layout.handles(vm.id)) !== isLive(vm)) lies.push(`${vm.name} is ${vm.state}: handles`);
+  if (isLive(vm) && !readCommandLine(vm.pid ?? 0).includes(processMarker(vm.id)))
+    lies.push(`${vm.name} has the pid ${vm.pid} of something else`);
+  return lies;
+}
+
+function isLive(vm: Vm): boolean {
+  return vm.state === "running" || vm.state === "paused";
+}
+
+function differences<T>(what: string, found: readonly T[], expected: readonly T[]): string[] {
+  const [left, right] = [found.join(" "), expected.join(" ")];
+  return left === right ? [] : [`${what} differ: [${left}] and [${right}]`];
+}
+
+function ascending(one: number, other: number): number {
+  return one - other;
+}
