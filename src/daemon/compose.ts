@@ -4,6 +4,7 @@ import { createChannelCapability } from "../guest/channel-capability.ts";
 import { Cgroups } from "../host/cgroups.ts";
 import type { LoadedConfig } from "../host/config.ts";
 import { checkDirectories, checkPrograms, diagnose } from "../host/doctor.ts";
+import { createFileSyncCapability } from "../host/file-sync-capability.ts";
 import type { Layout } from "../host/layout.ts";
 import { createLimitsCapability } from "../host/limits-capability.ts";
 import { checkLimits } from "../host/limits-check.ts";
@@ -84,6 +85,10 @@ export function compose(options: ComposeOptions): Composition {
         cgroups,
         emulated: async () => (await drivers.choose()).report.accelerator === "tcg",
         onProblem: (id, problem) => log.warn({ vm: id, problem }, "a limit does not hold"),
+      }),
+      createFileSyncCapability({
+        entries: config.fileSync,
+        onMissing: (id, problem) => log.warn({ vm: id, problem }, "file_sync: a file was not copied"),
       }),
       ...(options.capabilities ?? []),
     ],

@@ -31,6 +31,10 @@ const OTHERS: { readonly [P in keyof Config]: readonly [fromFile: string | numbe
   autoStopAfterMs: ["3h", "5h"],
   qemuBin: ["my-qemu", "your-qemu"],
   qemuAccelerator: ["kvm", "tcg"],
+  fileSync: [
+    '[{"host":"/a","guest":"/root/a","mode":"0600"}]',
+    '[{"host":"/b","guest":"/root/b","mode":"0644"}]',
+  ],
 };
 
 function createPlace(): Disposable & { readonly dir: string; readonly path: string } {
@@ -104,6 +108,9 @@ address_pool = "10.1.0.0/16"
 [vmm.qemu]
 bin = "my-qemu"
 accelerator = "kvm"
+[[file_sync]]
+host = "/a"
+guest = "/root/a"
 `);
   expect(tables.values).toEqual(dotted.values);
   expect(new Set(Object.values(tables.origins))).toEqual(new Set(["file"]));
@@ -127,7 +134,7 @@ test.each([
   expect(error.details["line"]).toBe(line);
 });
 
-test.each(["colour = 1", "__proto__ = 1", "constructor = 1", '"\\u0000" = 1', "[[file_sync]]\nhost = 'x'"])(
+test.each(["colour = 1", "__proto__ = 1", "constructor = 1", '"\\u0000" = 1', "[[colours]]\nred = 'x'"])(
   "%j is like no key: the cure names all keys",
   (text) => {
     const { message, cure } = refusalOf(() => load(text));
@@ -197,4 +204,52 @@ test("a file that is too large, not UTF-8, no file, or out of reach is refused, 
   expect(refusalOf(() => loadAt(join(place.dir, "file/config.toml"))).message).toContain("ENOTDIR");
   await runProgram(["mkfifo", join(place.dir, "pipe")]);
   expect(refusalOf(() => loadAt(join(place.dir, "pipe"))).message).toContain("is not a file");
+});
+
+const GOOD = 'host = "/a"\nguest = "/root/a"\n';
+
+test.each([
+  ['host = "/a/../b"\nguest = "/root/a"', 'file_sync[1].host is "/a/../b"', 5],
+  ['host = "a"\nguest = "/root/a"', 'file_sync[1].host is "a"', 5],
+  ['host = "~other/a"\nguest = "/root/a"', 'file_sync[1].host is "~other/a"', 5],
+  ['host = "~/../a"\nguest = "/root/a"', 'file_sync[1].host is "~/../a"', 5],
+  ['host = "/a/"\nguest = "/root/a"', 'file_sync[1].host is "/a/"', 5],
+  ['host = "/a\\u0000"\nguest = "/root/a"', "file_sync[1].host is ", 5],
+  ['host = 7\nguest = "/root/a"', "file_sync[1].host is 7", 5],
+  ['host = ["/a"]\nguest = "/root/a"', "file_sync[1].host is no text", 5],
+  ['host = "/a"\n\nguest = "root/a"', 'file_sync[1].guest is "root/a"', 7],
+  ['host = "/a"\nguest = "~/a"', 'file_sync[1].guest is "~/a"', 6],
+  ['host = "/a"\nguest = "/etc/passwd"', 'file_sync[1].guest is "/etc/passwd"', 6],
+  ['host = "/a"\nguest = "/rootless/a"', 'file_sync[1].guest is "/rootless/a"', 6],
+  ['host = "/a"\nguest = "/root"', 'file_sync[1].guest is "/root"', 6],
+  ['host = "/a"\nguest = "/root/"', 'file_sync[1].guest is "/root/"', 6],
+  ['host = "/a"\nguest = "/root/../etc/x"', 'file_sync[1].guest is "/root/../etc/x"', 6],
+  ['host = "/a"\nguest = "/root/a"', 'file_sync[1].guest is "/root/a", but file_sync[0] is written there', 6],
+  ['host = "/a"\nguest = "/root/b"\nmode = "0888"', 'file_sync[1].mode is "0888"', 7],
+  ['host = "/a"\nguest = "/root/b"\nmode = "4755"', 'file_sync[1].mode is "4755"', 7],
+  ['host = "/a"\nguest = "/root/b"\nmode = "rw"', 'file_sync[1].mode is "rw"', 7],
+  ['host = "/a"\nguest = "/root/b"\nmode = 600', "file_sync[1].mode is 600", 7],
+  ['host = "/a"\nguest = "/root/b"\nmdoe = "0600"', "file_sync[1].mdoe is no field of it", 7],
+  ['host = "/a"\nguest = "/root/b"\n__proto__ = "x"', "file_sync[1].__proto__ is no field of it", 7],
+  ['host = "/a"', "file_sync[1] lacks guest", 4],
+  ['guest = "/root/a"', "file_sync[1] lacks host", 4],
+])("file_sync with %j is refused: %s", (entry, expected, line) => {
+  const { message, details } = refusalOf(() => load(`[[file_sync]]\n${GOOD}[[file_sync]]\n${entry}\n`));
+  expect(message).toContain(`config.toml, line ${line}: ${expected}`);
+  expect(details["line"]).toBe(line);
+});
+
+test("~ in file_sync is HOME at the time of loading, from the file as from the variable", () => {
+  const text = '[[file_sync]]\nhost = "~/.a"\nguest = "/root/.a"\n';
+  const variable = { BANGER_FILE_SYNC: '[{"host":"~/.a","guest":"/root/.a"}]' };
+  const entry = { host: "/home/$&/.a", guest: "/root/.a", mode: 0o600 };
+  expect(load(text, { HOME: "/home/$&" }).values.fileSync).toEqual([entry]);
+  expect(load(undefined, { HOME: "/home/$&/", ...variable }).values.fileSync).toEqual([entry]);
+  expect(load(text, { HOME: "/" }).values.fileSync[0]?.host).toBe("/.a");
+  for (const env of [{}, { HOME: "" }, { HOME: "here" }]) {
+    expect(refusalOf(() => load(text, env)).message).toContain('"~/.a", but HOME is no absolute path');
+  }
+  expect(load(`[[file_sync]]\n${GOOD}`).values.fileSync).toEqual([
+    { host: "/a", guest: "/root/a", mode: 0o600 },
+  ]);
 });

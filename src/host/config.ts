@@ -11,6 +11,7 @@ import {
   readVariable,
 } from "../model/config.ts";
 import { BangerError } from "../model/errors.ts";
+import { expandHome } from "../model/file-sync.ts";
 import { quote } from "../model/names.ts";
 import { type ConfigFile, readConfigFile } from "./config-file.ts";
 
@@ -50,9 +51,12 @@ export function loadConfig({ path, env, host }: ConfigInput): LoadedConfig {
       origin: fromVariable !== undefined ? "variable" : fromFile !== undefined ? "file" : "default",
     };
   });
+  // Both objects have every property of the table, each read by the rule of its own type.
+  const values = Object.fromEntries(
+    found.map(({ property, value }) => [property, value]),
+  ) as unknown as Config;
   return {
-    // Both objects have every property of the table, each read by the rule of its own type.
-    values: Object.fromEntries(found.map(({ property, value }) => [property, value])) as unknown as Config,
+    values: { ...values, fileSync: expandHome(values.fileSync, env["HOME"]) },
     origins: Object.fromEntries(
       found.map(({ property, origin }) => [property, origin]),
     ) as LoadedConfig["origins"],
@@ -87,6 +91,14 @@ function readFromFile<P extends keyof Config>(
   if (given === undefined) return undefined;
   const read = kind.fromToml(given);
   if (read !== undefined) return read;
+  const fault = kind.fault?.(given);
+  if (fault !== undefined) {
+    const part = fault.at.map((name) => (/^\d+$/.test(name) ? `[${name}]` : `.${showPath([name])}`)).join("");
+    throw refuse(file, [...path.split("."), ...fault.at], {
+      what: `${path}${part} ${fault.what}`,
+      cure: "correct the line, or remove the entry",
+    });
+  }
   throw refuse(file, path.split("."), {
     what: `${path} is ${describe(given)}, but it must be ${kind.allowed}`,
     cure: "correct the line, or remove it",

@@ -22,10 +22,7 @@ export function createFileSyncCapability({ entries, onMissing }: FileSyncOptions
     name: "file sync",
     async preflight() {
       // Refused before anything is booted; what changes until the guest is there is found out then.
-      for (const entry of entries) {
-        await using file = await openSource(entry.host);
-        void file;
-      }
+      for (const { host } of entries) await (await openSource(host))?.close();
     },
     async started(vm, guest, { onProgress }) {
       for (const entry of entries) {
@@ -36,7 +33,10 @@ export function createFileSyncCapability({ entries, onMissing }: FileSyncOptions
           onMissing(vm.id, problem);
           continue;
         }
-        await guest.writeFile(entry.guest, { mode: entry.mode, content: piecesOf(file, entry.host) });
+        const content = piecesOf(file, entry.host);
+        await guest.writeFile(entry.guest, { mode: entry.mode, content }).catch((error: unknown) => {
+          throw explain(entry, BangerError.from(error));
+        });
       }
     },
   };
@@ -82,6 +82,19 @@ async function readPiece(file: FileHandle, path: string): Promise<{ bytesRead: n
   } catch (error) {
     throw refuse(path, `cannot be read: ${(error as Error).message}`, error);
   }
+}
+
+/** What the guest says names its path only. */
+function explain({ host }: FileSyncEntry, error: BangerError): BangerError {
+  if (error.code === "cancelled" || error.details["file"] === host) return error;
+  return new BangerError(
+    error.code,
+    `file_sync: ${host} cannot be written into the guest: ${error.message}`,
+    {
+      cause: error,
+      details: { ...error.details, file: host },
+    },
+  );
 }
 
 function tooLarge(path: string): BangerError {

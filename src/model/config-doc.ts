@@ -40,6 +40,7 @@ export function renderConfigDoc(): string {
     "|---|---|---|---|---|",
     ...rows,
     "",
+    FILE_SYNC,
     "## Example\n",
     "```toml",
     EXAMPLE,
@@ -47,6 +48,16 @@ export function renderConfigDoc(): string {
     "",
   ].join("\n");
 }
+
+const FILE_SYNC = `## file_sync
+
+Each \`[[file_sync]]\` names a file of the host, its place in the guest below \`/root\`, and its permissions there (\`mode\`, \`0600\` when
+absent). \`~\` is the \`HOME\` of the daemon. At every start the file is copied as it is then, before anything runs in the guest: a
+change in the guest is lost, a change on the host arrives with the next start. Missing directories are made, with mode 0700. A
+file that is missing on the host is said (\`file_sync: … is missing\`), and the guest starts without it, or with the copy of an
+earlier start; one that cannot be read or has more than 16 MiB keeps the guest from starting. In the variable the entries are JSON:
+\`BANGER_FILE_SYNC='[{"host":"~/.gitconfig","guest":"/root/.gitconfig","mode":"0644"}]'\`.
+`;
 
 const EXAMPLE = `log_level = "debug"
 auto_stop_after = "2h"
@@ -56,7 +67,12 @@ vcpus = 2
 memory = "4G"
 
 [vmm.qemu]
-accelerator = "kvm"`;
+accelerator = "kvm"
+
+[[file_sync]]
+host = "~/.gitconfig"
+guest = "/root/.gitconfig"
+mode = "0644"`;
 
 /** Any host: what is shown does not depend on it. */
 const SOME_HOST: HostSize = { cores: 4, memoryMib: 16_384 };

@@ -10,6 +10,12 @@ interface Range {
   readonly max: number;
 }
 
+/** What is wrong inside a value of several parts: at which of them, and the rest of a sentence about it. */
+export interface Fault {
+  readonly at: readonly string[];
+  readonly what: string;
+}
+
 /** `undefined` from `parse` and `fromToml` means: not allowed. `show` is their inverse. */
 export interface Kind<T> {
   /** What is allowed, to follow "must be". */
@@ -17,6 +23,8 @@ export interface Kind<T> {
   parse(text: string): { readonly value: T } | undefined;
   fromToml(value: unknown): { readonly value: T } | undefined;
   show(value: T): ConfigScalar;
+  /** For a kind of several parts: the part of a TOML value that makes `fromToml` refuse it, where it is only one. */
+  fault?(value: unknown): Fault | undefined;
 }
 
 export function oneOf<T extends string>(choices: readonly T[]): Kind<T> {

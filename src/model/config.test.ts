@@ -140,6 +140,22 @@ const SAMPLES: { readonly [P in keyof Config]: Sample } = {
     bad: ["KVM", "hvf", "yes"],
     badToml: NOT_TEXT,
   },
+  fileSync: {
+    good: [
+      ["[]", [], "[]"],
+      [
+        ' [ {"host": "~/.a b", "guest": "/root/x/.a", "mode": "644"} ] ',
+        [{ host: "~/.a b", guest: "/root/x/.a", mode: 0o644 }],
+        '[{"host":"~/.a b","guest":"/root/x/.a","mode":"0644"}]',
+      ],
+    ],
+    toml: [
+      [[], []],
+      [[{ host: "/a", guest: "/root/a" }], [{ host: "/a", guest: "/root/a", mode: 0o600 }]],
+    ],
+    bad: ["{}", "[", "~/.a:/root/.a", '[{"host":"/a","guest":"/root/../a"}]'],
+    badToml: [1, true, null, {}, new Date(0), [1], [[]], [null], [{}], [{ host: "/a" }]],
+  },
 };
 
 test.each(CONFIG_PROPERTIES)(

@@ -14,6 +14,7 @@ import {
   wholeNumber,
 } from "./config-kinds.ts";
 import { BangerError } from "./errors.ts";
+import { type FileSyncEntry, fileSyncKind } from "./file-sync.ts";
 import { quote, validateImageName } from "./names.ts";
 import { defaultSize, SPEC_LIMITS } from "./spec.ts";
 
@@ -35,6 +36,7 @@ export interface Config {
   /** Name or absolute path. */
   readonly qemuBin: string;
   readonly qemuAccelerator: (typeof ACCELERATORS)[number];
+  readonly fileSync: readonly FileSyncEntry[];
 }
 
 /** What defaults look at. */
@@ -128,6 +130,12 @@ export const CONFIG_KEYS: { readonly [P in keyof Config]: ConfigKey<Config[P]> }
     kind: oneOf(ACCELERATORS),
     byDefault: () => "auto",
     description: "How QEMU runs guests: with KVM, by emulation (tcg), or with KVM where it works",
+  },
+  fileSync: {
+    path: "file_sync",
+    kind: fileSyncKind,
+    byDefault: () => [],
+    description: "Files of the host that every start copies into the guest",
   },
 };
 

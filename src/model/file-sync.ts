@@ -1,5 +1,6 @@
 /** Files of the host that every start copies into the guest, as the configuration names them. */
-import type { Kind } from "./config-kinds.ts";
+import type { Fault, Kind } from "./config-kinds.ts";
+import { BangerError } from "./errors.ts";
 import { quote } from "./names.ts";
 
 export interface FileSyncEntry {
@@ -17,12 +18,6 @@ const GUEST_ROOT = "/root/";
 const MAX_PATH = 4095;
 const DEFAULT_MODE = "0600";
 
-/** What is wrong inside a value: where, and the rest of a sentence. */
-export interface Fault {
-  readonly at: readonly string[];
-  readonly what: string;
-}
-
 /** In TOML an array of tables; in a variable the same as JSON, which is also how it is shown. */
 export const fileSyncKind: Kind<readonly FileSyncEntry[]> = {
   allowed:
@@ -33,15 +28,24 @@ export const fileSyncKind: Kind<readonly FileSyncEntry[]> = {
   show: (entries) => JSON.stringify(entries.map((entry) => ({ ...entry, mode: showMode(entry.mode) }))),
 };
 
-/** The entries with `~` as `home`; the first that needs a home, when there is none. */
+/** The entries with `home` for `~`. Errors: `invalid_argument` for one that needs a home when there is none. */
 export function expandHome(
   entries: readonly FileSyncEntry[],
   home: string | undefined,
-): readonly FileSyncEntry[] | { readonly homeless: FileSyncEntry } {
-  const usable = home?.startsWith("/") === true ? home.replace(/\/+$/, "") : undefined;
-  const homeless = entries.find(({ host }) => host.startsWith("~/") && usable === undefined);
-  if (homeless !== undefined) return { homeless };
-  return entries.map((entry) => ({ ...entry, host: entry.host.replace(/^~(?=\/)/, () => usable ?? "") }));
+): readonly FileSyncEntry[] {
+  return entries.map((entry) => {
+    if (!entry.host.startsWith("~/")) return entry;
+    if (home?.startsWith("/") === true)
+      return { ...entry, host: home.replace(/\/+$/, "") + entry.host.slice(1) };
+    throw new BangerError(
+      "invalid_argument",
+      `file_sync has ${quote(entry.host)}, but HOME is no absolute path`,
+      {
+        cure: "set HOME, or write the path without ~",
+        details: { key: "file_sync" },
+      },
+    );
+  });
 }
 
 type Table = Readonly<Record<string, unknown>>;
@@ -100,8 +104,7 @@ const FIELDS: ReadonlyMap<string, Rule> = new Map<string, Rule>([
 
 /** The name of a file, from the root on, each part of it a name. */
 function isPlainPath(path: string): boolean {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused.
-  const printable = path.length <= MAX_PATH && !/[\0-\x1f\x7f]/.test(path);
+  const printable = path.length <= MAX_PATH && !/\p{Cc}/u.test(path);
   return (
     printable &&
     path.startsWith("/") &&

@@ -54,6 +54,7 @@ test("run without --rm keeps the VM, with its size as asked for", async () => {
     "spawn",
     "boot",
     "configure",
+    "started",
   ]);
 });
 

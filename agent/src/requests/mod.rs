@@ -4,6 +4,7 @@ mod base64;
 mod configure;
 mod exec;
 mod small;
+mod write;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -14,6 +15,7 @@ pub use base64::decode_base64;
 pub use configure::{Configure, Disk, HostEntry, PowerOff, Volume};
 pub use exec::{ExecRequest, Tty};
 pub use small::{Attach, ControlMessage, PowerOffRequest, Resize, Resumed, SignalRequest};
+pub use write::WriteRequest;
 
 /// One request, checked as far as that is possible without looking at the guest.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub enum Request {
     Ps,
     /// Signal a command by id.
     Signal(SignalRequest),
+    /// Write a file.
+    Write(WriteRequest),
     /// Figures about the guest.
     Stats,
     /// Listening sockets.
@@ -66,6 +70,11 @@ pub fn parse_request(payload: &[u8]) -> Outcome<Request> {
         "attach" => Request::Attach(parse("attach", payload)?),
         "ps" => Request::Ps,
         "signal" => Request::Signal(parse("signal", payload)?),
+        "write" => {
+            let request: WriteRequest = parse("write", payload)?;
+            request.validate()?;
+            Request::Write(request)
+        }
         "stats" => Request::Stats,
         "listeners" => Request::Listeners,
         "grow" => Request::Grow,

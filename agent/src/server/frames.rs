@@ -45,6 +45,7 @@ impl Server {
                 self.open(stream, &payload);
             }
             FrameType::Data if payload.len() > 1 && payload[0] == 0 => {
+                self.receive_upload(stream, &payload[1..])?;
                 self.with_exec(stream, |server, key| server.receive(key, &payload[1..]))?;
             }
             FrameType::Credit if payload.len() == 5 && matches!(payload[0], 1 | 2) => {
@@ -53,6 +54,7 @@ impl Server {
                 self.with_exec(stream, |server, key| server.grant(key, output, bytes))?;
             }
             FrameType::End if payload == [0] => {
+                self.finish_upload(stream);
                 self.with_exec(stream, |server, key| server.end_input(key))?;
             }
             FrameType::Control => {
@@ -61,6 +63,7 @@ impl Server {
                 self.with_exec(stream, |server, key| server.control(key, &message))?;
             }
             FrameType::Reset if payload.is_empty() => {
+                self.uploads.remove(stream);
                 self.with_exec(stream, |server, key| server.give_up(key))?;
                 self.owners.remove(&stream);
             }
@@ -79,7 +82,7 @@ impl Server {
     ) -> Result<(), Violation> {
         match self.owners.get(&stream) {
             Some(Owner::Exec(key)) => act(self, *key),
-            Some(Owner::Shutdown) | None => Ok(()),
+            Some(Owner::Upload | Owner::Shutdown) | None => Ok(()),
         }
     }
 

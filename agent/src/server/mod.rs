@@ -11,6 +11,7 @@ mod requests;
 mod shutdown;
 mod signals;
 mod streams;
+mod uploads;
 mod work;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -27,6 +28,7 @@ use connection::Connection;
 use poller::{Poller, Readiness, Source};
 use shutdown::Shutdown;
 use signals::SignalFd;
+use uploads::Uploads;
 
 pub use link::{Link, LinkKind};
 pub use listener::Listener;
@@ -49,6 +51,8 @@ pub struct Server {
     /// What streams stand for, by stream id.
     owners: BTreeMap<u32, Owner>,
     execs: Execs,
+    /// Files under way, by stream id.
+    uploads: Uploads,
     /// Jobs that put frames into the outbox, done while it is below `OUTBOX_HIGH`. A command has each job here at most once.
     sending: VecDeque<(ExecKey, Job)>,
     /// Jobs that only keep output, done in any case.
@@ -68,6 +72,7 @@ pub struct Server {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Owner {
     Exec(ExecKey),
+    Upload,
     Shutdown,
 }
 
@@ -98,6 +103,7 @@ impl Server {
             connection: Connection::default(),
             owners: BTreeMap::new(),
             execs: Execs::default(),
+            uploads: Uploads::default(),
             sending: VecDeque::new(),
             keeping: VecDeque::new(),
             launcher: Launcher::new(!is_init),

@@ -62,6 +62,7 @@ impl Server {
 
     /// Ends an agent that is not process 1, and everything that it has started.
     pub(super) fn terminate(&mut self) {
+        self.uploads.clear();
         loop {
             // Again after each, because a process may fork while the others are being killed.
             self.machine.signal_all(Signal::KILL);

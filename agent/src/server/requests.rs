@@ -37,6 +37,10 @@ impl Server {
                 self.attach(stream, &request.id)?;
                 return Ok(None);
             }
+            Request::Write(request) => {
+                self.begin_upload(stream, &request)?;
+                return Ok(None);
+            }
             Request::PowerOff(request) => {
                 self.begin_shutdown(stream, &request);
                 return Ok(None);
@@ -46,8 +50,8 @@ impl Server {
             Request::Stats => read_stats(self.machine.usage()),
             Request::Listeners => list_listeners(),
             Request::Grow => json!({"diskTotalBytes": self.machine.grow()?.total_bytes}),
-            Request::Freeze => self.machine.set_frozen(true).map(|()| json!({}))?,
-            Request::Thaw => self.machine.set_frozen(false).map(|()| json!({}))?,
+            Request::Freeze => self.freeze()?,
+            Request::Thaw => self.thaw()?,
             Request::Resumed(request) => self.machine.resumed(&request).map(|()| json!({}))?,
         }))
     }

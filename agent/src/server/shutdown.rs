@@ -41,6 +41,7 @@ impl Server {
     /// Begins. The stream is answered when all is on disk.
     pub(super) fn begin_shutdown(&mut self, stream: u32, request: &PowerOffRequest) {
         let grace = Duration::from_millis(request.grace_ms).min(MAX_GRACE);
+        self.fail_uploads("the guest is powering off");
         self.owners.insert(stream, Owner::Shutdown);
         self.shutdown = Some(Shutdown { stream, phase: Phase::Terminating, until: Instant::now() + grace });
         self.machine.signal_all(Signal::TERM);

@@ -39,9 +39,10 @@ impl Server {
         }
     }
 
-    /// All streams vanish: commands that are not detached are killed (section 6).
+    /// All streams vanish: commands that are not detached are killed, unfinished files removed (section 6).
     pub(super) fn forget_streams(&mut self) {
         self.owners.clear();
+        self.uploads.clear();
         for key in self.execs.keys() {
             if let Some(exec) = self.execs.get(key) {
                 exec.abandon();
