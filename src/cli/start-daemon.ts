@@ -1,5 +1,5 @@
 /** Finding the daemon, and starting it when none answers. */
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import type { Readable } from "node:stream";
 import { listens, untilListenerIsGone } from "../lib/unix-connect.ts";
 import { BangerError, type ErrorBody } from "../model/errors.ts";
@@ -29,6 +29,8 @@ export async function stopDaemon(): Promise<boolean> {
 
 /** Starts the daemon in a session of its own and resolves when it serves, or when another one does. */
 async function startDaemon(self: readonly string[]): Promise<void> {
+  // Loaded only here: most commands find a daemon.
+  const { spawn } = await import("node:child_process");
   const [program = "", ...args] = self;
   const child = spawn(program, [...args, "daemon", "serve", "--ready-fd", "3"], {
     detached: true,

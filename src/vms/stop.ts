@@ -47,7 +47,9 @@ export async function endVm(ctx: VmContext, id: string, options: StopOptions): P
       // A guest that is paused can neither sync nor power off.
       if (paused && options.timeoutMs !== 0) await live.running.resume();
       unclean = await steps.run("poweroff", () => powerOff(live, options.timeoutMs ?? ctx.stopTimeoutMs));
-      await steps.run("end process", () => live.running.kill());
+      // After a clean power-off everything is on disk, and the process has nothing left to write out.
+      const graceMs = unclean === undefined && options.timeoutMs !== 0 ? { graceMs: 0 } : {};
+      await steps.run("end process", () => live.running.kill(graceMs));
       live.disconnect();
     }
     await steps.run("clean up", () => cleanupVm(ctx, id));

@@ -1,5 +1,4 @@
 /** `prune`: removes every VM that is stopped. */
-import { createInterface } from "node:readline/promises";
 import type { Command } from "commander";
 import { BangerError } from "../../model/errors.ts";
 import type { CliContext } from "../context.ts";
@@ -32,6 +31,7 @@ async function agreed(ctx: CliContext, names: readonly string[]): Promise<boolea
       cure: "delete them without asking: banger prune -f",
     });
   }
+  const { createInterface } = await import("node:readline/promises");
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
     return /^y(es)?$/i.test((await terminal.question("Delete them? [y/N] ")).trim());
