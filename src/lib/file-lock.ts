@@ -1,6 +1,6 @@
 /** flock(2): locks that vanish with the process that holds them, whatever ended it. */
-import { dlopen } from "bun:ffi";
 import { closeSync, openSync } from "node:fs";
+import { flock, SystemCallError } from "./libc.ts";
 
 const LOCK_EX = 2;
 const LOCK_NB = 4;
@@ -12,23 +12,28 @@ export interface FileLock extends Disposable {
 
 /** Takes the lock of `path` (made when absent, mode 0600), waiting for it; blocks the whole process meanwhile. */
 export function waitForFileLock(path: string): FileLock {
-  const lock = take(path, LOCK_EX);
-  if (lock === undefined) throw new Error(`flock ${path} failed`);
-  return lock;
+  return take(path, LOCK_EX);
 }
 
 /** Takes the lock of `path`, or returns undefined when another process holds it. */
 export function tryFileLock(path: string): FileLock | undefined {
-  return take(path, LOCK_EX | LOCK_NB);
+  try {
+    return take(path, LOCK_EX | LOCK_NB);
+  } catch (error) {
+    // Anything else, such as a file system without locks, is no lock that somebody holds.
+    if (error instanceof SystemCallError && error.code === "EAGAIN") return undefined;
+    throw error;
+  }
 }
 
-function take(path: string, how: number): FileLock | undefined {
+function take(path: string, how: number): FileLock {
   // Close-on-exec, as all files that Bun opens: a hypervisor must never inherit it.
   const file = openSync(path, "a", 0o600);
-  const { symbols } = dlopen("libc.so.6", { flock: { args: ["i32", "i32"], returns: "i32" } });
-  if (symbols.flock(file, how) !== 0) {
+  try {
+    flock(file, how);
+  } catch (error) {
     closeSync(file);
-    return undefined;
+    throw error;
   }
   return { path, [Symbol.dispose]: () => closeSync(file) };
 }

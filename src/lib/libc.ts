@@ -5,6 +5,7 @@ import { getSystemErrorName } from "node:util";
 const { symbols } = dlopen("libc.so.6", {
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
   bind: { args: ["i32", "ptr", "u32"], returns: "i32" },
+  flock: { args: ["i32", "i32"], returns: "i32" },
   listen: { args: ["i32", "i32"], returns: "i32" },
   syscall: { args: ["i64", "i64", "i64", "i64", "i64"], returns: "i64" },
   __errno_location: { args: [], returns: "ptr" },
@@ -34,6 +35,11 @@ export function bind(fd: number, address: Uint8Array): void {
 /** listen(2). */
 export function listen(fd: number, backlog: number): void {
   checked("listen", symbols.listen(fd, backlog));
+}
+
+/** flock(2). `EAGAIN`: another holds the lock, and `operation` asked not to wait. */
+export function flock(fd: number, operation: number): void {
+  checked("flock", symbols.flock(fd, operation));
 }
 
 const SYS_PIDFD_SEND_SIGNAL = 424;
