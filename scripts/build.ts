@@ -15,6 +15,9 @@ const child = Bun.spawn(
     "--bytecode",
     // Each lazily imported part becomes a chunk of its own, so that `version` does not load the daemon.
     "--splitting",
+    // Whatever directory banger is called in, its bunfig.toml and .env are not ours: they could run code or set variables.
+    "--no-compile-autoload-dotenv",
+    "--no-compile-autoload-bunfig",
     "--format=esm",
     "--target=bun-linux-x64",
     `--outfile=${OUT}.new`,

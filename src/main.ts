@@ -17,7 +17,7 @@ if (argv.length === 1 && (argv[0] === "version" || argv[0] === "--version")) {
   // A compiled binary is its own program; from a checkout, Bun runs this file.
   const self = import.meta.path.startsWith("/$bunfs/")
     ? [process.execPath]
-    : [process.execPath, import.meta.path];
+    : [process.execPath, ...process.execArgv, import.meta.path];
   const code = await runCli(argv, { self, version });
   // A terminal or pipe on stdin would keep the process alive: it ends when everything said has been written.
   await Promise.all(

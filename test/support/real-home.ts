@@ -38,6 +38,8 @@ export interface CliResult {
 export interface CliOptions {
   readonly stdin?: string | Uint8Array;
   readonly env?: Readonly<Record<string, string>>;
+  /** The directory that the command is called in. */
+  readonly cwd?: string;
 }
 
 export interface RealHome extends AsyncDisposable {
@@ -105,7 +107,7 @@ export async function createRealHome(options: { readonly bare?: boolean } = {}):
 
 function startCli(home: string, args: readonly string[], options: CliOptions): StartedCli {
   const child = Bun.spawn([PROGRAM, ...args], {
-    cwd: "/",
+    cwd: options.cwd ?? "/",
     env: { ...process.env, BANGER_HOME: home, NO_COLOR: "1", ...options.env },
     stdin: options.stdin === undefined ? "ignore" : Buffer.from(options.stdin),
     stdout: "pipe",
