@@ -8,7 +8,7 @@ import type { Command } from "commander";
 import { version } from "../package.json";
 import { createOpenApi } from "../src/api/openapi.ts";
 import { CliContext } from "../src/cli/context.ts";
-import { createProgram } from "../src/cli/main.ts";
+import { createProgram } from "../src/cli/program.ts";
 import { renderConfigDoc } from "../src/model/config-doc.ts";
 
 /** Columns of the help texts in docs/cli.md. */
@@ -24,6 +24,9 @@ other VM has. Sizes read \`512M\`, \`4G\` or \`4GiB\`, a bare number is MiB; dur
 seconds. Exit codes are in [errors.md](errors.md).
 `;
 
+/** The whole program; nothing of it is run. */
+const PROGRAM = await createProgram(new CliContext({ self: [], version }, []));
+
 /** A command of the program, with the words that call it. */
 export interface NamedCommand {
   /** Such as `banger image ls`. */
@@ -33,7 +36,7 @@ export interface NamedCommand {
 
 /** Every command of the program, the program itself first, in the order of its help. Nothing is run. */
 export function listCommands(): readonly NamedCommand[] {
-  return flatten("", createProgram(new CliContext({ self: [], version }, [])));
+  return flatten("", PROGRAM);
 }
 
 /** The text of docs/cli.md. */

@@ -1,0 +1,30 @@
+import { expect, test } from "bun:test";
+import { Command } from "commander";
+import { CliContext } from "./context.ts";
+import { createProgram, GROUPS } from "./program.ts";
+
+const ctx = new CliContext({ self: [], version: "0" }, []);
+
+function verbsOf(program: Command): string[] {
+  return program.commands
+    .map((command) => [command.name(), ...command.aliases()])
+    .flat()
+    .filter((name) => !name.startsWith("_"))
+    .toSorted();
+}
+
+test.each(GROUPS.map(({ verbs, load }) => ({ title: verbs.join(" "), verbs, load })))(
+  "the module of $title defines these verbs and no others",
+  async ({ verbs, load }) => {
+    const program = new Command().enablePositionalOptions();
+    (await load())(program, ctx);
+    expect(verbsOf(program)).toEqual([...verbs].toSorted());
+  },
+);
+
+test("createProgram() defines the verbs of one module for a verb, and all of them for any other word", async () => {
+  expect(verbsOf(await createProgram(ctx, "show"))).toEqual(["inspect", "list", "ls", "ps", "show"]);
+  const all = GROUPS.flatMap(({ verbs }) => verbs).toSorted();
+  expect(verbsOf(await createProgram(ctx, "shwo"))).toEqual(all);
+  expect(verbsOf(await createProgram(ctx))).toEqual(all);
+});

@@ -1,0 +1,67 @@
+/**
+ * The program: which module defines which verbs. A command line loads the module of the verb that it names and no other, for
+ * reading and defining all of them takes longer than most commands do.
+ */
+import { Command } from "commander";
+import type { CliContext } from "./context.ts";
+
+type Define = (program: Command, ctx: CliContext) => void;
+
+interface Group {
+  /** The names and aliases of the commands that it defines. */
+  readonly verbs: readonly string[];
+  readonly load: () => Promise<Define>;
+}
+
+/** In the order of the help. */
+export const GROUPS: readonly Group[] = [
+  { verbs: ["run", "create"], load: async () => (await import("./commands/run.ts")).defineRun },
+  { verbs: ["exec", "shell"], load: async () => (await import("./commands/exec.ts")).defineExec },
+  {
+    verbs: ["start", "stop", "restart", "kill", "pause", "resume", "wait", "rm", "delete"],
+    load: async () => (await import("./commands/life.ts")).defineLife,
+  },
+  {
+    verbs: ["ps", "ls", "list", "show", "inspect"],
+    load: async () => (await import("./commands/look.ts")).defineLook,
+  },
+  { verbs: ["stats", "top", "ports"], load: async () => (await import("./commands/use.ts")).defineUse },
+  { verbs: ["logs"], load: async () => (await import("./commands/logs.ts")).defineLogs },
+  { verbs: ["events"], load: async () => (await import("./commands/events.ts")).defineEvents },
+  { verbs: ["set"], load: async () => (await import("./commands/set.ts")).defineSet },
+  { verbs: ["prune"], load: async () => (await import("./commands/prune.ts")).definePrune },
+  { verbs: ["completion"], load: async () => (await import("./commands/completion.ts")).defineCompletion },
+  { verbs: ["image"], load: async () => (await import("./commands/image.ts")).defineImage },
+  { verbs: ["doctor"], load: async () => (await import("./commands/doctor.ts")).defineDoctor },
+  { verbs: ["config"], load: async () => (await import("./commands/config.ts")).defineConfig },
+  { verbs: ["daemon"], load: async () => (await import("./commands/daemon.ts")).defineDaemon },
+  { verbs: ["version"], load: async () => (await import("./commands/version.ts")).defineVersion },
+];
+
+/** The program as far as `verb` needs it; the whole of it for any other word, which is how help and completion get it. */
+export async function createProgram(ctx: CliContext, verb?: string): Promise<Command> {
+  const program = new Command("banger")
+    .description("Real Linux virtual machines that start like processes.")
+    .version(`banger ${ctx.version}`, "-v, --version", "print the version")
+    .enablePositionalOptions()
+    .exitOverride()
+    .configureOutput({
+      // Its own words begin with `error:`; ours with the program's name, and end with what to do.
+      outputError: (text, write) =>
+        write(`${text.replace(/^error:/, "banger:")}  cure: see what there is with: banger --help\n`),
+    })
+    .configureHelp({ showGlobalOptions: false })
+    .addHelpText(
+      "after",
+      `
+Examples:
+  banger run --rm -- uname -a            run one command in a VM of its own
+  banger run --name web -d               start a VM and leave it running
+  banger exec web -- make -j4            run a command in it
+  banger shell web                       open a shell in it`,
+    );
+  const named = GROUPS.filter(({ verbs }) => verb !== undefined && verbs.includes(verb));
+  const wanted = await Promise.all((named.length > 0 ? named : GROUPS).map(({ load }) => load()));
+  for (const define of wanted) define(program, ctx);
+  return program;
+}
