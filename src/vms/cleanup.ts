@@ -7,12 +7,18 @@ import { endStrays } from "./strays.ts";
 
 /**
  * Releases everything that belongs to a run of the VM, last capability first; needs no handles and may be repeated. A
- * hypervisor that somebody lost hold of is ended. Errors: `internal`, with each failure in the message.
+ * hypervisor that somebody lost hold of is ended; `endSeen` says that there is none, for the end of the one was seen.
+ * Errors: `internal`, with each failure in the message.
  */
-export async function cleanupVm(ctx: VmContext, id: string): Promise<void> {
+export async function cleanupVm(
+  ctx: VmContext,
+  id: string,
+  { endSeen = false }: { readonly endSeen?: boolean } = {},
+): Promise<void> {
   const failures: string[] = [];
-  // Without these two nothing was ever started; the look at all processes of the host is saved then.
-  if (existsSync(ctx.layout.vmRuntimeDir(id)) || existsSync(ctx.layout.handles(id))) await endStrays(id);
+  // Without these two nothing was ever started. The look at all processes of the host takes milliseconds.
+  const started = existsSync(ctx.layout.vmRuntimeDir(id)) || existsSync(ctx.layout.handles(id));
+  if (started && !endSeen) await endStrays(id);
   for (const capability of ctx.capabilities.toReversed()) {
     ctx.onStep(`cleanup:${capability.name}`);
     try {

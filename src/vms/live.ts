@@ -97,7 +97,7 @@ async function bury(ctx: VmContext, live: LiveVm, reason: BangerError | undefine
       await live.running.kill({ graceMs: 0 });
       const failure = reason ?? failureOfExit(await live.running.exited);
       const error = failure === undefined ? undefined : (await withConsole(ctx, live.id, failure)).toBody();
-      await cleanupVm(ctx, live.id);
+      await cleanupVm(ctx, live.id, { endSeen: true });
       ctx.store.vms.update(live.id, { state: "stopped", stoppedAt: ctx.now(), lastError: error });
       ctx.log.info({ vm: live.id, error }, "the VM ended by itself");
     } catch (thrown) {

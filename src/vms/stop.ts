@@ -52,7 +52,7 @@ export async function endVm(ctx: VmContext, id: string, options: StopOptions): P
       await steps.run("end process", () => live.running.kill(graceMs));
       live.disconnect();
     }
-    await steps.run("clean up", () => cleanupVm(ctx, id));
+    await steps.run("clean up", () => cleanupVm(ctx, id, { endSeen: live !== undefined }));
   } catch (error) {
     const failure = BangerError.from(error);
     ctx.store.vms.update(id, { state: "error", lastError: failure.toBody() });
