@@ -1,5 +1,5 @@
 /** From what a person typed to a record: name, id, or an unambiguous prefix of an id. */
-import { BangerError } from "../model/errors.ts";
+import { BangerError, type ErrorBody } from "../model/errors.ts";
 import { validateVmRef } from "../model/names.ts";
 import type { VmRecord } from "../model/vm.ts";
 import type { VmContext } from "./context.ts";
@@ -27,10 +27,22 @@ export function findVm(ctx: Pick<VmContext, "store">, ref: string): VmRecord {
 export function currentVm(ctx: Pick<VmContext, "store" | "live">, id: string): VmRecord {
   const record = ctx.store.vms.byId(id);
   if (record === undefined) throw new BangerError("not_found", `the VM ${id} was removed meanwhile`);
-  const isTrue = record.state === "stopped" || record.state === "error" || (isUp(record) && ctx.live.has(id));
-  return isTrue ? record : { ...record, state: "error" };
+  return isTrue(ctx, record) ? record : { ...record, state: "error", lastError: LOST_WRITE };
 }
 
-function isUp({ state }: VmRecord): boolean {
-  return state === "running" || state === "paused";
+/** The record as somebody sees it who holds no lock: as it is while an operation is under way, else as `currentVm` has it. */
+export function shownVm(ctx: Pick<VmContext, "locks" | "live">, record: VmRecord): VmRecord {
+  if (isTrue(ctx, record) || ctx.locks.isHeld(record.id)) return record;
+  return { ...record, state: "error", lastError: LOST_WRITE };
+}
+
+const LOST_WRITE: ErrorBody = new BangerError(
+  "internal",
+  "the outcome of the last operation could not be written down (the disk may be full)",
+  { cure: "make room, then use the VM as before: every verb finds out what is true" },
+).toBody();
+
+function isTrue(ctx: Pick<VmContext, "live">, { id, state }: VmRecord): boolean {
+  const isUp = state === "running" || state === "paused";
+  return state === "stopped" || state === "error" || (isUp && ctx.live.has(id));
 }

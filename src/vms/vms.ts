@@ -9,7 +9,7 @@ import { stopIdleVm } from "./auto-stop.ts";
 import type { VmContext, VmDeps } from "./context.ts";
 import { createVm, type NewVm } from "./create.ts";
 import { attachToExec, type ExecWish, execDetached, execInVm } from "./exec.ts";
-import { findVm } from "./find.ts";
+import { findVm, shownVm } from "./find.ts";
 import { IdleWatch } from "./idle.ts";
 import { type KillOptions, killVm } from "./kill.ts";
 import type { LiveVm } from "./live.ts";
@@ -42,11 +42,11 @@ export class Vms {
   }
 
   list(): VmRecord[] {
-    return this.#ctx.store.vms.list();
+    return this.#ctx.store.vms.list().map((record) => shownVm(this.#ctx, record));
   }
 
   find(ref: string): VmRecord {
-    return findVm(this.#ctx, ref);
+    return shownVm(this.#ctx, findVm(this.#ctx, ref));
   }
 
   /** The live half of a VM, while it runs. */

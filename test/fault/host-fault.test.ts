@@ -158,7 +158,7 @@ test("a daemon that starts while another program holds the database says so, or 
 });
 
 test.each(["start:record", "stop:record"])(
-  "a database that is taken away at %s: the operation fails, and can be repeated once it is back",
+  "a database that is taken away at %s: the operation fails, the VM is shown in error, and it can be repeated once it is back",
   async (step) => {
     let armed = false;
     await using daemon = await createTestDaemon({
@@ -176,6 +176,10 @@ test.each(["start:record", "stop:record"])(
       await (step === "start:record" ? client.startVm(VM) : client.stopVm(VM));
     armed = true;
     await refusal(act(), "unavailable");
+    // Nobody is told that it still starts or stops.
+    const shown = await client.showVm(VM);
+    expect(shown).toMatchObject({ state: "error", lastError: { code: "internal" } });
+    expect((await client.listVms()).map(({ state }) => state)).toEqual(["error"]);
     held.dispose();
     await act();
     expect(await findLies(layout, client)).toEqual([]);
