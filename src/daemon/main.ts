@@ -1,17 +1,14 @@
 /** The daemon's process: one per user and BANGER_HOME. It says `ready` only when it can serve. */
-import { closeSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
+import { closeSync, rmSync, writeSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
-import pino, { type Logger } from "pino";
 import { type LoadedConfig, loadConfig } from "../host/config.ts";
 import { createLayout, findLayout, type Layout } from "../host/layout.ts";
 import { waitForFileLock } from "../lib/file-lock.ts";
 import { BangerError } from "../model/errors.ts";
 import { type ComposeOptions, compose } from "./compose.ts";
+import { createFileLog } from "./log.ts";
 import { serve } from "./server.ts";
 import { becomeTheDaemon } from "./single.ts";
-
-/** A log larger than this is put aside as `.1` at the next start. */
-const LOG_BYTES = 8 * 1024 * 1024;
 
 export interface DaemonOptions
   extends Partial<
@@ -47,7 +44,7 @@ async function start(options: DaemonOptions): Promise<void> {
     process.exit(0);
   }
   const config = loadHostConfig(layout);
-  const log = createLog(layout, config.values.logLevel);
+  const log = createFileLog(layout.daemonLog, config.values.logLevel);
   const stopping = Promise.withResolvers<string>();
   const { services, drivers } = compose({
     ...options,
@@ -80,22 +77,6 @@ async function start(options: DaemonOptions): Promise<void> {
 function loadHostConfig(layout: Layout): LoadedConfig {
   const host = { cores: availableParallelism(), memoryMib: totalmem() / 2 ** 20 };
   return loadConfig({ path: layout.configFile, env: process.env, host });
-}
-
-function createLog(layout: Layout, level: string): Logger {
-  const size = statSync(layout.daemonLog, { throwIfNoEntry: false })?.size ?? 0;
-  if (size > LOG_BYTES) renameSync(layout.daemonLog, `${layout.daemonLog}.1`);
-  const file = openSync(layout.daemonLog, "a", 0o600);
-  return pino({ level, base: { pid: process.pid } }, { write: (line) => writeLog(file, line) });
-}
-
-/** A full disk costs log lines, never an operation. */
-function writeLog(file: number, line: string): void {
-  try {
-    writeSync(file, line);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
-  }
 }
 
 /** Tells the starter, when there is one. */

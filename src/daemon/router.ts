@@ -6,6 +6,7 @@ import { OPERATION_HEADER, type OperationId, PATHS } from "../api/paths.ts";
 import type { LongOptions } from "../model/boot.ts";
 import { BangerError, ERROR_STATUS } from "../model/errors.ts";
 import type { Metrics } from "./metrics.ts";
+import { createOperationId, runInOperation } from "./operation-id.ts";
 import { progressResponse } from "./progress-stream.ts";
 
 export interface RouteInput {
@@ -27,7 +28,11 @@ export interface SocketSession {
 
 export interface SocketData {
   readonly session: SocketSession;
+  readonly operation: string;
 }
+
+/** On every answer. */
+type OperationHeaders = Record<typeof OPERATION_HEADER, string>;
 
 /** What Bun's server gives beside the request. */
 interface Bindings {
@@ -48,11 +53,11 @@ export class Router {
     this.#app.onError((thrown) => {
       const error = BangerError.from(thrown);
       this.#log.error({ err: error }, "a request could not be routed");
-      return errorResponse(error, operationId());
+      return errorResponse(error, createOperationId());
     });
     this.#app.notFound((c) => {
       const error = new BangerError("not_found", `there is no ${c.req.method} ${c.req.path}`);
-      return errorResponse(error, operationId());
+      return errorResponse(error, createOperationId());
     });
   }
 
@@ -80,14 +85,15 @@ export class Router {
   ): void {
     this.#on(id, async (input, headers) => {
       const work = await decode(input);
-      return progressResponse(input.request, headers, work, (error) => this.#logError(id, headers, error));
+      return progressResponse(input.request, headers, work, (error) => this.#logError(id, error));
     });
   }
 
   socket(id: OperationId, createSession: (input: RouteInput, report: ErrorReport) => SocketSession): void {
     this.#on(id, async (input, headers, server) => {
-      const report: ErrorReport = (error) => this.#logError(id, headers, error);
-      if (server.upgrade(input.request, { data: { session: createSession(input, report) }, headers })) {
+      const session = createSession(input, (error) => this.#logError(id, error));
+      const operation = headers[OPERATION_HEADER];
+      if (server.upgrade(input.request, { data: { session, operation }, headers })) {
         // Bun has answered with 101; what is returned now is not sent.
         return new Response(null);
       }
@@ -99,35 +105,33 @@ export class Router {
 
   #on(
     id: OperationId,
-    answer: (
-      input: RouteInput,
-      headers: Record<string, string>,
-      server: Server<SocketData>,
-    ) => Promise<Response>,
+    answer: (input: RouteInput, headers: OperationHeaders, server: Server<SocketData>) => Promise<Response>,
   ): void {
     const { method, path } = PATHS[id];
     this.#app.on(method, path.replace(/\{(\w+)\}/g, ":$1"), async (c) => {
-      const operation = operationId();
-      const headers = { [OPERATION_HEADER]: operation };
+      const operation = createOperationId();
+      const headers: OperationHeaders = { [OPERATION_HEADER]: operation };
       const input: RouteInput = {
         request: c.req.raw,
         // Never the Host header, which anybody may fill with anything.
         url: new URL(`http://banger${c.req.raw.url.slice(c.req.raw.url.indexOf("/", 8))}`),
         param: (name) => c.req.param(name) ?? "",
       };
-      try {
-        this.#log.debug({ operation, route: id }, "request");
-        return await answer(input, headers, c.env.server);
-      } catch (thrown) {
-        const error = BangerError.from(thrown);
-        this.#logError(id, headers, error);
-        return errorResponse(error, operation);
-      }
+      return await runInOperation(operation, async () => {
+        try {
+          this.#log.debug({ route: id }, "request");
+          return await answer(input, headers, c.env.server);
+        } catch (thrown) {
+          const error = BangerError.from(thrown);
+          this.#logError(id, error);
+          return errorResponse(error, operation);
+        }
+      });
     });
   }
 
-  #logError(id: OperationId, headers: Readonly<Record<string, string>>, error: BangerError): void {
-    const fields = { operation: headers[OPERATION_HEADER], route: id, code: error.code };
+  #logError(id: OperationId, error: BangerError): void {
+    const fields = { route: id, code: error.code };
     this.#metrics.failure(id, error.code);
     if (error.code === "internal") this.#log.error({ ...fields, err: error }, error.message);
     else this.#log.info(fields, error.message);
@@ -139,8 +143,4 @@ function errorResponse(error: BangerError, operation: string): Response {
     { error: error.toBody() },
     { status: ERROR_STATUS[error.code], headers: { [OPERATION_HEADER]: operation } },
   );
-}
-
-function operationId(): string {
-  return `op-${crypto.randomUUID().slice(0, 8)}`;
 }

@@ -1,8 +1,9 @@
 /** The socket server: one Unix socket, HTTP and WebSocket, the user's alone. */
 import { rmSync } from "node:fs";
-import type { Server } from "bun";
+import type { Server, ServerWebSocket } from "bun";
 import { MAX_BODY_BYTES } from "../api/paths.ts";
-import { Router, type SocketData } from "./router.ts";
+import { runInOperation } from "./operation-id.ts";
+import { Router, type SocketData, type SocketSession } from "./router.ts";
 import { routeExec } from "./routes/exec.ts";
 import { routeHost } from "./routes/host.ts";
 import { routeImages } from "./routes/images.ts";
@@ -49,13 +50,17 @@ export function serve(path: string, services: Services): Server<SocketData> {
         maxPayloadLength: MAX_MESSAGE_BYTES,
         idleTimeout: 0,
         perMessageDeflate: false,
-        open: (socket) => socket.data.session.open(socket),
-        message: (socket, data) => socket.data.session.message(data),
-        drain: (socket) => socket.data.session.drain?.(),
-        close: (socket) => socket.data.session.close(),
+        open: (socket) => inOperation(socket, (session) => session.open(socket)),
+        message: (socket, data) => inOperation(socket, (session) => session.message(data)),
+        drain: (socket) => inOperation(socket, (session) => session.drain?.()),
+        close: (socket) => inOperation(socket, (session) => session.close()),
       },
     });
   } finally {
     process.umask(umask);
   }
+}
+
+function inOperation({ data }: ServerWebSocket<SocketData>, work: (session: SocketSession) => void): void {
+  runInOperation(data.operation, () => work(data.session));
 }

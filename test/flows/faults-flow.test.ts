@@ -1,6 +1,8 @@
 /** Starts that go wrong and guests that misbehave, with the fake hypervisor: clear errors, and nothing left behind. */
 import { expect, test } from "bun:test";
 import { existsSync } from "node:fs";
+import { OPERATION_HEADER } from "../../src/api/paths.ts";
+import { createLog } from "../../src/daemon/log.ts";
 import type { Fault } from "../../src/vmm/fake/driver.ts";
 import { lyingAgent } from "../support/lying-agent.ts";
 import { hypervisorsOf } from "../support/processes.ts";
@@ -44,6 +46,26 @@ test("a guest that never answers: the error carries the console's last lines", a
   const error = await refusal(daemon.client.createVm({ name: "odd", image: "img", vcpus: 7 }), "timeout");
   expect(error.message).toContain("The console's last lines:\n  fake machine");
   expect(error.cure).toContain("banger logs");
+});
+
+test("every line that a failed start writes to the log bears the operation id of the answer", async () => {
+  const lines: string[] = [];
+  await using daemon = await createTestDaemon({
+    log: createLog("debug", (line) => lines.push(line)),
+    driver: { faults: () => "fail-start" },
+  });
+  await daemon.addImage("img");
+  const init: RequestInit & { unix: string } = {
+    unix: daemon.layout.socket,
+    method: "POST",
+    body: JSON.stringify({ name: "odd", image: "img" }),
+  };
+  const response = await fetch("http://banger/v1/vms", init);
+  expect(await response.text()).toContain('"event":"error"');
+  const operation = response.headers.get(OPERATION_HEADER);
+  const said = lines.map((line) => JSON.parse(line) as { msg: string; operation?: string });
+  const ofStart = said.filter(({ msg }) => msg === "start failed" || msg.includes("told to fail"));
+  expect(ofStart.map((line) => line.operation)).toEqual([operation, operation].map(String));
 });
 
 test("run --rm of a VM that does not start deletes it", async () => {
