@@ -1,6 +1,6 @@
 /** The life of real VMs: stop, start, crashes of the daemon and of the hypervisor. */
 import { expect, test } from "bun:test";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { createRealHome, type RealHome } from "../support/real-home.ts";
 
@@ -81,6 +81,23 @@ test("a killed hypervisor ends as stopped with the cause, and the VM starts agai
   expect(await home.banger(["start", "web"])).toMatchObject({ code: 0 });
   expect(await show(home, "web")).toMatchObject({ state: "running" });
   expect((await home.banger(["daemon", "logs"])).stdout).toContain("SIGKILL");
+});
+
+test("after a power cut of the host every VM is stopped and starts again, with what was synced", async () => {
+  await using home = await createRealHome();
+  await home.banger(["run", "-d", "--name", "up", "--memory", "512M"]);
+  await home.banger(["run", "-d", "--name", "halted", "--memory", "512M"]);
+  await home.banger(["pause", "halted"]);
+  await home.banger(["create", "--no-start", "--name", "fresh"]);
+  await home.banger(["exec", "up", "--", "sh", "-c", "echo kept > /root/note; sync"]);
+  // Every process ends at once, and the runtime directory is a tmpfs: empty after the boot.
+  for (const pid of [await home.daemonPid(), ...home.hypervisors()]) process.kill(pid, "SIGKILL");
+  rmSync(join(home.home, "run"), { recursive: true });
+
+  for (const vm of ["up", "halted", "fresh"]) expect((await show(home, vm)).state).toBe("stopped");
+  expect((await show(home, "up")).lastError?.code).toBe("unavailable");
+  expect(await home.banger(["start", "up", "halted"])).toMatchObject({ code: 0 });
+  expect((await home.banger(["exec", "up", "--", "cat", "/root/note"])).stdout).toBe("kept\n");
 });
 
 test("a guest that powers itself off is stopped, without an error", async () => {

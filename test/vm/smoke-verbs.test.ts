@@ -22,7 +22,7 @@ beforeAll(async () => {
     "--name",
     "web",
     "--vcpus",
-    "1",
+    "2",
     "--memory",
     "512M",
     "--disk",
@@ -65,14 +65,14 @@ test("set --disk grows the disk and its file system while the VM runs, keeping w
   expect((await show()).pending).toEqual([]);
 });
 
-test("set --vcpus 1 to 2 waits for the next start, says so, and restart brings it in a new boot", async () => {
+test("set --vcpus 2 to 4 waits for the next start, says so, and restart brings it in a new boot", async () => {
   const { bootId } = await show();
-  const changed = await home.banger(["set", "web", "--vcpus", "2"]);
+  const changed = await home.banger(["set", "web", "--vcpus", "4"]);
   expect(changed.stderr).toContain("vcpus with the next start");
   expect((await show()).pending).toEqual(["vcpus"]);
-  expect(await sh("nproc")).toBe("1");
-  expect(await home.banger(["restart", "web"])).toMatchObject({ code: 0, stdout: "web\n" });
   expect(await sh("nproc")).toBe("2");
+  expect(await home.banger(["restart", "web"])).toMatchObject({ code: 0, stdout: "web\n" });
+  expect(await sh("nproc")).toBe("4");
   expect(await sh("cat /root/note")).toBe("kept");
   const after = await show();
   expect(after.pending).toEqual([]);
