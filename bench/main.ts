@@ -29,6 +29,7 @@ try {
   }
   if (wanted("life")) {
     await using home = await createRealHome();
+    rows.push(...(await (await import("./ps.ts")).benchPs(home, scratch)));
     rows.push(...(await (await import("./life.ts")).benchLife(home, scratch)));
   }
   console.log(renderRows(rows));
