@@ -13,15 +13,16 @@ if (argv.length === 1 && (argv[0] === "version" || argv[0] === "--version")) {
   const readyFd = argv[2] === "--ready-fd" ? Number(argv[3]) : undefined;
   await runDaemon({ version, agentPath: await agentPath(), readyFd });
 } else {
-  const { runCli } = await import("./cli/main.ts");
+  const [{ runCli }, { flushOutput }] = await Promise.all([
+    import("./cli/main.ts"),
+    import("./cli/output.ts"),
+  ]);
   // A compiled binary is its own program; from a checkout, Bun runs this file.
   const self = import.meta.path.startsWith("/$bunfs/")
     ? [process.execPath]
     : [process.execPath, ...process.execArgv, import.meta.path];
   const code = await runCli(argv, { self, version });
   // A terminal or pipe on stdin would keep the process alive: it ends when everything said has been written.
-  await Promise.all(
-    [process.stdout, process.stderr].map((stream) => new Promise((done) => stream.write("", done))),
-  );
+  await flushOutput();
   process.exit(code);
 }

@@ -3,6 +3,7 @@ import type { Tty } from "../api/types.ts";
 import { BangerError } from "../model/errors.ts";
 import type { Command, CommandListener, Exit } from "../sdk/command.ts";
 import { EXIT, exitCodeOfCommand } from "./exit-codes.ts";
+import { stderr, stdout } from "./output.ts";
 import { renderError } from "./render/error.ts";
 import type { ProgressView } from "./render/progress.ts";
 
@@ -15,11 +16,11 @@ export interface AttachOptions {
 
 /** The terminal's size and kind, when both ends of it are ours. */
 export function findTty(): Tty | undefined {
-  if (!process.stdin.isTTY || !process.stdout.isTTY) return undefined;
+  if (!process.stdin.isTTY || !stdout().isTTY) return undefined;
   const term = process.env["TERM"] ?? "";
   return {
-    cols: process.stdout.columns || 80,
-    rows: process.stdout.rows || 24,
+    cols: stdout().columns || 80,
+    rows: stdout().rows || 24,
     term: /^[A-Za-z0-9._+-]{1,64}$/.test(term) ? term : "xterm",
   };
 }
@@ -28,8 +29,8 @@ export function findTty(): Tty | undefined {
 export function outputListener(view: ProgressView): CommandListener {
   return {
     onProgress: (line) => view.onProgress(line),
-    onStdout: async (bytes) => await write(process.stdout, bytes),
-    onStderr: async (bytes) => await write(process.stderr, bytes),
+    onStdout: async (bytes) => await write(stdout(), bytes),
+    onStderr: async (bytes) => await write(stderr(), bytes),
   };
 }
 
@@ -42,7 +43,7 @@ export async function attach(command: Command, options: AttachOptions): Promise<
     readerGone = true;
     void command.cancel();
   };
-  for (const stream of [process.stdout, process.stderr]) stream.on("error", onPipe);
+  for (const stream of [stdout(), stderr()]) stream.on("error", onPipe);
   let ended = false;
   void command.started.then(
     () => {
@@ -57,28 +58,28 @@ export async function attach(command: Command, options: AttachOptions): Promise<
     const error = BangerError.from(thrown);
     if (readerGone) return EXIT.readerGone;
     options.view.done();
-    process.stderr.write(`${renderError(error)}\n`);
+    stderr().write(`${renderError(error)}\n`);
     return exitCodeOfCommand(error);
   } finally {
     ended = true;
     options.view.done();
     if (process.stdin.isTTY && options.tty !== undefined) process.stdin.setRawMode(false);
     process.stdin.pause();
-    for (const stream of [process.stdout, process.stderr]) stream.off("error", onPipe);
+    for (const stream of [stdout(), stderr()]) stream.off("error", onPipe);
     release();
   }
 }
 
 function exitCode(exit: Exit | undefined): number {
-  if (exit?.timedOut === true) process.stderr.write("banger: the command ran out of time and was killed\n");
+  if (exit?.timedOut === true) stderr().write("banger: the command ran out of time and was killed\n");
   return exit?.exitCode ?? 0;
 }
 
 function startInput(command: Command, options: AttachOptions): void {
   if (options.tty !== undefined) {
     process.stdin.setRawMode(true);
-    process.stdout.on("resize", () => {
-      command.resize({ cols: process.stdout.columns || 80, rows: process.stdout.rows || 24 });
+    stdout().on("resize", () => {
+      command.resize({ cols: stdout().columns || 80, rows: stdout().rows || 24 });
     });
   }
   if (!options.stdin) {
@@ -94,9 +95,7 @@ async function forwardInput(command: Command): Promise<void> {
     for await (const chunk of process.stdin) await command.write(chunk as Uint8Array);
   } catch (error) {
     // A terminal that is gone (EIO), a directory as stdin (EISDIR): the command has all the input that there will be.
-    process.stderr.write(
-      `banger: cannot read stdin: ${error instanceof Error ? error.message : String(error)}\n`,
-    );
+    stderr().write(`banger: cannot read stdin: ${error instanceof Error ? error.message : String(error)}\n`);
   }
   // The command may have ended meanwhile, and nobody is left to take the end of its input.
   await command.end().catch(() => undefined);

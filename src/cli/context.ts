@@ -1,6 +1,7 @@
 /** What every command gets: where to write, and the daemon when it is needed. */
 import type { Client } from "../sdk/client.ts";
 import { EXIT } from "./exit-codes.ts";
+import { type OutputError, writeOutput } from "./output.ts";
 import { connectDaemon } from "./start-daemon.ts";
 
 export interface CliOptions {
@@ -16,7 +17,7 @@ export class CliContext {
   /** The exit code of a command that ended without an error. */
   exitCode = 0;
   readonly #self: readonly string[];
-  #written: Promise<NodeJS.ErrnoException | undefined> = Promise.resolve(undefined);
+  #written: Promise<OutputError> = Promise.resolve(undefined);
   #client: Promise<Client> | undefined;
 
   constructor(options: CliOptions, command: readonly string[]) {
@@ -38,12 +39,9 @@ export class CliContext {
 
   /** Data as it is, for stdout. A reader that has gone ends the program, silently, as SIGPIPE would. */
   write(data: string | Uint8Array): void {
-    const written = new Promise<NodeJS.ErrnoException | null | undefined>((resolve) =>
-      process.stdout.write(data, resolve),
-    );
-    this.#written = Promise.all([this.#written, written]).then(([earlier, error]) => {
+    this.#written = Promise.all([this.#written, writeOutput(1, data)]).then(([earlier, error]) => {
       if (error?.code === "EPIPE") process.exit(EXIT.readerGone);
-      return earlier ?? error ?? undefined;
+      return earlier ?? error;
     });
   }
 
@@ -59,8 +57,8 @@ export class CliContext {
     this.print(JSON.stringify(value, null, 2));
   }
 
-  /** Words for a person, on stderr. */
+  /** Words for a person, on stderr; when they cannot be written there is nobody to tell. */
   say(text: string): void {
-    process.stderr.write(`${text}\n`);
+    void writeOutput(2, `${text}\n`);
   }
 }

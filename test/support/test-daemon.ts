@@ -18,7 +18,9 @@ import { hypervisorsOf } from "./processes.ts";
 import { addImage } from "./test-image.ts";
 
 export interface TestDaemonOptions
-  extends Partial<Pick<ComposeOptions, "bootDeadlineMs" | "onStep" | "capabilities" | "now" | "idleClock">> {
+  extends Partial<
+    Pick<ComposeOptions, "bootDeadlineMs" | "log" | "onStep" | "capabilities" | "now" | "idleClock">
+  > {
   readonly driver?: FakeDriverOptions;
   /** A home that another test daemon left; this one does not delete it. */
   readonly home?: string;

@@ -69,7 +69,7 @@ async function execIn(
   const tty = flags.tty === true ? findTty() : undefined;
   const request = { ...execRequest(flags, command), tty };
   const client = await ctx.client();
-  using view = createProgressView(process.stderr, { quiet: true });
+  using view = createProgressView({ quiet: true });
   return await attach(client.exec(vm, request, outputListener(view)), { tty, stdin: flags.stdin, view });
 }
 
@@ -84,7 +84,7 @@ async function detach(
 
 async function join(ctx: CliContext, vm: string, id: string): Promise<number> {
   const client = await ctx.client();
-  using view = createProgressView(process.stderr, { quiet: true });
+  using view = createProgressView({ quiet: true });
   return await attach(client.attach(vm, id, outputListener(view)), { tty: undefined, stdin: false, view });
 }
 

@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { validateVmRef } from "../../model/names.ts";
 import type { CliContext } from "../context.ts";
+import { stdout } from "../output.ts";
 
 export function defineLogs(program: Command, ctx: CliContext): void {
   program
@@ -23,7 +24,7 @@ export function defineLogs(program: Command, ctx: CliContext): void {
 
 /** What a guest writes must not steer the user's terminal: there, escape sequences and control characters are left out. */
 function shown(text: string): string {
-  if (!process.stdout.isTTY) return text;
+  if (!stdout().isTTY) return text;
   // oxlint-disable-next-line eslint/no-control-regex -- control characters are what is removed
   return text.replace(/\u001b(?:\[[0-9;?]*[ -/]*[@-~]|.)|[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "");
 }

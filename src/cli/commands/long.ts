@@ -18,7 +18,7 @@ export async function runLong(
   const abort = new AbortController();
   const onSignal = (): void => abort.abort(new BangerError("cancelled", "interrupted"));
   process.once("SIGINT", onSignal).once("SIGTERM", onSignal);
-  using view = createProgressView(process.stderr, { quiet: (flags.quiet ?? false) || flags.json === true });
+  using view = createProgressView({ quiet: (flags.quiet ?? false) || flags.json === true });
   try {
     const { result, line } = await work({
       signal: abort.signal,

@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { BangerError } from "../../model/errors.ts";
 import type { CliContext } from "../context.ts";
+import { stderr } from "../output.ts";
 import { forEachRef } from "../refs.ts";
 
 export function definePrune(program: Command, ctx: CliContext): void {
@@ -32,7 +33,7 @@ async function agreed(ctx: CliContext, names: readonly string[]): Promise<boolea
     });
   }
   const { createInterface } = await import("node:readline/promises");
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  const terminal = createInterface({ input: process.stdin, output: stderr() });
   try {
     return /^y(es)?$/i.test((await terminal.question("Delete them? [y/N] ")).trim());
   } finally {

@@ -77,7 +77,7 @@ async function runAttached(ctx: CliContext, flags: RunFlags): Promise<number> {
   const exec: ExecRequest = { ...execRequest(flags, ctx.command), tty };
   const vm = createVm(flags);
   const client = await ctx.client();
-  using view = createProgressView(process.stderr, { quiet: flags.quiet ?? false });
+  using view = createProgressView({ quiet: flags.quiet ?? false });
   const command = client.run({ vm, exec, remove: flags.rm ?? false }, outputListener(view));
   return await attach(command, { tty, stdin: flags.stdin, view });
 }
@@ -101,7 +101,7 @@ async function runDetached(ctx: CliContext, flags: RunFlags): Promise<number> {
   }
   const wish = { ...createVm(flags), env: parseEnv(flags.env) };
   const client = await ctx.client();
-  using view = createProgressView(process.stderr, { quiet: flags.quiet ?? false });
+  using view = createProgressView({ quiet: flags.quiet ?? false });
   const from = performance.now();
   let ready: Vm | undefined;
   const command = client.run(

@@ -4,6 +4,7 @@ import type { VmStats } from "../../api/types.ts";
 import { validateVmRef } from "../../model/names.ts";
 import { formatBytes, formatDurationMs } from "../../model/quantities.ts";
 import type { CliContext } from "../context.ts";
+import { stdout } from "../output.ts";
 import { renderTable } from "../render/table.ts";
 
 const REFRESH_MS = 2_000;
@@ -40,7 +41,7 @@ export function defineUse(program: Command, ctx: CliContext): void {
         const now = await (await ctx.client()).stats();
         const share = (vm: VmStats): number =>
           vm.cpuMs - (before.find((one) => one.id === vm.id)?.cpuMs ?? vm.cpuMs);
-        const clear = process.stdout.isTTY ? "\u001b[H\u001b[2J" : "";
+        const clear = stdout().isTTY ? "\u001b[H\u001b[2J" : "";
         ctx.print(
           clear +
             renderStats(

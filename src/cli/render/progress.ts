@@ -1,6 +1,7 @@
 /** Progress on stderr: one live line on a terminal, a plain line for each stage that took a while elsewhere. */
 import type { ProgressLine } from "../../api/types.ts";
 import { formatDurationMs } from "../../model/quantities.ts";
+import { stderr } from "../output.ts";
 
 /** Stages shorter than this get no plain line. */
 const WORTH_A_LINE_MS = 50;
@@ -12,13 +13,14 @@ export interface ProgressView extends Disposable {
   done(): void;
 }
 
-/** `quiet` shows nothing. */
-export function createProgressView(
-  stream: NodeJS.WriteStream,
-  options: { readonly quiet: boolean },
-): ProgressView {
-  const view = options.quiet ? silent() : stream.isTTY ? liveView(stream) : plainView(stream);
+/** Shows on stderr; `quiet` shows nothing. */
+export function createProgressView({ quiet }: { readonly quiet: boolean }): ProgressView {
+  const view = quiet ? silent() : viewOn(stderr());
   return { ...view, [Symbol.dispose]: view.done };
+}
+
+function viewOn(stream: NodeJS.WriteStream): View {
+  return stream.isTTY ? liveView(stream) : plainView(stream);
 }
 
 type View = Omit<ProgressView, typeof Symbol.dispose>;
