@@ -3,7 +3,7 @@ import type { Tty } from "../api/types.ts";
 import { BangerError } from "../model/errors.ts";
 import type { Command, CommandListener, Exit } from "../sdk/command.ts";
 import { EXIT, exitCodeOfCommand } from "./exit-codes.ts";
-import { stderr, stdout } from "./output.ts";
+import { stderr, stdout, writeOutput } from "./output.ts";
 import { renderError } from "./render/error.ts";
 import type { ProgressView } from "./render/progress.ts";
 
@@ -29,8 +29,8 @@ export function findTty(): Tty | undefined {
 export function outputListener(view: ProgressView): CommandListener {
   return {
     onProgress: (line) => view.onProgress(line),
-    onStdout: async (bytes) => await write(stdout(), bytes),
-    onStderr: async (bytes) => await write(stderr(), bytes),
+    onStdout: async (bytes) => await write(1, bytes),
+    onStderr: async (bytes) => await write(2, bytes),
   };
 }
 
@@ -58,7 +58,7 @@ export async function attach(command: Command, options: AttachOptions): Promise<
     const error = BangerError.from(thrown);
     if (readerGone) return EXIT.readerGone;
     options.view.done();
-    stderr().write(`${renderError(error)}\n`);
+    void writeOutput(2, `${renderError(error)}\n`);
     return exitCodeOfCommand(error);
   } finally {
     ended = true;
@@ -71,7 +71,7 @@ export async function attach(command: Command, options: AttachOptions): Promise<
 }
 
 function exitCode(exit: Exit | undefined): number {
-  if (exit?.timedOut === true) stderr().write("banger: the command ran out of time and was killed\n");
+  if (exit?.timedOut === true) void writeOutput(2, "banger: the command ran out of time and was killed\n");
   return exit?.exitCode ?? 0;
 }
 
@@ -95,7 +95,10 @@ async function forwardInput(command: Command): Promise<void> {
     for await (const chunk of process.stdin) await command.write(chunk as Uint8Array);
   } catch (error) {
     // A terminal that is gone (EIO), a directory as stdin (EISDIR): the command has all the input that there will be.
-    stderr().write(`banger: cannot read stdin: ${error instanceof Error ? error.message : String(error)}\n`);
+    void writeOutput(
+      2,
+      `banger: cannot read stdin: ${error instanceof Error ? error.message : String(error)}\n`,
+    );
   }
   // The command may have ended meanwhile, and nobody is left to take the end of its input.
   await command.end().catch(() => undefined);
@@ -133,7 +136,7 @@ function forwardSignals(command: Command, options: AttachOptions): () => void {
   };
 }
 
-async function write(stream: NodeJS.WriteStream, bytes: Uint8Array): Promise<void> {
-  // A reader that is gone is the error event's business; the output is dropped.
-  await new Promise<void>((resolve) => stream.write(bytes, () => resolve()));
+/** A reader that is gone is the error event's business; the output is dropped. */
+async function write(fd: 1 | 2, bytes: Uint8Array): Promise<void> {
+  await writeOutput(fd, bytes);
 }

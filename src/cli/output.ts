@@ -10,8 +10,10 @@ const AT_ONCE_BYTES = 32 * 1024;
 export type OutputError = NodeJS.ErrnoException | undefined;
 
 const streams = new Map<1 | 2, NodeJS.WriteStream>();
+/** Settles when everything that the streams were given has been written. */
+let written: Promise<unknown> = Promise.resolve();
 
-/** The runtime's stream for stdout. */
+/** The runtime's stream for stdout, to look at; what is to be said goes through `writeOutput`, which goes through it from now on. */
 export function stdout(): NodeJS.WriteStream {
   return streamOf(1);
 }
@@ -28,14 +30,19 @@ export async function writeOutput(fd: 1 | 2, data: string | Uint8Array): Promise
   const sent = streams.has(fd) || bytes.length > AT_ONCE_BYTES ? 0 : writeAtOnce(fd, bytes);
   if (typeof sent !== "number") return sent;
   if (sent === bytes.length) return undefined;
-  return await new Promise((resolve) => {
+  const rest = new Promise<OutputError>((resolve) => {
     streamOf(fd).write(bytes.subarray(sent), (error) => resolve(error ?? undefined));
   });
+  written = Promise.all([written, rest]);
+  return await rest;
 }
 
-/** Resolves when everything that the streams were given has been written. */
+/**
+ * Resolves when everything that `writeOutput` was given has been written. Each write is waited for by itself: Bun calls back an empty
+ * one before what was written ahead of it has gone.
+ */
 export async function flushOutput(): Promise<void> {
-  await Promise.all([...streams.values()].map((stream) => new Promise((done) => stream.write("", done))));
+  await written;
 }
 
 /** The number of bytes that went, or what went wrong. A descriptor that somebody made non-blocking may take a part only. */

@@ -1,7 +1,7 @@
 /** Progress on stderr: one live line on a terminal, a plain line for each stage that took a while elsewhere. */
 import type { ProgressLine } from "../../api/types.ts";
 import { formatDurationMs } from "../../model/quantities.ts";
-import { stderr } from "../output.ts";
+import { stderr, writeOutput } from "../output.ts";
 
 /** Stages shorter than this get no plain line. */
 const WORTH_A_LINE_MS = 50;
@@ -20,7 +20,7 @@ export function createProgressView({ quiet }: { readonly quiet: boolean }): Prog
 }
 
 function viewOn(stream: NodeJS.WriteStream): View {
-  return stream.isTTY ? liveView(stream) : plainView(stream);
+  return stream.isTTY ? liveView(stream) : plainView();
 }
 
 type View = Omit<ProgressView, typeof Symbol.dispose>;
@@ -29,12 +29,12 @@ function silent(): View {
   return { onProgress: () => undefined, done: () => undefined };
 }
 
-function plainView(stream: NodeJS.WriteStream): View {
+function plainView(): View {
   return {
     onProgress(line) {
-      if (line.event === "note") stream.write(`${line.text}\n`);
+      if (line.event === "note") void writeOutput(2, `${line.text}\n`);
       if (line.event === "end" && line.ms >= WORTH_A_LINE_MS) {
-        stream.write(`${line.stage} ${formatDurationMs(line.ms)}\n`);
+        void writeOutput(2, `${line.stage} ${formatDurationMs(line.ms)}\n`);
       }
     },
     done: () => undefined,
@@ -52,7 +52,7 @@ function liveView(stream: NodeJS.WriteStream): View {
       0,
       (stream.columns || 80) - 1,
     );
-    stream.write(`\r\u001b[K${dim ? `\u001b[2m${text}\u001b[0m` : text}`);
+    void writeOutput(2, `\r\u001b[K${dim ? `\u001b[2m${text}\u001b[0m` : text}`);
   };
   let timer: ReturnType<typeof setInterval> | undefined = setInterval(
     () => stage !== "" && draw(),
@@ -69,7 +69,7 @@ function liveView(stream: NodeJS.WriteStream): View {
       if (timer === undefined) return;
       clearInterval(timer);
       timer = undefined;
-      stream.write("\r\u001b[K");
+      void writeOutput(2, "\r\u001b[K");
     },
   };
 }
