@@ -7,6 +7,7 @@ const { symbols } = dlopen("libc.so.6", {
   bind: { args: ["i32", "ptr", "u32"], returns: "i32" },
   flock: { args: ["i32", "i32"], returns: "i32" },
   listen: { args: ["i32", "i32"], returns: "i32" },
+  lseek: { args: ["i32", "i64", "i32"], returns: "i64" },
   syscall: { args: ["i64", "i64", "i64", "i64", "i64"], returns: "i64" },
   __errno_location: { args: [], returns: "ptr" },
 });
@@ -40,6 +41,11 @@ export function listen(fd: number, backlog: number): void {
 /** flock(2). `EAGAIN`: another holds the lock, and `operation` asked not to wait. */
 export function flock(fd: number, operation: number): void {
   checked("flock", symbols.flock(fd, operation));
+}
+
+/** lseek(2) with an offset below 2^53. `ENXIO`: SEEK_DATA beyond the last data. */
+export function lseek(fd: number, offset: number, whence: number): number {
+  return checked("lseek", Number(symbols.lseek(fd, offset, whence)));
 }
 
 const SYS_PIDFD_SEND_SIGNAL = 424;
