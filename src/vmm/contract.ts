@@ -8,6 +8,7 @@ import { type ContractBench, type ContractSubject, createContractBench } from ".
 import { channelContract } from "./contract/channel.ts";
 import { endContract } from "./contract/end.ts";
 import { runningContract } from "./contract/running.ts";
+import { snapshotContract } from "./contract/snapshot.ts";
 import { startContract } from "./contract/start.ts";
 
 export type { ContractSubject };
@@ -29,5 +30,6 @@ export function driverContract(subject: ContractSubject): void {
     describe("the end of a machine", () => endContract(context));
     describe("adopt()", () => adoptContract(context));
     describe("a running machine", () => runningContract(context));
+    if (subject.snapshots !== false) describe("a snapshot", () => snapshotContract(context));
   });
 }

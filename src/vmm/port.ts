@@ -28,6 +28,11 @@ export type DriverReport =
       readonly accelerator: Accelerator;
       readonly machineType: string;
       readonly features: Features;
+      /**
+       * Changes with everything of this host and this driver that a snapshot depends on, beside its `Machine`: the hypervisor and
+       * its version, accelerator, CPU, machine type, the way devices are laid out. Absent where there are no snapshots.
+       */
+      readonly snapshotKey?: string;
       /** Things that work less well than they could, one sentence each (such as why KVM is not used). */
       readonly notes: readonly string[];
     }
@@ -90,8 +95,14 @@ export interface Running {
   /** Stops the vCPUs. Safe to repeat. Errors of both: `unavailable` (the process is gone), `timeout`. */
   pause(): Promise<void>;
   resume(): Promise<void>;
-  /** Writes machine state and memory into `dir`; the machine must be paused. Errors: `unsupported`. */
-  snapshot(dir: string): Promise<void>;
+  /**
+   * Writes the machine's memory and device state into `dir`, an empty directory of the caller's (mode 0700): `machine.json`, `state`
+   * and `memory`, nothing flushed. Disks are the caller's to copy. The machine must be paused, and stays so; an open channel
+   * stays open. Written files are removed on failure, and the machine can go on. Repeatable, each time into another directory.
+   * Errors: `failed_precondition` (not paused), `unsupported`, `unavailable` (the process is gone), `permission_denied` (the host
+   * keeps the process's memory from us), `resource_exhausted` (no space), `timeout`.
+   */
+  snapshot(dir: string, options?: SnapshotOptions): Promise<void>;
   /** Tells the guest that the file of a disk (by its id) has become `sizeBytes` large. Errors: `unavailable`, `timeout`. */
   diskGrown(id: string, sizeBytes: number): Promise<void>;
   /** Errors: `unavailable` when the process is gone. */
@@ -103,6 +114,11 @@ export interface Running {
   kill(options?: { readonly graceMs?: number }): Promise<void>;
   /** Settles once, never rejects. */
   readonly exited: Promise<ProcessExit>;
+}
+
+export interface SnapshotOptions {
+  /** Called once, before `snapshot` resolves: what is still to be written needs the machine no more, so it may go on. */
+  readonly captured?: () => void;
 }
 
 export interface StartOptions {
@@ -122,7 +138,15 @@ export interface Driver {
    * Errors: `unavailable` (program missing or it ended at once, with its words), `invalid_argument`, `cancelled`.
    */
   start(machine: Machine, dir: RunDir, options?: StartOptions): Promise<Running>;
-  /** Starts a process from a snapshot made by `Running.snapshot`. Errors: `unsupported`. */
+  /**
+   * Starts a process that goes on where a machine was when `Running.snapshot` wrote `snapshotDir`, and resolves as `start` does: it
+   * runs, and on failure nothing is left. `machine` has the same shape (vCPUs, memory, ids and order of disks and cards); the paths,
+   * taps and the id are its own, its disks hold what the snapshot's held. Kernel, initramfs and command line are not looked at: they
+   * are in memory already. Any number of machines can be started from one snapshot, side by side. They read its `memory` as long as
+   * they run: it must not change, but may lose its name. The guest's agent does not know yet that it is another machine, and its
+   * channel may begin in the middle of a message. Errors: those of `start`; `failed_precondition` when the snapshot is not whole,
+   * not of this driver, version, host or shape; `unsupported`.
+   */
   resume(machine: Machine, snapshotDir: string, dir: RunDir, options?: StartOptions): Promise<Running>;
   /**
    * Takes over a process started earlier, by this or an earlier daemon. Undefined when it no longer runs; a pid that

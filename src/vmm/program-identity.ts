@@ -1,4 +1,5 @@
 /** What a finding about this host depends on: the boot, the hypervisor program, and the CPU. */
+import { createHash } from "node:crypto";
 import { readFileSync, realpathSync, statSync } from "node:fs";
 import { readBootId } from "../lib/process-identity.ts";
 
@@ -15,6 +16,12 @@ export function programKey(program: string): string {
 }
 
 /** The CPU's name as /proc/cpuinfo has it (proc(5)); empty on machines that do not say. */
-function readCpuModel(): string {
+export function readCpuModel(): string {
   return /^model name\s*:\s*(.*)$/m.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1] ?? "";
+}
+
+/** A digest of what the CPU can do, as /proc/cpuinfo lists it: what a guest sees that gets the host's own CPU. */
+export function cpuFeatures(): string {
+  const flags = /^(?:flags|Features)\s*:\s*(.*)$/m.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1] ?? "";
+  return createHash("sha256").update(flags).digest("hex").slice(0, 16);
 }

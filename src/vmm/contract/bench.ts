@@ -19,6 +19,8 @@ export interface ContractSubject {
   readonly createMachine: (id: string, directory: string) => Machine;
   /** Proves that bytes travel both ways. Left out where the machine's guest does not answer. */
   readonly exchange?: (channel: Duplex) => Promise<void>;
+  /** False for a driver that has none (default true); its `Features` say so, too. */
+  readonly snapshots?: boolean;
 }
 
 export interface ContractBench extends AsyncDisposable {

@@ -18,9 +18,11 @@ import {
   type Running,
   type StartOptions,
 } from "../port.ts";
+import { checkSnapshot, machineFacts } from "../snapshot-files.ts";
 import { validateMachine } from "../validate-machine.ts";
 import { echoProgram, type FakeProgram, garbageProgram, quitterProgram, silentProgram } from "./programs.ts";
 import { createFakeRunning } from "./running.ts";
+import { demandState, writeShape } from "./snapshot.ts";
 import { startFake } from "./start.ts";
 
 /**
@@ -56,12 +58,34 @@ class FakeDriver implements Driver {
       version: "1.0.0",
       accelerator: "fake",
       machineType: "process",
-      features: { pause: true, snapshot: false, nics: true, ...this.options.features },
+      features: { pause: true, snapshot: true, nics: true, ...this.options.features },
+      snapshotKey: "fake",
       notes: [],
     });
   }
 
   async start(machine: Machine, dir: RunDir, options: StartOptions = {}): Promise<Running> {
+    return await this.launch(machine, dir, { ...options, resumed: false });
+  }
+
+  /** A new process that has nothing of the old one but its shape: what ran in the guest does not go on. */
+  async resume(
+    machine: Machine,
+    snapshotDir: string,
+    dir: RunDir,
+    options: StartOptions = {},
+  ): Promise<Running> {
+    validateMachine(machine);
+    checkSnapshot(snapshotDir, this.name, machineFacts(machine));
+    demandState(snapshotDir);
+    return await this.launch(machine, dir, { ...options, resumed: true });
+  }
+
+  private async launch(
+    machine: Machine,
+    dir: RunDir,
+    options: StartOptions & { readonly resumed: boolean },
+  ): Promise<Running> {
     validateMachine(machine);
     if (options.signal?.aborted === true) throw abortError(options.signal);
     const fault = this.options.faults?.(machine);
@@ -69,19 +93,17 @@ class FakeDriver implements Driver {
     demandFiles(machine);
     appendFileSync(machine.consolePath, `fake machine ${machine.id}\n`, { mode: 0o600 });
 
-    const channelPath = agentSocket(dir);
+    const [channelPath, shapePath] = [agentSocket(dir), shapeFile(dir)];
+    writeShape(shapePath, machine);
     const process = await startFake(machine, {
       program: this.programFor(fault),
       channelPath,
       logPath: logPath(dir),
+      resumed: options.resumed,
       endsAtOnce: fault === "exit-at-once",
       signal: options.signal,
     });
-    return createFakeRunning(machine.id, { process, channelPath });
-  }
-
-  async resume(): Promise<Running> {
-    throw new BangerError("unsupported", "fake machines cannot be started from a snapshot");
+    return createFakeRunning(machine.id, { process, channelPath, shapePath });
   }
 
   async adopt(handles: DriverHandles, dir: RunDir): Promise<Running | undefined> {
@@ -95,6 +117,7 @@ class FakeDriver implements Driver {
     return createFakeRunning(handles.machineId, {
       process,
       channelPath: handles.sockets["agent"] ?? agentSocket(dir),
+      shapePath: shapeFile(dir),
     });
   }
 
@@ -122,6 +145,10 @@ function demandFiles(machine: Machine): void {
 
 function agentSocket(dir: RunDir): string {
   return join(dir.runtimeDir, "agent.sock");
+}
+
+function shapeFile(dir: RunDir): string {
+  return join(dir.stateDir, "fake-shape.json");
 }
 
 function logPath(dir: RunDir): string {

@@ -4,17 +4,31 @@
  */
 import type { Machine } from "../../model/machine.ts";
 
+export interface ProgramStart {
+  readonly socketPath: string;
+  /** It plays a guest that goes on from a snapshot. */
+  readonly resumed: boolean;
+}
+
 /** How a program gets to its agent channel. */
 export interface FakeProgram {
   /** `inherited`: it finds the listening Unix socket as descriptor 3. `itself`: it makes one at `socketPath`. */
   readonly listens: "inherited" | "itself";
   /** The command line; it serves connections one after the other until it is killed. */
-  readonly argv: (machine: Machine, socketPath: string) => readonly [string, ...string[]];
+  readonly argv: (machine: Machine, start: ProgramStart) => readonly [string, ...string[]];
 }
 
 /** The guest agent in rehearsal: the real protocol, real execs on this host. `path` is its binary, absolute. */
 export function agentProgram(path: string): FakeProgram {
-  return { listens: "itself", argv: (_machine, socketPath) => [path, "--serve-unix", socketPath] };
+  return {
+    listens: "itself",
+    argv: (_machine, { socketPath, resumed }) => [
+      path,
+      "--serve-unix",
+      socketPath,
+      ...(resumed ? ["--configured"] : []),
+    ],
+  };
 }
 
 const SERVE = 'open(my $listener, "+<&=", 3) or die "descriptor 3: $!";';

@@ -1,21 +1,37 @@
 /** A live fake machine behind the port's `Running`. Pausing stops the process, as pausing vCPUs would. */
+import { setImmediate } from "node:timers/promises";
+import { isAlive, readProcessStat } from "../../lib/process-identity.ts";
 import { BangerError } from "../../model/errors.ts";
 import { createChannelOpener } from "../agent-channel.ts";
 import type { HypervisorProcess } from "../hypervisor-process.ts";
 import type { Running } from "../port.ts";
+import { saveFake } from "./snapshot.ts";
 
 export function createFakeRunning(
   machineId: string,
-  parts: { readonly process: HypervisorProcess; readonly channelPath: string },
+  parts: { readonly process: HypervisorProcess; readonly channelPath: string; readonly shapePath: string },
 ): Running {
-  const { process, channelPath } = parts;
+  const { process, channelPath, shapePath } = parts;
+  const { pid } = process.handle;
   return {
     handles: { driver: "fake", machineId, process: process.handle, sockets: { agent: channelPath } },
     poweroff: "acpi",
     channel: createChannelOpener(channelPath),
-    pause: () => signal("SIGSTOP"),
-    resume: () => signal("SIGCONT"),
-    snapshot: () => Promise.reject(new BangerError("unsupported", "fake machines cannot be snapshotted")),
+    async pause() {
+      signal("SIGSTOP");
+      // The signal has been sent; the process stops when it next runs.
+      while (!isStopped(pid) && isAlive(process.handle)) await setImmediate();
+    },
+    async resume() {
+      signal("SIGCONT");
+    },
+    async snapshot(dir, options = {}) {
+      if (!isAlive(process.handle)) throw ended();
+      if (!isStopped(pid))
+        throw new BangerError("failed_precondition", "the machine runs; a snapshot needs it paused");
+      saveFake(dir, shapePath);
+      options.captured?.();
+    },
     // A process has no disks of its own: whoever looks at the file sees its size.
     diskGrown: () => Promise.resolve(),
     stats: () => process.stats(),
@@ -23,8 +39,15 @@ export function createFakeRunning(
     exited: process.exited,
   };
 
-  async function signal(name: "SIGSTOP" | "SIGCONT"): Promise<void> {
-    if (process.signal(name)) return;
-    throw new BangerError("unavailable", `the hypervisor process ${process.handle.pid} has ended`);
+  function signal(name: "SIGSTOP" | "SIGCONT"): void {
+    if (!process.signal(name)) throw ended();
   }
+
+  function ended(): BangerError {
+    return new BangerError("unavailable", `the hypervisor process ${pid} has ended`);
+  }
+}
+
+function isStopped(pid: number): boolean {
+  return readProcessStat(pid)?.state === "T";
 }

@@ -13,6 +13,7 @@ export interface StartFakeInput {
   readonly program: FakeProgram;
   readonly channelPath: string;
   readonly logPath: string;
+  readonly resumed: boolean;
   /** The program is known to end; its end is waited for. */
   readonly endsAtOnce: boolean;
   readonly signal: AbortSignal | undefined;
@@ -22,7 +23,10 @@ export interface StartFakeInput {
 export async function startFake(machine: Machine, input: StartFakeInput): Promise<HypervisorProcess> {
   await using undo = new AsyncDisposableStack();
   undo.defer(() => rmSync(input.channelPath, { force: true }));
-  const [program, ...args] = input.program.argv(machine, input.channelPath);
+  const [program, ...args] = input.program.argv(machine, {
+    socketPath: input.channelPath,
+    resumed: input.resumed,
+  });
   const request: SpawnRequest = {
     program: installed(program),
     args,

@@ -103,4 +103,24 @@ describe("qemuArguments()", () => {
       ...common("pci"),
     ]);
   });
+
+  test("goes on from a snapshot with the same devices, its memory mapped privately and nothing to boot", () => {
+    const booting = qemuArguments(machine, { accelerator: "tcg", ...descriptors });
+    const snapshot = { memoryPath: "/snapshots/a,b/memory", stateFd: 5 };
+    const resuming = qemuArguments(machine, { accelerator: "tcg", ...descriptors, snapshot });
+    const before = booting.indexOf("-object");
+    const after = booting.indexOf("-chardev");
+    expect(resuming).toEqual([
+      ...booting
+        .slice(0, before)
+        .map((word) => (word.startsWith("q35") ? `${word},suppress-vmdesc=on` : word)),
+      "-object",
+      '{"qom-type":"memory-backend-file","id":"ram","size":536870912,"mem-path":"/snapshots/a,b/memory","share":false}',
+      "-global",
+      "migration.send-configuration=off",
+      "-incoming",
+      "fd:5",
+      ...booting.slice(after),
+    ]);
+  });
 });

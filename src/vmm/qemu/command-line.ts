@@ -12,11 +12,18 @@ export interface CommandLineInput {
   /** Descriptors in the hypervisor of the listening sockets. */
   readonly qmpFd: number;
   readonly agentFd: number;
+  /** What the machine goes on from; it boots without. */
+  readonly snapshot?: { readonly memoryPath: string; readonly stateFd: number };
 }
+
+/** A snapshot's state has no description of itself, and none is missed. */
+export const SUPPRESS_VMDESC = ",suppress-vmdesc=on";
 
 /** The arguments after the program's name. The machine has been validated. */
 export function qemuArguments(machine: Machine, input: CommandLineInput): readonly string[] {
+  const { snapshot } = input;
   const platform = PLATFORMS[input.accelerator];
+  const suppress = snapshot === undefined ? "" : SUPPRESS_VMDESC;
   return [
     ["-name", processMarker(machine.id)],
     ["-nodefaults"],
@@ -25,21 +32,43 @@ export function qemuArguments(machine: Machine, input: CommandLineInput): readon
     // A guest that resets ends the process: panic=-1 and reboot=t turn every crash of its kernel into that.
     ["-no-reboot"],
     ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
-    ["-machine", `${platform.machine},memory-backend=ram`],
+    ["-machine", `${platform.machine},memory-backend=ram${suppress}`],
     ["-accel", platform.accel],
     ["-cpu", platform.cpu],
     ["-smp", `cpus=${machine.vcpus},sockets=1,cores=${machine.vcpus},threads=1`],
     ["-m", `${machine.memoryMib}M`],
-    ["-object", json({ "qom-type": "memory-backend-ram", id: "ram", size: machine.memoryMib * 1024 * 1024 })],
-    ["-kernel", machine.kernelPath],
-    ["-initrd", machine.initramfsPath],
-    ["-append", kernelCommandLine(machine)],
+    ["-object", memoryBackend(machine, snapshot?.memoryPath)],
+    ...(snapshot === undefined ? bootArguments(machine) : resumeArguments(snapshot.stateFd)),
     ["-chardev", `socket,id=qmp,fd=${input.qmpFd},server=on,wait=off`],
     ["-mon", "chardev=qmp,mode=control"],
     ["-chardev", `file,id=console,path=${escapeCommas(machine.consolePath)},append=on`],
     ["-serial", "chardev:console"],
     ...machineDevices(machine, { transport: platform.transport, agentFd: input.agentFd }),
   ].flat();
+}
+
+function bootArguments(machine: Machine): string[][] {
+  return [
+    ["-kernel", machine.kernelPath],
+    ["-initrd", machine.initramfsPath],
+    ["-append", kernelCommandLine(machine)],
+  ];
+}
+
+/** The kernel is in memory already. QEMU reads the state as soon as its machine is complete, and runs it. */
+function resumeArguments(stateFd: number): string[][] {
+  return [
+    // The state does not begin with the name of the machine type.
+    ["-global", "migration.send-configuration=off"],
+    ["-incoming", `fd:${stateFd}`],
+  ];
+}
+
+/** A private mapping: pages of the file are shared by all its machines until one writes to its own copy. */
+function memoryBackend(machine: Machine, memoryPath: string | undefined): string {
+  const common = { id: "ram", size: machine.memoryMib * 1024 * 1024 };
+  if (memoryPath === undefined) return json({ "qom-type": "memory-backend-ram", ...common });
+  return json({ "qom-type": "memory-backend-file", ...common, "mem-path": memoryPath, share: false });
 }
 
 function kernelCommandLine(machine: Machine): string {

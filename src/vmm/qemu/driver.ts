@@ -13,8 +13,10 @@ import {
   type Running,
   type StartOptions,
 } from "../port.ts";
+import { checkSnapshot, type SnapshotFiles, snapshotFiles } from "../snapshot-files.ts";
 import { validateMachine } from "../validate-machine.ts";
 import { createVerdictCache } from "../verdict-cache.ts";
+import { machineFacts } from "./facts.ts";
 import { type HostFindings, inspectHost } from "./host-findings.ts";
 import type { QemuAccelerator } from "./platform.ts";
 import { reportFromFindings } from "./report.ts";
@@ -53,21 +55,19 @@ class QemuDriver implements Driver {
 
   async start(machine: Machine, dir: RunDir, options: StartOptions = {}): Promise<Running> {
     validateMachine(machine);
-    const { program, accelerator } = await this.inspect();
-    closeSync(openSync(machine.consolePath, "a", 0o600));
-    const sockets = qemuSockets(dir);
-    const process = await startQemu(machine, {
-      program,
-      accelerator,
-      sockets,
-      logPath: logPath(dir),
-      signal: options.signal,
-    });
-    return createQemuRunning(machine.id, { process, sockets });
+    return await launch(machine, dir, { ...(await this.inspect()), ...options });
   }
 
-  async resume(): Promise<Running> {
-    throw new BangerError("unsupported", "QEMU machines cannot be started from a snapshot yet");
+  async resume(
+    machine: Machine,
+    snapshotDir: string,
+    dir: RunDir,
+    options: StartOptions = {},
+  ): Promise<Running> {
+    validateMachine(machine);
+    const findings = await this.inspect();
+    checkSnapshot(snapshotDir, this.name, machineFacts(machine, findings));
+    return await launch(machine, dir, { ...findings, ...options, snapshot: snapshotFiles(snapshotDir) });
   }
 
   async adopt(handles: DriverHandles, dir: RunDir): Promise<Running | undefined> {
@@ -101,6 +101,25 @@ class QemuDriver implements Driver {
       details: { program: name },
     });
   }
+}
+
+interface LaunchOptions extends StartOptions, Pick<HostFindings, "program" | "accelerator"> {
+  readonly snapshot?: SnapshotFiles;
+}
+
+async function launch(machine: Machine, dir: RunDir, options: LaunchOptions): Promise<Running> {
+  const { program, accelerator, snapshot, signal } = options;
+  closeSync(openSync(machine.consolePath, "a", 0o600));
+  const sockets = qemuSockets(dir);
+  const process = await startQemu(machine, {
+    program,
+    accelerator,
+    sockets,
+    logPath: logPath(dir),
+    ...(snapshot === undefined ? {} : { snapshot }),
+    signal,
+  });
+  return createQemuRunning(machine.id, { process, sockets });
 }
 
 function qemuSockets(dir: RunDir): QemuSockets {

@@ -26,6 +26,8 @@ export interface QmpOptions {
 export interface QmpClient extends Disposable {
   /** QEMU's version, such as `7.2.22`. */
   readonly version: string;
+  /** Rejects when the connection is over, with the reason: for races against an event. */
+  readonly ended: Promise<never>;
   /**
    * Runs one command and returns its result. Errors: `failed_precondition` (QEMU refused; details have its class),
    * `timeout`, `unavailable` (the connection ended), `internal` (QEMU sent something malformed).
@@ -53,6 +55,7 @@ class Connection implements QmpClient {
   private readonly socket: Socket;
   private readonly lines = new QmpLines();
   private readonly greeting = Promise.withResolvers<void>();
+  private readonly end = Promise.withResolvers<never>();
   private readonly pending = new Map<number, PromiseWithResolvers<unknown>>();
   private lastId = 0;
   private failure: BangerError | undefined;
@@ -67,6 +70,11 @@ class Connection implements QmpClient {
     this.socket.on("close", () => this.fail(this.hungUp()));
     // Whoever awaits the greeting sees its rejection; when nobody does, `failure` still holds it.
     this.greeting.promise.catch(() => undefined);
+    this.end.promise.catch(() => undefined);
+  }
+
+  get ended(): Promise<never> {
+    return this.end.promise;
   }
 
   async negotiate(): Promise<void> {
@@ -124,6 +132,7 @@ class Connection implements QmpClient {
     this.failure = error;
     this.socket.destroy();
     this.greeting.reject(error);
+    this.end.reject(error);
     for (const reply of this.pending.values()) reply.reject(error);
   }
 

@@ -1,5 +1,6 @@
 /** Findings about this host's QEMU as the port's report. */
 import type { DriverReport } from "../port.ts";
+import { snapshotKey } from "./facts.ts";
 import type { HostFindings } from "./host-findings.ts";
 import { PLATFORMS } from "./platform.ts";
 
@@ -11,7 +12,8 @@ export function reportFromFindings(findings: HostFindings): DriverReport {
     version,
     accelerator,
     machineType: PLATFORMS[accelerator].machineType,
-    features: { pause: true, snapshot: false, nics: true },
+    features: { pause: true, snapshot: true, nics: true },
+    snapshotKey: snapshotKey(findings),
     notes:
       kvm === undefined || kvm.kind === "works"
         ? []

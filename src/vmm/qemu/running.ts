@@ -1,9 +1,9 @@
 /** A live QEMU process behind the port's `Running`. */
-import { BangerError } from "../../model/errors.ts";
 import { createChannelOpener } from "../agent-channel.ts";
 import type { HypervisorProcess } from "../hypervisor-process.ts";
 import type { DriverHandles, Running } from "../port.ts";
 import { connectQmp } from "./qmp.ts";
+import { saveQemu } from "./save.ts";
 
 export interface QemuSockets {
   readonly qmp: string;
@@ -28,7 +28,10 @@ export function createQemuRunning(
     channel: createChannelOpener(sockets.agent),
     pause: () => command("stop"),
     resume: () => command("cont"),
-    snapshot: () => Promise.reject(new BangerError("unsupported", "QEMU machines cannot be snapshotted yet")),
+    async snapshot(dir, options = {}) {
+      using qmp = await connectQmp(sockets.qmp);
+      await saveQemu(dir, { qmp, pid: process.handle.pid, captured: options.captured });
+    },
     diskGrown: (id, sizeBytes) => command("block_resize", { "node-name": `disk-${id}`, size: sizeBytes }),
     stats: () => process.stats(),
     kill: (options) => process.kill(options),

@@ -1,10 +1,12 @@
 /** Starting QEMU: sockets that listen before it exists, the process, and its readiness raced against its end. */
+import { open } from "node:fs/promises";
 import { abortError } from "../../lib/run-program.ts";
 import { createUnixListener } from "../../lib/unix-listener.ts";
 import { BangerError } from "../../model/errors.ts";
 import type { Machine } from "../../model/machine.ts";
 import { type HypervisorProcess, spawnHypervisor } from "../hypervisor-process.ts";
 import type { ProcessExit } from "../port.ts";
+import type { SnapshotFiles } from "../snapshot-files.ts";
 import { qemuArguments } from "./command-line.ts";
 import type { QemuAccelerator } from "./platform.ts";
 import { connectQmp } from "./qmp.ts";
@@ -13,12 +15,15 @@ import type { QemuSockets } from "./running.ts";
 /** The first descriptors after stdin, stdout and stderr. */
 const QMP_FD = 3;
 const AGENT_FD = 4;
+const STATE_FD = 5;
 
 export interface StartInput {
   readonly program: string;
   readonly accelerator: QemuAccelerator;
   readonly sockets: QemuSockets;
   readonly logPath: string;
+  /** Goes on from this snapshot, which fits; boots without. */
+  readonly snapshot?: SnapshotFiles;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -31,17 +36,21 @@ export async function startQemu(machine: Machine, input: StartInput): Promise<Hy
   await using undo = new AsyncDisposableStack();
   const qmp = undo.adopt(createUnixListener(input.sockets.qmp), (listener) => listener.remove());
   const agent = undo.adopt(createUnixListener(input.sockets.agent), (listener) => listener.remove());
+  const { snapshot } = input;
   const args = qemuArguments(machine, {
     accelerator: input.accelerator,
     qmpFd: QMP_FD,
     agentFd: AGENT_FD,
+    ...(snapshot === undefined ? {} : { snapshot: { memoryPath: snapshot.memory, stateFd: STATE_FD } }),
   });
-  const process = await spawnHypervisor({
-    program: input.program,
-    args,
-    logPath: input.logPath,
-    inherit: [qmp.fd, agent.fd],
-  });
+  const process = await withState(snapshot, (stateFds) =>
+    spawnHypervisor({
+      program: input.program,
+      args,
+      logPath: input.logPath,
+      inherit: [qmp.fd, agent.fd, ...stateFds],
+    }),
+  );
   undo.defer(() => process.kill({ graceMs: 0 }));
   // From here on only QEMU listens: when it ends, so do the connections to it.
   qmp[Symbol.dispose]();
@@ -49,6 +58,16 @@ export async function startQemu(machine: Machine, input: StartInput): Promise<Hy
   await ready(process, input);
   undo.move();
   return process;
+}
+
+/** Holds the snapshot's state open while the process is made, which inherits it. */
+async function withState<T>(
+  snapshot: SnapshotFiles | undefined,
+  work: (fds: readonly number[]) => Promise<T>,
+): Promise<T> {
+  if (snapshot === undefined) return await work([]);
+  await using state = await open(snapshot.state, "r");
+  return await work([state.fd]);
 }
 
 async function ready(process: HypervisorProcess, input: StartInput): Promise<void> {
@@ -64,7 +83,8 @@ async function ready(process: HypervisorProcess, input: StartInput): Promise<voi
   try {
     if (signal?.aborted === true) abort();
     // When QEMU dies its sockets close a moment before its exit is known; the exit has the better words.
-    const answered = greet(input.sockets.qmp).catch(async (error: unknown) => {
+    const greeted = input.snapshot === undefined ? greet(input.sockets.qmp) : goesOn(input.sockets.qmp);
+    const answered = greeted.catch(async (error: unknown) => {
       if (error instanceof BangerError && error.code === "unavailable") await ended;
       throw error;
     });
@@ -78,6 +98,19 @@ async function ready(process: HypervisorProcess, input: StartInput): Promise<voi
 async function greet(path: string): Promise<void> {
   const qmp = await connectQmp(path);
   qmp[Symbol.dispose]();
+}
+
+/** QEMU that cannot read a state ends, and says why; one that can has its machine running. */
+async function goesOn(path: string): Promise<void> {
+  const resumed = Promise.withResolvers<void>();
+  using qmp = await connectQmp(path, {
+    onEvent: ({ name }) => {
+      if (name === "RESUME") resumed.resolve();
+    },
+  });
+  const { running } = (await qmp.execute("query-status")) as { running?: unknown };
+  // It has happened, or its event is still to come.
+  if (running !== true) await Promise.race([resumed.promise, qmp.ended]);
 }
 
 function endedAtOnce(exit: ProcessExit): BangerError {
