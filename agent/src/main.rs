@@ -1,4 +1,5 @@
-//! `banger-agent`: process 1 of a guest, or with `--serve-unix PATH` or `--serve-fd N` a rehearsal for tests on the host.
+//! `banger-agent`: process 1 of a guest, or with `--serve-unix PATH` or `--serve-fd N` a rehearsal for tests on the host; with
+//! `--configured` a rehearsal of a guest that goes on from a snapshot.
 
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
 
@@ -24,10 +25,16 @@ fn serve_guest() -> Outcome<()> {
 
 /// Commands run on the host, and nothing else of it is touched.
 fn rehearse() -> Outcome<()> {
-    let usage = || Failure::new(Code::InvalidArgument, "usage: banger-agent --serve-unix PATH | --serve-fd N");
+    let usage =
+        || Failure::new(Code::InvalidArgument, "usage: banger-agent --serve-unix PATH | --serve-fd N [--configured]");
     let mut args = std::env::args().skip(1);
-    let (Some(mode), Some(value), None) = (args.next(), args.next(), args.next()) else {
+    let (Some(mode), Some(value)) = (args.next(), args.next()) else {
         return Err(usage());
+    };
+    let configured = match (args.next().as_deref(), args.next()) {
+        (None, None) => false,
+        (Some("--configured"), None) => true,
+        _ => return Err(usage()),
     };
     let channel = match mode.as_str() {
         "--serve-unix" => {
@@ -46,7 +53,11 @@ fn rehearse() -> Outcome<()> {
     // Orphans of commands come to this process, as they come to process 1.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .or_fail(Code::Internal, "becoming a subreaper")?;
-    Server::new(channel, Box::new(Rehearsal), false)?.run()
+    let mut server = Server::new(channel, Box::new(Rehearsal), false)?;
+    if configured {
+        server.assume_configured(std::env::vars().filter(|(name, _)| name == "PATH").collect());
+    }
+    server.run()
 }
 
 /// Owns the descriptor that whoever started the agent has handed to it, made non-blocking and not inherited any further.

@@ -7,6 +7,14 @@ import type { ExecSpec } from "../model/spec.ts";
 import type { StepTiming } from "../model/vm.ts";
 import { AgentConnection, type ConnectOptions } from "./connection.ts";
 import type { AgentFacts } from "./handshake.ts";
+import {
+  freezeGuest,
+  freshEntropy,
+  type GuestIdentity,
+  type ResumedGuest,
+  resumeGuest,
+  thawGuest,
+} from "./snapshot.ts";
 import type { AgentStream, StreamHandlers } from "./stream.ts";
 import { type WriteFileOptions, writeFile } from "./write-file.ts";
 
@@ -14,6 +22,8 @@ import { type WriteFileOptions, writeFile } from "./write-file.ts";
 export interface GuestConfig {
   readonly hostname: string;
   readonly init: "agent" | "systemd";
+  /** 32 hexadecimal digits for /etc/machine-id; without it the image's stays. */
+  readonly machineId?: string;
   readonly rootfs: { readonly disk: string; readonly type: "squashfs" };
   readonly writable: { readonly disk: string; readonly type: "ext4" };
   readonly env: Readonly<Record<string, string>>;
@@ -111,13 +121,14 @@ export class Agent {
     return this.#connection.closed;
   }
 
-  close(): void {
-    this.#connection.close();
+  /** As `AgentConnection.close`. */
+  close(reason?: BangerError): void {
+    this.#connection.close(reason);
   }
 
   /** Mounts the root and applies the configuration; once per boot. Returns the guest's own steps. */
   async configure(config: GuestConfig): Promise<readonly StepTiming[]> {
-    const now = { unixTimeMs: Date.now(), entropy: randomBase64(32) };
+    const now = { unixTimeMs: Date.now(), entropy: freshEntropy() };
     const answer = await this.#request({ kind: "configure", ...config, ...now });
     return parseSteps(answer["steps"]);
   }
@@ -162,6 +173,21 @@ export class Agent {
   /** Makes the writable file system as large as its disk; does nothing when it is. Returns its size. */
   async grow(): Promise<number> {
     return number(await this.#request({ kind: "grow" }), "diskTotalBytes");
+  }
+
+  /** As `freezeGuest`. */
+  async freeze(timeoutMs: number): Promise<void> {
+    await freezeGuest((request) => this.#request(request), timeoutMs);
+  }
+
+  /** As `thawGuest`. */
+  async thaw(): Promise<void> {
+    await thawGuest((request) => this.#request(request));
+  }
+
+  /** As `resumeGuest`. */
+  async resumed(identity: GuestIdentity): Promise<ResumedGuest> {
+    return await resumeGuest((request) => this.#request(request), identity);
   }
 
   /** The sockets that listen in the guest. */
@@ -235,8 +261,4 @@ function number(answer: Readonly<Record<string, unknown>>, field: string): numbe
   const value = answer[field];
   if (typeof value === "number" && Number.isFinite(value) && value >= 0) return value;
   throw new BangerError("guest_error", `the guest agent's statistics lack ${field}`);
-}
-
-function randomBase64(bytes: number): string {
-  return Buffer.from(crypto.getRandomValues(new Uint8Array(bytes))).toString("base64");
 }

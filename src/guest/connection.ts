@@ -107,9 +107,11 @@ export class AgentConnection {
     return stream;
   }
 
-  /** Lets the channel go. Safe to repeat. */
-  close(): void {
-    this.#end(new BangerError("unavailable", "the connection to the guest was closed"));
+  /** Lets the channel go; streams that are open fail with `reason`. Safe to repeat. */
+  close(
+    reason: BangerError = new BangerError("unavailable", "the connection to the guest was closed"),
+  ): void {
+    this.#end(reason);
   }
 
   /** A guest that has stopped reading holds up what is sent to it, and only that; it may only be paused or slow. */

@@ -14,6 +14,9 @@ use crate::failure::Outcome;
 pub struct Configure {
     /// Host name, one line.
     pub hostname: String,
+    /// `/etc/machine-id`; absent leaves the image's.
+    #[serde(default)]
+    pub machine_id: Option<String>,
     /// `agent` (the default) or `systemd`.
     #[serde(default)]
     pub init: Option<String>,
@@ -98,17 +101,9 @@ impl Configure {
     /// Refuses with `invalid_argument` what could not be written down safely.
     pub fn validate(&self) -> Outcome<()> {
         validate_hostname(&self.hostname)?;
-        for HostEntry { address, names } in &self.hosts {
-            if address.parse::<IpAddr>().is_err() || !names.iter().all(|name| is_word(name)) {
-                return Err(invalid(format!("hosts: bad entry for {address:?}")));
-            }
-        }
-        if let Some(bad) = self.nameservers.iter().find(|text| text.parse::<IpAddr>().is_err()) {
-            return Err(invalid(format!("nameservers: {bad:?} is no IP address")));
-        }
-        if let Some(bad) = self.search.iter().find(|text| !is_word(text)) {
-            return Err(invalid(format!("search: {bad:?} is no domain")));
-        }
+        self.machine_id.as_deref().map_or(Ok(()), validate_machine_id)?;
+        validate_hosts(&self.hosts)?;
+        validate_resolver(&self.nameservers, &self.search)?;
         for Volume { target, .. } in &self.mounts {
             let mut parts = target.split('/');
             let absolute = parts.next() == Some("") && target.len() > 1;
@@ -125,6 +120,35 @@ pub fn validate_hostname(hostname: &str) -> Outcome<()> {
     match hostname.len() <= 64 && is_word(hostname) {
         true => Ok(()),
         false => Err(invalid("hostname must be 1 to 64 visible characters")),
+    }
+}
+
+/// Refuses what is not 32 lower-case hexadecimal digits (machine-id(5)).
+pub fn validate_machine_id(id: &str) -> Outcome<()> {
+    match id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        true => Ok(()),
+        false => Err(invalid("machineId must be 32 hexadecimal digits in lower case")),
+    }
+}
+
+/// Refuses entries that would not be one line each.
+pub fn validate_hosts(hosts: &[HostEntry]) -> Outcome<()> {
+    for HostEntry { address, names } in hosts {
+        if address.parse::<IpAddr>().is_err() || !names.iter().all(|name| is_word(name)) {
+            return Err(invalid(format!("hosts: bad entry for {address:?}")));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses what is no address or no word.
+pub fn validate_resolver(nameservers: &[String], search: &[String]) -> Outcome<()> {
+    if let Some(bad) = nameservers.iter().find(|text| text.parse::<IpAddr>().is_err()) {
+        return Err(invalid(format!("nameservers: {bad:?} is no IP address")));
+    }
+    match search.iter().find(|text| !is_word(text)) {
+        Some(bad) => Err(invalid(format!("search: {bad:?} is no domain"))),
+        None => Ok(()),
     }
 }
 

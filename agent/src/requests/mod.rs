@@ -4,6 +4,7 @@ mod base64;
 mod configure;
 mod exec;
 mod small;
+mod snapshot;
 mod write;
 
 use serde::Deserialize;
@@ -14,7 +15,8 @@ use crate::failure::{Code, Failure, Outcome};
 pub use base64::decode_base64;
 pub use configure::{Configure, Disk, HostEntry, PowerOff, Volume};
 pub use exec::{ExecRequest, Tty};
-pub use small::{Attach, ControlMessage, PowerOffRequest, Resize, Resumed, SignalRequest};
+pub use small::{Attach, ControlMessage, PowerOffRequest, Resize, SignalRequest};
+pub use snapshot::{Freeze, Resumed};
 pub use write::WriteRequest;
 
 /// One request, checked as far as that is possible without looking at the guest.
@@ -39,11 +41,11 @@ pub enum Request {
     /// The writable disk has grown.
     Grow,
     /// Stop writes.
-    Freeze,
+    Freeze(Freeze),
     /// Allow writes again.
     Thaw,
     /// A snapshot was resumed.
-    Resumed(Resumed),
+    Resumed(Box<Resumed>),
     /// Stop everything.
     PowerOff(PowerOffRequest),
 }
@@ -78,12 +80,12 @@ pub fn parse_request(payload: &[u8]) -> Outcome<Request> {
         "stats" => Request::Stats,
         "listeners" => Request::Listeners,
         "grow" => Request::Grow,
-        "freeze" => Request::Freeze,
+        "freeze" => Request::Freeze(parse("freeze", payload)?),
         "thaw" => Request::Thaw,
         "resumed" => {
             let request: Resumed = parse("resumed", payload)?;
-            request.hostname.as_deref().map_or(Ok(()), configure::validate_hostname)?;
-            Request::Resumed(request)
+            request.validate()?;
+            Request::Resumed(Box::new(request))
         }
         "poweroff" => Request::PowerOff(parse("poweroff", payload)?),
         _ => {

@@ -18,21 +18,6 @@ pub struct SignalRequest {
     pub signal: String,
 }
 
-/// `resumed`: the guest went on from a snapshot.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Resumed {
-    /// The host's clock, milliseconds since 1970.
-    #[serde(default)]
-    pub unix_time_ms: Option<u64>,
-    /// Random bytes in base64.
-    #[serde(default)]
-    pub entropy: Option<String>,
-    /// The new host name.
-    #[serde(default)]
-    pub hostname: Option<String>,
-}
-
 /// `poweroff`: stop everything.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]

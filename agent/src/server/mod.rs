@@ -3,6 +3,7 @@
 mod channel;
 mod connection;
 mod frames;
+mod freezer;
 mod link;
 mod listener;
 mod poller;
@@ -25,6 +26,7 @@ use crate::wire::{DATA_CHUNK, OUTBOX_FULL, OUTBOX_HIGH};
 
 use channel::Inbox;
 use connection::Connection;
+use freezer::Freezer;
 use poller::{Poller, Readiness, Source};
 use shutdown::Shutdown;
 use signals::SignalFd;
@@ -53,6 +55,7 @@ pub struct Server {
     execs: Execs,
     /// Files under way, by stream id.
     uploads: Uploads,
+    freezer: Freezer,
     /// Jobs that put frames into the outbox, done while it is below `OUTBOX_HIGH`. A command has each job here at most once.
     sending: VecDeque<(ExecKey, Job)>,
     /// Jobs that only keep output, done in any case.
@@ -104,6 +107,7 @@ impl Server {
             owners: BTreeMap::new(),
             execs: Execs::default(),
             uploads: Uploads::default(),
+            freezer: Freezer::default(),
             sending: VecDeque::new(),
             keeping: VecDeque::new(),
             launcher: Launcher::new(!is_init),
@@ -114,6 +118,11 @@ impl Server {
             scratch: vec![0; DATA_CHUNK],
             childless: false,
         })
+    }
+
+    /// Plays a guest that was configured before: one that goes on from a snapshot.
+    pub fn assume_configured(&mut self, env: BTreeMap<String, String>) {
+        self.env = Some(env);
     }
 
     /// Serves until the machine is powered off. Returns only when the kernel refuses to wait.
@@ -129,6 +138,7 @@ impl Server {
             }
             self.take_signals();
             self.expire();
+            self.expire_freeze();
             self.read_link();
             self.work();
             self.advance_shutdown();
@@ -166,6 +176,6 @@ impl Server {
     fn next_deadline(&mut self) -> Option<Instant> {
         let execs = self.execs.iter().filter_map(|(_, exec)| exec.deadline).min();
         let shutdown = self.shutdown.as_ref().and_then(Shutdown::deadline);
-        execs.into_iter().chain(shutdown).min()
+        execs.into_iter().chain(shutdown).chain(self.freezer.deadline()).min()
     }
 }

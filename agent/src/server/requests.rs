@@ -50,9 +50,9 @@ impl Server {
             Request::Stats => read_stats(self.machine.usage()),
             Request::Listeners => list_listeners(),
             Request::Grow => json!({"diskTotalBytes": self.machine.grow()?.total_bytes}),
-            Request::Freeze => self.freeze()?,
+            Request::Freeze(request) => self.freeze(&request)?,
             Request::Thaw => self.thaw()?,
-            Request::Resumed(request) => self.machine.resumed(&request).map(|()| json!({}))?,
+            Request::Resumed(request) => self.resumed(&request)?,
         }))
     }
 

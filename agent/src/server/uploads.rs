@@ -1,8 +1,8 @@
-//! `write`: files under way, each bound to its stream; and `freeze`, during which none may be.
+//! `write`: files under way, each bound to its stream.
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Owner, Server};
 use crate::failure::{Code, Failure, Outcome};
@@ -16,8 +16,6 @@ pub struct Uploads {
     by_stream: BTreeMap<u32, Upload>,
     /// How many there ever were.
     begun: u64,
-    /// The writable file system is frozen: a write would hold up this loop, and with it the thaw.
-    frozen: bool,
 }
 
 impl Uploads {
@@ -35,7 +33,8 @@ impl Uploads {
 impl Server {
     /// Begins a file. The stream is answered when it is in its place.
     pub(super) fn begin_upload(&mut self, stream: u32, request: &WriteRequest) -> Outcome<()> {
-        if self.uploads.frozen {
+        // It would hold up this loop, and with it the thaw.
+        if self.freezer.is_frozen() {
             let message = format!("writing {}: the guest's file system is frozen", request.path);
             return Err(Failure::new(Code::FailedPrecondition, message));
         }
@@ -76,18 +75,5 @@ impl Server {
             drop(upload);
             self.close(stream, Err(Failure::new(Code::FailedPrecondition, reason)));
         }
-    }
-
-    pub(super) fn freeze(&mut self) -> Outcome<Value> {
-        self.fail_uploads("the guest's file system is being frozen");
-        self.machine.set_frozen(true)?;
-        self.uploads.frozen = true;
-        Ok(json!({}))
-    }
-
-    pub(super) fn thaw(&mut self) -> Outcome<Value> {
-        self.machine.set_frozen(false)?;
-        self.uploads.frozen = false;
-        Ok(json!({}))
     }
 }

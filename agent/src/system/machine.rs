@@ -7,20 +7,29 @@ use rustix::mount::{MountFlags, UnmountFlags, mount_remount, unmount};
 use rustix::process::Signal;
 use rustix::system::{RebootCommand, reboot};
 
+use super::boot_id::BootId;
 use super::root::{self, WRITABLE};
-use super::writable::{Usage, Writable};
+use super::writable::{self, Usage, Writable};
 use super::{Machine, Step, Stopwatch, etc, kernel};
 use crate::console;
-use crate::failure::{Code, Failure, Outcome, errno_words};
-use crate::requests::{Configure, PowerOff, Resumed};
+use crate::failure::{Code, Failure, OrFail, Outcome, errno_words};
+use crate::requests::{Configure, PowerOff, Resumed, Volume};
 
 /// The state of the machine; everything is absent until it was configured.
 #[derive(Debug, Default)]
 pub struct RealMachine {
     writable: Option<Writable>,
-    volumes: Vec<String>,
+    volumes: Vec<Mounted>,
     power_off: PowerOff,
     switched: bool,
+    boot_id: Option<BootId>,
+}
+
+/// A volume that is mounted.
+#[derive(Debug)]
+struct Mounted {
+    target: String,
+    read_only: bool,
 }
 
 impl RealMachine {
@@ -61,10 +70,12 @@ impl Machine for RealMachine {
         root::switch_root()?;
         watch.lap("switch");
         root::mount_system()?;
+        self.boot_id = Some(BootId::cover()?);
         watch.lap("system");
         for volume in &request.mounts {
             root::mount_volume(volume)?;
-            self.volumes.push(volume.target.clone());
+            let Volume { target, read_only, .. } = volume;
+            self.volumes.push(Mounted { target: target.clone(), read_only: *read_only });
         }
         watch.lap("mounts");
         etc::write_etc(request)?;
@@ -82,9 +93,11 @@ impl Machine for RealMachine {
         apply(request.unix_time_ms, request.entropy.as_deref())?;
         if let Some(hostname) = &request.hostname {
             kernel::set_hostname(hostname)?;
-            etc::write_hostname(hostname)?;
         }
-        Ok(())
+        if let Some(id) = &request.boot_id {
+            self.boot_id.as_ref().map_or(Ok(()), |shown| shown.replace(id))?;
+        }
+        etc::rewrite_etc(request)
     }
 
     fn grow(&mut self) -> Outcome<Usage> {
@@ -92,7 +105,17 @@ impl Machine for RealMachine {
     }
 
     fn set_frozen(&mut self, frozen: bool) -> Outcome<()> {
-        self.layer()?.set_frozen(frozen)
+        self.layer()?;
+        if !frozen {
+            return self.thaw();
+        }
+        // Most of it is brought to disk while writes still go on.
+        rustix::fs::sync();
+        let result = self.freeze();
+        if result.is_err() {
+            report(self.thaw());
+        }
+        result
     }
 
     fn usage(&self) -> Option<Usage> {
@@ -105,11 +128,9 @@ impl Machine for RealMachine {
     }
 
     fn settle(&mut self) {
-        if let Some(writable) = &mut self.writable {
-            report(writable.set_frozen(false));
-        }
+        report(self.thaw());
         rustix::fs::sync();
-        for target in self.volumes.drain(..).rev() {
+        for Mounted { target, .. } in self.volumes.drain(..).rev() {
             if unmount(target.as_str(), UnmountFlags::empty()).is_err() {
                 let busy = mount_remount(target.as_str(), MountFlags::RDONLY, "");
                 if let Err(errno) = busy {
@@ -117,7 +138,7 @@ impl Machine for RealMachine {
                 }
             }
         }
-        if let Some(writable) = &mut self.writable {
+        if let Some(writable) = &self.writable {
             report(writable.settle());
         }
     }
@@ -133,9 +154,34 @@ impl Machine for RealMachine {
 }
 
 impl RealMachine {
-    fn layer(&mut self) -> Outcome<&mut Writable> {
+    /// The volumes first: the overlay's layer is what most writes wait for.
+    fn freeze(&self) -> Outcome<()> {
+        self.volumes.iter().try_for_each(|volume| volume.set_frozen(true))?;
+        self.layer()?.set_frozen(true)
+    }
+
+    /// Thaws every one, and reports the first that could not be.
+    fn thaw(&self) -> Outcome<()> {
+        let layer = self.writable.as_ref().map_or(Ok(()), |writable| writable.set_frozen(false));
+        self.volumes.iter().map(|volume| volume.set_frozen(false)).fold(layer, Result::and)
+    }
+
+    fn layer(&self) -> Outcome<&Writable> {
         let message = "the guest is not configured";
-        self.writable.as_mut().ok_or_else(|| Failure::new(Code::FailedPrecondition, message))
+        self.writable.as_ref().ok_or_else(|| Failure::new(Code::FailedPrecondition, message))
+    }
+}
+
+impl Mounted {
+    /// The mount point is opened for each call: open for longer it could not be unmounted.
+    fn set_frozen(&self, frozen: bool) -> Outcome<()> {
+        if self.read_only {
+            return Ok(());
+        }
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        let root = open(self.target.as_str(), flags, Mode::empty())
+            .or_fail(Code::FailedPrecondition, format!("opening {}", self.target))?;
+        writable::set_frozen(&root, frozen)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The machine that the agent looks after: its disks, mounts, names, clock and end.
 
+mod boot_id;
 mod disks;
 mod etc;
 mod initramfs;
@@ -34,11 +35,11 @@ pub trait Machine {
     fn configure(&mut self, request: &Configure) -> Outcome<Vec<Step>>;
     /// The root of the cgroup2 hierarchy for commands, once configured and if there is one.
     fn cgroup_root(&self) -> Option<OwnedFd>;
-    /// Takes on new clock, entropy and host name.
+    /// Takes on new clock, entropy, names and ids. Nothing is frozen.
     fn resumed(&mut self, request: &Resumed) -> Outcome<()>;
     /// Grows the writable file system to its disk.
     fn grow(&mut self) -> Outcome<Usage>;
-    /// Freezes or thaws the writable file system. May be repeated.
+    /// Brings to disk and freezes every writable file system, or thaws them. May be repeated; a freeze that fails freezes none.
     fn set_frozen(&mut self, frozen: bool) -> Outcome<()>;
     /// Figures of the writable file system.
     fn usage(&self) -> Option<Usage>;

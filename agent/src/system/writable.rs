@@ -1,6 +1,6 @@
 //! The file system of the writable layer: its size, growth, freezing, and its end.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags, fstatvfs, open};
 use rustix::io::Errno;
@@ -25,7 +25,6 @@ pub struct Writable {
     root: OwnedFd,
     /// Block device name; none for a tmpfs.
     device: Option<String>,
-    frozen: bool,
 }
 
 impl Writable {
@@ -33,7 +32,7 @@ impl Writable {
     pub fn open(path: &str, device: Option<String>) -> Outcome<Self> {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
         let root = open(path, flags, Mode::empty()).or_fail(Code::Internal, "opening the writable layer")?;
-        Ok(Writable { root, device, frozen: false })
+        Ok(Writable { root, device })
     }
 
     /// How full it is.
@@ -60,35 +59,16 @@ impl Writable {
         Ok(self.usage())
     }
 
-    /// Stops writes after bringing everything to disk, or allows them again. A tmpfs has nothing to freeze.
-    pub fn set_frozen(&mut self, frozen: bool) -> Outcome<()> {
-        const FIFREEZE: u32 = 0xc004_5877;
-        const FITHAW: u32 = 0xc004_5878;
-        if self.device.is_none() {
-            return Ok(());
-        }
-        if frozen && !self.frozen {
-            rustix::fs::sync();
-        }
-        // SAFETY: both take an integer that the kernel ignores.
-        let result = unsafe {
-            match frozen {
-                true => ioctl(&self.root, IntegerSetter::<FIFREEZE>::new_usize(0)),
-                false => ioctl(&self.root, IntegerSetter::<FITHAW>::new_usize(0)),
-            }
-        };
-        match (result, frozen) {
-            // Frozen, or not frozen, already.
-            (Ok(()), _) | (Err(Errno::BUSY), true) | (Err(Errno::INVAL), false) => {
-                self.frozen = frozen;
-                Ok(())
-            }
-            (Err(errno), _) => Err(errno).or_fail(Code::FailedPrecondition, "freezing or thawing"),
+    /// Stops writes, or allows them again. A tmpfs has nothing to freeze.
+    pub fn set_frozen(&self, frozen: bool) -> Outcome<()> {
+        match self.device {
+            Some(_) => set_frozen(&self.root, frozen),
+            None => Ok(()),
         }
     }
 
     /// Brings everything to disk for good: read-only, or where something still writes, frozen.
-    pub fn settle(&mut self) -> Outcome<()> {
+    pub fn settle(&self) -> Outcome<()> {
         if self.device.is_none() {
             return Ok(());
         }
@@ -101,5 +81,23 @@ impl Writable {
             Ok(()) => Ok(()),
             Err(_) => self.set_frozen(true),
         }
+    }
+}
+
+/// Stops writes to the file system that `root` is on, after the kernel has brought all of it to disk, or allows them again. Frozen, or
+/// not frozen, already is success.
+pub fn set_frozen(root: impl AsFd, frozen: bool) -> Outcome<()> {
+    const FIFREEZE: u32 = 0xc004_5877;
+    const FITHAW: u32 = 0xc004_5878;
+    // SAFETY: both take an integer that the kernel ignores.
+    let result = unsafe {
+        match frozen {
+            true => ioctl(&root, IntegerSetter::<FIFREEZE>::new_usize(0)),
+            false => ioctl(&root, IntegerSetter::<FITHAW>::new_usize(0)),
+        }
+    };
+    match (result, frozen) {
+        (Ok(()), _) | (Err(Errno::BUSY), true) | (Err(Errno::INVAL), false) => Ok(()),
+        (Err(errno), _) => Err(errno).or_fail(Code::FailedPrecondition, "freezing or thawing"),
     }
 }

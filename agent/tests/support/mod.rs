@@ -66,12 +66,17 @@ impl Answer {
 
 /// Starts an agent and returns the raw stream to it.
 pub fn start_raw() -> (Agent, UnixStream) {
+    start_with(&[])
+}
+
+fn start_with(more: &[&str]) -> (Agent, UnixStream) {
     let (ours, theirs) = UnixStream::pair().expect("a socket pair");
     ours.set_read_timeout(Some(DEADLINE)).expect("a timeout");
     // The copy has no close-on-exec flag, so the agent inherits it; its number is the agent's argument.
     let inherited: OwnedFd = rustix::io::dup(&theirs).expect("a copy");
     let mut command = Command::new(env!("CARGO_BIN_EXE_banger-agent"));
     command.args(["--serve-fd", &inherited.as_raw_fd().to_string()]);
+    command.args(more);
     let child = command.spawn().expect("the agent");
     (Agent(child), ours)
 }
@@ -82,6 +87,12 @@ pub fn start() -> (Agent, Host) {
     let mut host = Host::connect(stream, false);
     host.configure();
     (agent, host)
+}
+
+/// Starts an agent that was configured before, and connects.
+pub fn start_configured() -> (Agent, Host) {
+    let (agent, stream) = start_with(&["--configured"]);
+    (agent, Host::connect(stream, true))
 }
 
 impl Host {
