@@ -8,6 +8,7 @@ const { symbols } = dlopen("libc.so.6", {
   flock: { args: ["i32", "i32"], returns: "i32" },
   listen: { args: ["i32", "i32"], returns: "i32" },
   lseek: { args: ["i32", "i64", "i32"], returns: "i64" },
+  memfd_create: { args: ["ptr", "u32"], returns: "i32" },
   syscall: { args: ["i64", "i64", "i64", "i64", "i64"], returns: "i64" },
   __errno_location: { args: [], returns: "ptr" },
 });
@@ -46,6 +47,13 @@ export function flock(fd: number, operation: number): void {
 /** lseek(2) with an offset below 2^53. `ENXIO`: SEEK_DATA beyond the last data. */
 export function lseek(fd: number, offset: number, whence: number): number {
   return checked("lseek", Number(symbols.lseek(fd, offset, whence)));
+}
+
+const MFD_CLOEXEC = 1;
+
+/** memfd_create(2); close-on-exec. The caller owns the descriptor. */
+export function memfdCreate(name: string): number {
+  return checked("memfd_create", symbols.memfd_create(Buffer.from(`${name}\0`), MFD_CLOEXEC));
 }
 
 const SYS_PIDFD_SEND_SIGNAL = 424;

@@ -5,6 +5,7 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { type ByteRange, subtractRanges } from "../../lib/byte-ranges.ts";
 import { copyRanges } from "../../lib/copy-ranges.ts";
+import { availableMemoryBytes, openMemoryFile } from "../../lib/memory-file.ts";
 import { mappedFile, openMemory, privateRanges } from "../../lib/process-memory.ts";
 import { dataRanges, shareBlocks } from "../../lib/sparse-copy.ts";
 import { BangerError } from "../../model/errors.ts";
@@ -37,39 +38,55 @@ export async function openBase({ pid, address }: GuestRam): Promise<FileHandle |
   return path === undefined ? undefined : await open(path, "r");
 }
 
-export interface Capture {
-  /** What the process had to itself; it is in the file. */
-  readonly captured: readonly ByteRange[];
-  /** The rest is in the file, too. */
-  readonly whole: boolean;
+/** What only the process had, copied while the machine was paused. The holder disposes it. */
+export interface Capture extends AsyncDisposable {
+  /** Completes the file: now it is the whole memory. Errors: those of the file system. */
+  finish(base: FileHandle | undefined): Promise<void>;
 }
+
+/** A capture takes at most this part of the memory that the host has left. */
+const MEMORY_SHARE = 1 / 4;
 
 /**
- * Makes the file `path` (mode 0600, not there yet) as large as the memory, with everything in it that only the process has. The
- * machine must be paused. Errors: those of `openMemory` and of the file system.
+ * Copies what only the process has, for the file `path` (mode 0600, not there yet). The machine must be paused; it may go on
+ * afterwards. The copy waits in memory, because a file system that is busy writing back makes writers wait; one that would be too
+ * large for that goes into the file at once. Errors: those of `openMemory` and of the file system.
  */
-export async function captureRam(
-  ram: GuestRam,
-  path: string,
-  base: FileHandle | undefined,
-): Promise<Capture> {
+export async function captureRam(ram: GuestRam, path: string): Promise<Capture> {
   const { pid, address, sizeBytes } = ram;
-  const shared = base !== undefined && (await shareBlocks(`/proc/self/fd/${base.fd}`, path));
   await using memory = await openMemory(pid);
-  await using target = await open(path, shared ? "r+" : "wx", 0o600);
-  await target.truncate(sizeBytes);
-  const captured = await privateRanges(pid, { start: address, end: address + sizeBytes });
-  await copyRanges(memory, target, { ranges: captured, fromOffset: address });
-  return { captured, whole: shared || base === undefined };
+  const ranges = await privateRanges(pid, { start: address, end: address + sizeBytes });
+  const bytes = ranges.reduce((sum, { start, end }) => sum + end - start, 0);
+  const waits = bytes <= MEMORY_SHARE * availableMemoryBytes();
+  await using undo = new AsyncDisposableStack();
+  const copy = undo.use(await (waits ? openMemoryFile("guest-memory") : open(path, "wx", 0o600)));
+  await copy.truncate(sizeBytes);
+  await copyRanges(memory, copy, { ranges, fromOffset: address });
+  const held = undo.move();
+  return {
+    finish: async (base) =>
+      await (waits ? writeAll({ copy, path, base, ranges }) : fillIn({ target: copy, base, ranges })),
+    [Symbol.asyncDispose]: async () => await held.disposeAsync(),
+  };
 }
 
-/** Completes the file with what `base` has. Errors: those of the file system. */
-export async function copyRest(
-  path: string,
-  base: FileHandle,
-  captured: readonly ByteRange[],
-): Promise<void> {
-  await using target = await open(path, "r+");
+interface Parts {
+  readonly base: FileHandle | undefined;
+  readonly ranges: readonly ByteRange[];
+}
+
+async function writeAll(parts: Parts & { readonly copy: FileHandle; readonly path: string }): Promise<void> {
+  const { copy, path, base, ranges } = parts;
+  const shared = base !== undefined && (await shareBlocks(`/proc/self/fd/${base.fd}`, path));
+  await using target = await open(path, shared ? "r+" : "wx", 0o600);
+  await target.truncate((await copy.stat()).size);
+  await copyRanges(copy, target, { ranges });
+  if (!shared) await fillIn({ target, base, ranges });
+}
+
+/** Copies everything else from the file behind the memory, if there is one. */
+async function fillIn({ target, base, ranges }: Parts & { readonly target: FileHandle }): Promise<void> {
+  if (base === undefined) return;
   const { size } = await target.stat();
-  await copyRanges(base, target, { ranges: subtractRanges(dataRanges(base, size), captured) });
+  await copyRanges(base, target, { ranges: subtractRanges(dataRanges(base, size), ranges) });
 }

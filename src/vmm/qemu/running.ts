@@ -29,8 +29,8 @@ export function createQemuRunning(
     pause: () => command("stop"),
     resume: () => command("cont"),
     async snapshot(dir, options = {}) {
-      using qmp = await connectQmp(sockets.qmp);
-      await saveQemu(dir, { qmp, pid: process.handle.pid, captured: options.captured });
+      const connect = (): ReturnType<typeof connectQmp> => connectQmp(sockets.qmp);
+      await saveQemu(dir, { connect, pid: process.handle.pid, captured: options.captured });
     },
     diskGrown: (id, sizeBytes) => command("block_resize", { "node-name": `disk-${id}`, size: sizeBytes }),
     stats: () => process.stats(),

@@ -5,32 +5,39 @@ import { storageError } from "../../lib/publish.ts";
 import { BangerError } from "../../model/errors.ts";
 import { demandEmpty, removeSnapshot, snapshotFiles, writeDescription } from "../snapshot-files.ts";
 import { factsFromArguments } from "./facts.ts";
-import { type Capture, captureRam, copyRest, findGuestRam, openBase } from "./guest-ram.ts";
+import { type Capture, captureRam, findGuestRam, type GuestRam, openBase } from "./guest-ram.ts";
 import type { QmpClient } from "./qmp.ts";
 
 /** A paused machine is still for good once what was under way to it has arrived. */
 const MAX_ATTEMPTS = 5;
 
 export interface SaveInput {
-  readonly qmp: QmpClient;
+  /** QEMU serves one client at a time, so this one is closed before the machine may go on. */
+  readonly connect: () => Promise<QmpClient>;
   readonly pid: number;
   readonly captured: (() => void) | undefined;
 }
 
 /** As `Running.snapshot`. */
-export async function saveQemu(dir: string, { qmp, pid, captured }: SaveInput): Promise<void> {
-  await demandPaused(qmp);
-  demandEmpty(dir);
+export async function saveQemu(dir: string, { connect, pid, captured }: SaveInput): Promise<void> {
+  const qmp = await connect();
+  let written = false;
   try {
+    await demandPaused(qmp);
+    demandEmpty(dir);
+    written = true;
     writeDescription(dir, "qemu", factsFromArguments(readCommandLine(pid), qmp.version));
     const ram = await findGuestRam(qmp, pid);
     await using base = await openBase(ram);
-    const found = await capture(dir, qmp, (path) => captureRam(ram, path, base));
+    await using capture = await captureStill(dir, qmp, ram);
+    qmp[Symbol.dispose]();
     captured?.();
-    if (base !== undefined && !found.whole) await copyRest(snapshotFiles(dir).memory, base, found.captured);
+    await capture.finish(base);
   } catch (error) {
-    removeSnapshot(dir);
+    if (written) removeSnapshot(dir);
     throw storageError(error, dir);
+  } finally {
+    qmp[Symbol.dispose]();
   }
 }
 
@@ -47,18 +54,18 @@ async function demandPaused(qmp: QmpClient): Promise<void> {
  * Devices may write to a paused guest's memory: what the host had sent before arrives in its buffers. State and memory belong
  * together only if the state is the same before and after the memory was copied.
  */
-async function capture(
-  dir: string,
-  qmp: QmpClient,
-  copyMemory: (path: string) => Promise<Capture>,
-): Promise<Capture> {
+async function captureStill(dir: string, qmp: QmpClient, ram: GuestRam): Promise<Capture> {
   const { state, memory } = snapshotFiles(dir);
   let before = await saveState(qmp, state);
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
+    const capture = await captureRam(ram, memory);
+    const after = await saveState(qmp, state).catch(async (error: unknown) => {
+      await capture[Symbol.asyncDispose]();
+      throw error;
+    });
+    if (after.equals(before)) return capture;
+    await capture[Symbol.asyncDispose]();
     rmSync(memory, { force: true });
-    const found = await copyMemory(memory);
-    const after = await saveState(qmp, state);
-    if (after.equals(before)) return found;
     before = after;
   }
   throw new BangerError("unavailable", "the paused machine's devices do not come to rest", {
