@@ -64,3 +64,15 @@ fn a_rehearsal_of_a_resumed_guest_needs_no_configure() {
     assert!(host.request(json!({"kind": "resumed", "hostname": "other"}))["ok"].is_object());
     assert_eq!(host.sh("echo alive").text(), "alive\n");
 }
+
+#[test]
+fn a_freeze_of_commands_alone_refuses_exec_and_lets_files_be_written() {
+    let (_agent, mut host) = start();
+    let freeze = json!({"kind": "freeze", "fileSystems": false, "commands": true});
+    assert_eq!(host.request(freeze), json!({"ok": {}}));
+    assert!(!is_frozen(&mut host));
+    let exec = host.request(json!({"kind": "exec", "id": "e", "argv": ["true"]}));
+    assert_eq!(exec["error"]["code"], json!("failed_precondition"));
+    assert_eq!(host.request(json!({"kind": "thaw"})), json!({"ok": {}}));
+    assert_eq!(host.sh("echo alive").text(), "alive\n");
+}

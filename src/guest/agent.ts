@@ -8,6 +8,7 @@ import type { StepTiming } from "../model/vm.ts";
 import { AgentConnection, type ConnectOptions } from "./connection.ts";
 import type { AgentFacts } from "./handshake.ts";
 import {
+  type FreezeOptions,
   freezeGuest,
   freshEntropy,
   type GuestIdentity,
@@ -176,8 +177,8 @@ export class Agent {
   }
 
   /** As `freezeGuest`. */
-  async freeze(timeoutMs: number): Promise<void> {
-    await freezeGuest((request) => this.#request(request), timeoutMs);
+  async freeze(options: FreezeOptions): Promise<void> {
+    await freezeGuest((request) => this.#request(request), options);
   }
 
   /** As `thawGuest`. */

@@ -48,9 +48,11 @@ const onTime = (request: Readonly<Record<string, unknown>>): object => ({
 describe("around a snapshot", () => {
   test("freeze() and thaw() send the golden requests", async () => {
     using pair = await connected(() => golden("freeze").answer);
-    await pair.guest.freeze(10_000);
+    await pair.guest.freeze({ fileSystems: true, commands: false, timeoutMs: 10_000 });
+    await pair.guest.freeze({ fileSystems: false, commands: true, timeoutMs: 5_000 });
     await pair.guest.thaw();
-    expect(pair.requests).toEqual([golden("freeze").request, golden("thaw").request]);
+    const sent = ["freeze", "freeze-commands", "thaw"].map((name) => golden(name).request);
+    expect(pair.requests).toEqual(sent);
   });
 
   test("resumed() sends the golden request with the time, and entropy that is never the same", async () => {

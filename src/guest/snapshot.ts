@@ -22,6 +22,15 @@ export interface ResumedGuest {
   readonly clockErrorMs: number;
 }
 
+export interface FreezeOptions {
+  /** Bring everything written to disk and stop writes; end files that are being written. */
+  readonly fileSystems: boolean;
+  /** Have every command stand still; in a clone they go on as part of the new machine, never before. */
+  readonly commands: boolean;
+  /** It ends by itself after so many milliseconds of the guest's own running time, at most 60,000. */
+  readonly timeoutMs: number;
+}
+
 /** The clock is good enough. */
 const CLOSE_MS = 10;
 /** The first message is slow, because nothing of the agent has been translated yet; a later one sets the clock closely. */
@@ -34,16 +43,15 @@ export function freshEntropy(): string {
 }
 
 /**
- * Brings everything written to disk and stops writes, until `thawGuest` or for `timeoutMs` of the guest's own running time (at most
- * 60,000). Ends files that are being written. May be repeated, which starts the time anew. Errors: the guest's, and then nothing is
- * frozen.
+ * Has the guest hold still until `thawGuest` or `resumeGuest`, or until the time is over. May be repeated: the last one counts. Errors:
+ * the guest's, and then nothing is frozen.
  */
-export async function freezeGuest(ask: Ask, timeoutMs: number): Promise<void> {
-  await ask({ kind: "freeze", timeoutMs });
+export async function freezeGuest(ask: Ask, options: FreezeOptions): Promise<void> {
+  await ask({ kind: "freeze", ...options });
 }
 
 /**
- * Lets writes go on. Safe to repeat. Errors: `failed_precondition` once after the guest has thawed by itself: what was copied of its
+ * Lets everything go on. Safe to repeat. Errors: `failed_precondition` once after the guest has thawed by itself: what was copied of its
  * disks meanwhile is not of one moment.
  */
 export async function thawGuest(ask: Ask): Promise<void> {

@@ -13,16 +13,27 @@ const DEFAULT_FREEZE_MS: u64 = 10_000;
 /// The longest that they stay frozen.
 const MAX_FREEZE_MS: u64 = 60_000;
 
-/// `freeze`: stop writes.
+/// `freeze`: stop writes, or commands, or both.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Freeze {
     /// Milliseconds until the guest thaws by itself.
     #[serde(default)]
     pub timeout_ms: Option<u64>,
+    /// Whether writable file systems are frozen; they are when nothing is said.
+    #[serde(default)]
+    pub file_systems: Option<bool>,
+    /// Whether commands, and what they have started, stand still.
+    #[serde(default)]
+    pub commands: bool,
 }
 
 impl Freeze {
+    /// Whether writable file systems are frozen.
+    pub fn freezes_file_systems(&self) -> bool {
+        self.file_systems.unwrap_or(true)
+    }
+
     /// How long until the guest thaws by itself.
     pub fn timeout(&self) -> Duration {
         Duration::from_millis(self.timeout_ms.unwrap_or(DEFAULT_FREEZE_MS).min(MAX_FREEZE_MS))

@@ -77,6 +77,11 @@ impl Server {
 
     fn exec(&mut self, stream: u32, request: &ExecRequest) -> Outcome<Option<Value>> {
         self.execs.check_new(&request.id)?;
+        if self.freezer.holds_commands() {
+            // Its process would stand still before it is anything, and this loop with it.
+            let message = "the guest's commands are held for a snapshot";
+            return Err(Failure::new(Code::FailedPrecondition, message));
+        }
         let spawned = match &self.env {
             Some(env) => self.launcher.launch(request, env)?,
             None => self.launcher.launch(request, &Default::default())?,

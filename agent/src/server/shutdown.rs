@@ -44,6 +44,9 @@ impl Server {
         self.fail_uploads("the guest is powering off");
         self.owners.insert(stream, Owner::Shutdown);
         self.shutdown = Some(Shutdown { stream, phase: Phase::Terminating, until: Instant::now() + grace });
+        if self.freezer.deadline().is_some() {
+            self.release();
+        }
         self.machine.signal_all(Signal::TERM);
         // A stopped process takes the signal only once it goes on.
         self.machine.signal_all(Signal::CONT);

@@ -34,7 +34,7 @@ impl Server {
     /// Begins a file. The stream is answered when it is in its place.
     pub(super) fn begin_upload(&mut self, stream: u32, request: &WriteRequest) -> Outcome<()> {
         // It would hold up this loop, and with it the thaw.
-        if self.freezer.is_frozen() {
+        if self.freezer.holds_writes() {
             let message = format!("writing {}: the guest's file system is frozen", request.path);
             return Err(Failure::new(Code::FailedPrecondition, message));
         }

@@ -15,6 +15,9 @@ use crate::console;
 use crate::failure::{Code, Failure, OrFail, Outcome, errno_words};
 use crate::requests::{Configure, PowerOff, Resumed, Volume};
 
+/// Where commands have their cgroups.
+const COMMANDS: &str = "/sys/fs/cgroup/commands";
+
 /// The state of the machine; everything is absent until it was configured.
 #[derive(Debug, Default)]
 pub struct RealMachine {
@@ -85,8 +88,10 @@ impl Machine for RealMachine {
     }
 
     fn cgroup_root(&self) -> Option<OwnedFd> {
+        // Below the root, because the root cannot be frozen. It may be there from an earlier try.
+        let _ = rustix::fs::mkdir(COMMANDS, Mode::from(0o755));
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-        open("/sys/fs/cgroup", flags, Mode::empty()).ok()
+        open(COMMANDS, flags, Mode::empty()).ok()
     }
 
     fn resumed(&mut self, request: &Resumed) -> Outcome<()> {

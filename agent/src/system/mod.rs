@@ -33,7 +33,7 @@ pub trait Machine {
     /// Sets everything up. Called until it succeeds once; refuses with
     /// `failed_precondition` when an earlier failure left nothing to start from.
     fn configure(&mut self, request: &Configure) -> Outcome<Vec<Step>>;
-    /// The root of the cgroup2 hierarchy for commands, once configured and if there is one.
+    /// The cgroup that commands get theirs in, once configured and if there is one.
     fn cgroup_root(&self) -> Option<OwnedFd>;
     /// Takes on new clock, entropy, names and ids. Nothing is frozen.
     fn resumed(&mut self, request: &Resumed) -> Outcome<()>;
