@@ -24,10 +24,10 @@ type Requests = Record<string, unknown>[];
 /** An agent that answers each request with what `answer` says, if anything. */
 async function connected(
   answer: (request: Readonly<Record<string, unknown>>) => object | undefined,
-): Promise<{ guest: Agent; requests: Requests } & Disposable> {
+): Promise<{ guest: Agent; requests: Requests; scripted: ScriptedAgent } & Disposable> {
   const requests: Requests = [];
   const [host, end] = channelPair();
-  new ScriptedAgent(end, (frame, agent) => {
+  const scripted = new ScriptedAgent(end, (frame, agent) => {
     if (frame.type !== FRAME.open) return;
     const request = JSON.parse(Buffer.from(frame.payload).toString()) as Record<string, unknown>;
     requests.push(request);
@@ -35,7 +35,7 @@ async function connected(
     if (answered !== undefined) agent.send(FRAME.close, frame.stream, answered);
   });
   const guest = await Agent.connect(host, { fresh: true, signal: new AbortController().signal });
-  return { guest, requests, [Symbol.dispose]: () => guest.close() };
+  return { guest, requests, scripted, [Symbol.dispose]: () => guest.close() };
 }
 
 const whole = golden("resumed");

@@ -1,11 +1,21 @@
 /** Real guests saved and cloned: each goes on where it was, and each is somebody else. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { rmSync } from "node:fs";
+import type { FreezeOptions } from "../../src/guest/snapshot.ts";
 import { type RealGuest, RealGuests, type SavedGuest } from "../support/real-guests.ts";
+import { refusal } from "../support/refusal.ts";
 
-const COUNTER = "i=0; while :; do i=$((i+1)); echo $i >/dev/shm/count; sleep 0.3; done";
+const COUNTER = "i=0; while :; do i=$((i+1)); echo $i >>/dev/shm/count; sleep 0.3; done";
 /** Entropy that compresses to nothing else, in memory and on disk. */
 const FILL = "head -c 100M /dev/urandom >/dev/shm/fill; md5sum </dev/shm/fill";
+
+/** Draws for ever, a line each time. */
+const DRAW = "while :; do od -An -N16 -tx1 /dev/urandom >>/dev/shm/draws; done";
+const LINES = "$(wc -l </dev/shm/draws)";
+/** What was drawn, once there is more of it. */
+const DRAWS = `n=${LINES}; until [ ${LINES} -gt $((n+3)) ]; do :; done; cat /dev/shm/draws`;
+
+const files = (timeoutMs: number): FreezeOptions => ({ fileSystems: true, commands: false, timeoutMs });
 
 describe("clones of a real guest", () => {
   let guests: RealGuests;
@@ -24,7 +34,7 @@ describe("clones of a real guest", () => {
     await original.sh("date -s 2001-02-03 >/dev/null; echo before >/root/file; sync");
     atSaving = {
       sum,
-      count: await number(original, "cat /dev/shm/count"),
+      count: await number(original, "tail -n1 /dev/shm/count"),
       uptime: await number(original, "cut -d' ' -f1 /proc/uptime"),
     };
     saved = await guests.save(original);
@@ -34,12 +44,9 @@ describe("clones of a real guest", () => {
   test("go on counting, four at once and beside the original, each for itself", async () => {
     const clones = await Promise.all([1, 2, 3, 4].map(() => guests.resume(saved)));
     for (const guest of [...clones, original]) {
-      const counts = [
-        await number(guest, "cat /dev/shm/count"),
-        await number(guest, "sleep 1; cat /dev/shm/count"),
-      ];
-      expect(counts[0]).toBeGreaterThanOrEqual(atSaving.count);
-      expect(counts[1] ?? 0).toBeGreaterThan(counts[0] ?? 0);
+      const count = await number(guest, "tail -n1 /dev/shm/count");
+      expect(count).toBeGreaterThanOrEqual(atSaving.count);
+      await guest.sh(`until [ "$(tail -n1 /dev/shm/count)" -gt ${count} ]; do :; done`);
       expect(await number(guest, "cut -d' ' -f1 /proc/uptime")).toBeGreaterThanOrEqual(atSaving.uptime);
       expect(await guest.sh("md5sum </dev/shm/fill")).toBe(atSaving.sum);
     }
@@ -85,21 +92,51 @@ describe("clones of a real guest", () => {
     expect(await child.running.exited).toMatchObject({ code: 0 });
   });
 
+  test("do not run what stood still before they are somebody else, and it draws distinct random bytes then", async () => {
+    const parent = await guests.resume(saved);
+    const spec = { argv: ["sh", "-c", DRAW], env: {}, cwd: undefined, user: undefined, tty: undefined };
+    await parent.agent.execDetached("draw", { ...spec, timeoutMs: 0 });
+    await parent.sh("until [ -s /dev/shm/draws ]; do :; done");
+    await parent.agent.freeze({ fileSystems: false, commands: true, timeoutMs: 60_000 });
+    expect((await refusal(parent.sh("true"))).message).toContain("held for a snapshot");
+    const held = await guests.save(parent);
+    await parent.agent.thaw();
+    const children = [
+      parent,
+      await guests.resume(held),
+      await guests.resume(held),
+      await guests.resume(held),
+    ];
+    const lists: string[][] = [];
+    for (const child of children) {
+      const list = await child.sh(DRAWS);
+      lists.push(list.split("\n"));
+    }
+    const [first = []] = lists;
+    const common = lists.slice(1).map((list) => list.findIndex((line, at) => line !== first[at]));
+    // Up to there it was drawn before; what was being written at that moment may have been, too.
+    const drawn = lists.flatMap((list) => list.slice(Math.min(...common) + 1));
+    expect(Math.min(...common)).toBeGreaterThan(0);
+    expect(drawn.length).toBeGreaterThan(lists.length);
+    expect(new Set(drawn).size).toBe(drawn.length);
+    for (const { running } of children) await running.kill({ graceMs: 0 });
+  });
+
   test("a frozen guest holds writes back until it is thawed, or the time is over", async () => {
     const clone = await guests.resume(saved);
-    await clone.agent.freeze(60_000);
+    await clone.agent.freeze(files(60_000));
     let written = false;
     const writing = clone.sh("echo late >/root/late; sync").then(() => (written = true));
     expect(await clone.sh("cat /root/file")).toBe("before");
     expect(written).toBe(false);
     await clone.agent.thaw();
     await writing;
-    await clone.agent.freeze(200);
+    await clone.agent.freeze(files(200));
     await clone.sh("echo later >/root/late; sync");
-    await expect(clone.agent.thaw()).rejects.toThrow("ended before");
+    expect((await refusal(clone.agent.thaw())).message).toContain("ended before");
     await clone.agent.thaw();
     // A guest that was saved frozen goes on when it is told that it is another one.
-    await clone.agent.freeze(60_000);
+    await clone.agent.freeze(files(60_000));
     const frozen = await guests.save(clone);
     const child = await guests.resume(frozen);
     expect(await child.sh("echo thawed >/root/late; cat /root/late")).toBe("thawed");
