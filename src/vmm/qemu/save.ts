@@ -81,6 +81,17 @@ async function saveState(qmp: QmpClient, path: string): Promise<Buffer> {
   // QEMU would make it with a mode by its own umask.
   writeFileSync(path, "", { mode: 0o600 });
   // Not `live`: that would hand the disks over to another process.
-  await qmp.execute("xen-save-devices-state", { filename: path, live: false });
+  await qmp.execute("xen-save-devices-state", { filename: path, live: false }).catch((error: unknown) => {
+    throw notSaved(path, BangerError.from(error));
+  });
   return readFileSync(path);
+}
+
+/** QEMU does not say what was wrong with the file. */
+function notSaved(path: string, error: BangerError): BangerError {
+  if (error.code !== "failed_precondition") return error;
+  return new BangerError("unavailable", `the state cannot be written to ${path}: ${error.message}`, {
+    cure: "see that there is room on that file system, then repeat",
+    cause: error,
+  });
 }
