@@ -84,7 +84,7 @@ export class ApiServer {
     }
     if (fatal === undefined) return;
     await written(socket);
-    this.options.quit(1, fatal);
+    this.options.quit(1, RESTORE_FAILED);
   }
 
   /** What the machine says, or what the plan wants it to say. Undefined for nothing. */
@@ -102,7 +102,11 @@ export class ApiServer {
       case "slow":
         await new Promise((resolve) => setTimeout(resolve, misdeed.ms));
         return await this.apply(request);
-      default:
+      case "body":
+      case "cut":
+      case "huge":
+      case "raw":
+      case undefined:
         return await this.apply(request);
     }
   }
@@ -136,6 +140,8 @@ export class ApiServer {
   }
 }
 
+const RESTORE_FAILED = "Error: RunWithApi(BuildMicroVmError(Restore))";
+
 interface FinalAnswer extends Answer {
   /** Why the process ends after this answer. */
   readonly fatal?: string;
@@ -156,7 +162,12 @@ function send(socket: Socket, answer: Answer, misdeed: Misdeed | undefined): Ans
     case "huge":
       socket.write(rawAnswer(200, JSON.stringify("x".repeat(misdeed.bytes))));
       return { status: 200 };
-    default:
+    case "die":
+    case "lie":
+    case "refuse":
+    case "silent":
+    case "slow":
+    case undefined:
       socket.write(answerText(answer));
       return answer;
   }

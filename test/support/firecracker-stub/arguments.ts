@@ -73,8 +73,8 @@ export function parseArguments(argv: readonly string[], rules: ArgumentRules): P
 /** Firecracker's and the jailer's rule for `--id` (src/utils/src/validators.rs). */
 export function instanceIdFault(id: string): string | undefined {
   if (id.length < 1 || id.length > 64) return `InvalidLen(${id.length}, 1, 64)`;
-  const at = [...id].findIndex((character) => !/[-\p{Alphabetic}\p{N}]/u.test(character));
-  return at < 0 ? undefined : `InvalidChar('${id[at]}', ${at})`;
+  const bad = /[^-\p{Alphabetic}\p{N}]/u.exec(id);
+  return bad === null ? undefined : `InvalidChar('${bad[0]}', ${bad.index})`;
 }
 
 function demand(rules: ArgumentRules, given: (name: string) => boolean): void {

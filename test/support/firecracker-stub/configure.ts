@@ -25,14 +25,13 @@ export async function configure(machine: Machine, request: CheckedRequest): Prom
       addDrive(machine, body);
       return;
     case "PATCH /drives/{drive_id}":
-      change(config.drives, body, "drive_id");
-      checkDriveFile(machine, body);
+      changeDrive(machine, body);
       return;
     case "PUT /network-interfaces/{iface_id}":
       addNic(machine, body);
       return;
     case "PATCH /network-interfaces/{iface_id}":
-      change(config.nics, body, "iface_id");
+      changeNic(config.nics, body);
       return;
     case "PUT /vsock":
       await listenForVsock(machine, body);
@@ -119,6 +118,19 @@ function addDrive(machine: Machine, body: Body): void {
   drives.set(id, body);
 }
 
+function changeDrive(machine: Machine, body: Body): void {
+  const fault = "Drive config error: Unable to patch the block device: ";
+  const cure = " Please verify the request arguments.";
+  const id = textOf(body, "drive_id") ?? "";
+  const known = machine.config.drives.get(id);
+  if (known === undefined)
+    throw violation(`${fault}Failed perform action on device: Device not found${cure}`);
+  if (body["path_on_host"] === undefined && body["rate_limiter"] === undefined)
+    throw violation(`${fault}Block: Running method expected different backend.${cure}`);
+  checkDriveFile(machine, { ...known, ...body });
+  machine.config.drives.set(id, { ...known, ...body });
+}
+
 function addNic(machine: Machine, body: Body): void {
   const { nics } = machine.config;
   const id = textOf(body, "iface_id") ?? "";
@@ -132,11 +144,14 @@ function addNic(machine: Machine, body: Body): void {
   nics.set(id, body);
 }
 
-function change(devices: Map<string, Body>, body: Body, field: string): void {
-  const id = textOf(body, field) ?? "";
-  const known = devices.get(id);
-  if (known === undefined) throw violation(`Unable to update the device: ${id} was not found`);
-  devices.set(id, { ...known, ...body });
+function changeNic(nics: Map<string, Body>, body: Body): void {
+  const id = textOf(body, "iface_id") ?? "";
+  const known = nics.get(id);
+  if (known === undefined)
+    throw violation(
+      "Network config error: Unable to update the net device: Failed perform action on device: Device not found",
+    );
+  nics.set(id, { ...known, ...body });
 }
 
 function setBalloon(machine: Machine, request: { readonly body: Body; readonly first: boolean }): void {

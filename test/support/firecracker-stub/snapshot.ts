@@ -9,6 +9,8 @@ import { isObject } from "./schema.ts";
 const MIB = 1024 * 1024;
 const MAGIC = "a stub's snapshot";
 const LOAD_FAULT = "Load snapshot error: Failed to restore from snapshot: ";
+const DEVICE_FAULT =
+  "Failed to build microVM from snapshot: Failed to restore devices: Error restoring MMIO devices: ";
 
 /** Throws a Refusal. Existing files are written over. */
 export function createSnapshot(machine: Machine, body: Body): void {
@@ -79,7 +81,7 @@ function readSaved(machine: Machine, body: Body): Body {
     // Not even JSON: refused in the same words.
   }
   throw new Refusal(
-    `${LOAD_FAULT}Failed to get snapshot state from file: Failed to load snapshot state from file: Invalid magic value`,
+    `${LOAD_FAULT}Failed to get snapshot state from file: Failed to load snapshot state from file: An error occurred during bitcode serialization: bitcode error`,
     { fatal: true },
   );
 }
@@ -106,7 +108,7 @@ function checkMemory(machine: Machine, path: string): void {
   );
   if (size !== Number(machine.config.machine["mem_size_mib"]) * MIB)
     throw new Refusal(
-      `${LOAD_FAULT}Failed to load guest memory: Error creating guest memory from file: Failed to restore guest memory: the file has ${size} bytes`,
+      `${LOAD_FAULT}Failed to load guest memory: Error creating guest memory from file: Failed to restore guest memory: Total sum of memory regions exceeds largest possible file offset`,
       { fatal: true },
     );
 }
@@ -151,7 +153,10 @@ function fatally(action: () => void): void {
 
 function fatal(error: unknown): unknown {
   if (!(error instanceof Refusal)) return error;
-  return new Refusal(`${LOAD_FAULT}${error.message}`, { fatal: true, violation: error.violation });
+  const cause = error.message
+    .replace("Drive config error: Unable to create the virtio block device: ", "Block: ")
+    .replace("Vsock config error: Cannot create backend for vsock device: ", "VsockUnixBackend: ");
+  return new Refusal(`${LOAD_FAULT}${DEVICE_FAULT}${cause}`, { fatal: true, violation: error.violation });
 }
 
 function attempt<T>(action: () => T, fault: (words: string) => string, isFatal = false): T {
