@@ -65,24 +65,26 @@ export class ApiServer {
     const beganAtMs = nowMs();
     const misdeed = this.options.misdeed(request);
     const answer = await this.answer(request, misdeed);
-    const sent = answer === undefined ? undefined : send(socket, answer, misdeed);
-    const fatal = answer?.fatal;
+    const letter = answer === undefined ? undefined : compose(answer, misdeed);
+    // Before it is sent, so that whoever has the answer also finds the record.
     this.options.record({
       kind: "request",
       method: request.method,
       path: request.path,
       body: parsed(request.body),
-      ...(sent === undefined ? {} : { status: sent.status, answer: sent.body }),
+      ...letter?.proper,
       beganAtMs,
       endedAtMs: nowMs(),
       connection,
     });
+    if (letter?.hangUp === true) socket.end(letter.text);
+    else if (letter !== undefined) socket.write(letter.text);
     if (misdeed?.kind === "die") {
       if (misdeed.words !== undefined) process.stderr.write(`${misdeed.words}\n`);
       await written(socket);
       this.options.quit(misdeed.code ?? 1, "told to die");
     }
-    if (fatal === undefined) return;
+    if (answer?.fatal === undefined) return;
     await written(socket);
     this.options.quit(1, RESTORE_FAILED);
   }
@@ -147,29 +149,33 @@ interface FinalAnswer extends Answer {
   readonly fatal?: string;
 }
 
-/** Writes an answer, mangled as the plan wants it. Undefined when nothing proper was sent. */
-function send(socket: Socket, answer: Answer, misdeed: Misdeed | undefined): Answer | undefined {
+interface Letter {
+  readonly text: string;
+  /** What the record says of it; left out when it is no answer that a client could read. */
+  readonly proper?: { readonly status: number; readonly answer?: unknown };
+  readonly hangUp?: boolean;
+}
+
+/** An answer as it goes out, mangled as the plan wants it. */
+function compose(answer: Answer, misdeed: Misdeed | undefined): Letter {
   switch (misdeed?.kind) {
     case "cut":
-      socket.end(answerText(answer).slice(0, misdeed.bytes));
-      return undefined;
+      return { text: answerText(answer).slice(0, misdeed.bytes), hangUp: true };
     case "raw":
-      socket.write(misdeed.text);
-      return undefined;
-    case "body":
-      socket.write(rawAnswer(misdeed.status ?? 200, misdeed.text));
-      return { status: misdeed.status ?? 200, body: misdeed.text };
+      return { text: misdeed.text };
+    case "body": {
+      const { status = 200, text } = misdeed;
+      return { text: rawAnswer(status, text), proper: { status, answer: text } };
+    }
     case "huge":
-      socket.write(rawAnswer(200, JSON.stringify("x".repeat(misdeed.bytes))));
-      return { status: 200 };
+      return { text: rawAnswer(200, JSON.stringify("x".repeat(misdeed.bytes))), proper: { status: 200 } };
     case "die":
     case "lie":
     case "refuse":
     case "silent":
     case "slow":
     case undefined:
-      socket.write(answerText(answer));
-      return answer;
+      return { text: answerText(answer), proper: { status: answer.status, answer: answer.body } };
   }
 }
 
