@@ -1,9 +1,10 @@
 /** Each way in which a stub can be told to fail. */
 import { describe, expect, test } from "bun:test";
+import { watch } from "node:fs";
 import { join } from "node:path";
 import { createCallFiles } from "./call-files.ts";
 import { openWire, type RunningStub, startApi, startStub } from "./client.ts";
-import { createFirecrackerStub } from "./create.ts";
+import { createFirecrackerStub, type FirecrackerStub } from "./create.ts";
 import type { Misdeed, StubRecord } from "./plan.ts";
 
 const SHAPE = JSON.stringify({ vcpu_count: 2, mem_size_mib: 64 });
@@ -102,7 +103,7 @@ describe("a stub that is told to", () => {
 test("a stub without a socket lives without one", async () => {
   await using stub = createFirecrackerStub({ start: { kind: "no-socket" } });
   const stopped = startApi(stub.bin, { socketPath: join(stub.dir, "api") }).catch(String);
-  const pid = await begun(stub.records);
+  const pid = await begun(stub);
   expect(stub.records().map((record) => record.kind)).toEqual(["start"]);
   process.kill(pid, "SIGKILL");
   expect(await stopped).toContain("ended with null");
@@ -138,11 +139,18 @@ function lastRequest(stub: RunningStub): Extract<StubRecord, { kind: "request" }
   return request;
 }
 
-/** The pid of the first process, as soon as it has begun. */
-async function begun(records: () => StubRecord[]): Promise<number> {
-  for (;;) {
-    const first = records()[0];
-    if (first !== undefined) return first.pid;
-    await new Promise((resolve) => setImmediate(resolve));
+/** The pid of the first process, as soon as it has written that it has begun. */
+async function begun(stub: FirecrackerStub): Promise<number> {
+  const found = Promise.withResolvers<number>();
+  const check = (): void => {
+    const [first] = stub.records();
+    if (first !== undefined) found.resolve(first.pid);
+  };
+  const watcher = watch(stub.dir, check);
+  try {
+    check();
+    return await found.promise;
+  } finally {
+    watcher.close();
   }
 }

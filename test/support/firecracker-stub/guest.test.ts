@@ -102,7 +102,7 @@ describe("a stub's guest", () => {
     await using stub = await booted(files.dir, { guest: "agent", agentPath: AGENT });
     using wire = await openWire(join(files.dir, "vsock"));
     wire.socket.write(Buffer.concat([Buffer.from("CONNECT 1024\n"), createSync()]));
-    await wire.heard(/^OK \d+\n\x02[^]{7}0123456789abcdef/);
+    await wire.heard(/^OK \d+\n[^]{8}0123456789abcdef/);
     stub.child.kill("SIGKILL");
     await wire.closed;
   });

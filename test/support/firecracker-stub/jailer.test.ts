@@ -194,7 +194,7 @@ async function accepts(path: string): Promise<void> {
   for (;;) {
     // Between bind(2), which makes the name, and listen(2) it refuses.
     const refused = await openWire(path).then(
-      (wire) => void wire[Symbol.dispose](),
+      (wire) => wire[Symbol.dispose](),
       (error: unknown) => error,
     );
     if (refused === undefined) return;
