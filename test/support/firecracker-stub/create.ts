@@ -27,6 +27,8 @@ export interface StubOptions {
   readonly agentPath?: string;
   /** The only vsock port on which the guest listens; any when left out. */
   readonly port?: number;
+  /** The guest connects to the host's `port`, which must be given, as soon as it listens there. */
+  readonly knocks?: boolean;
   readonly start?: StartFault;
   readonly faults?: readonly FaultRule[];
   readonly vsock?: VsockFault;

@@ -1,7 +1,10 @@
 /** The stub's simulated guest: serial port, vsock, power, and what a pause does to them. */
 import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
+import { findByCommandLine } from "../../../src/lib/process-identity.ts";
+import { watchProcess } from "../../../src/lib/process-watch.ts";
 import { AGENT } from "../agent.ts";
 import { createCallFiles } from "./call-files.ts";
 import { openWire, type RunningStub, startStub } from "./client.ts";
@@ -103,8 +106,36 @@ describe("a stub's guest", () => {
     using wire = await openWire(join(files.dir, "vsock"));
     wire.socket.write(Buffer.concat([Buffer.from("CONNECT 1024\n"), createSync()]));
     await wire.heard(/^OK \d+\n[^]{8}0123456789abcdef/);
+    const [agent] = findByCommandLine(join(stub.stub.dir, `a${stub.child.pid}`));
+    if (agent === undefined) throw new Error("the agent does not run");
+    const watch = await watchProcess(agent);
     stub.child.kill("SIGKILL");
     await wire.closed;
+    await watch?.ended;
+  });
+});
+
+describe("a stub's guest that knocks", () => {
+  test("dials the host's port when it listens", async () => {
+    using files = createCallFiles();
+    await using host = await createHost(join(files.dir, "vsock_1024"));
+    await using _stub = await booted(files.dir, { port: 1024, knocks: true });
+    await host.dialled;
+  });
+
+  test("does so after the refusals, not before", async () => {
+    using files = createCallFiles();
+    await using host = await createHost(join(files.dir, "vsock_1024"));
+    await using stub = await booted(files.dir, {
+      port: 1024,
+      knocks: true,
+      vsock: { kind: "refuse", count: 1 },
+    });
+    expect(stub.stub.records().filter((record) => record.kind === "knock")).toEqual([]);
+    using wire = await openWire(join(files.dir, "vsock"));
+    wire.socket.write("CONNECT 1024\n");
+    await wire.closed;
+    await host.dialled;
   });
 });
 
@@ -134,6 +165,19 @@ async function booted(dir: string, options: StubOptions = {}): Promise<RunningSt
   await stub.call("PUT", "/vsock", { guest_cid: 3, uds_path: join(dir, "vsock") });
   await boot(stub, dir);
   return stub;
+}
+
+async function createHost(path: string): Promise<AsyncDisposable & { readonly dialled: Promise<void> }> {
+  const dialled = Promise.withResolvers<void>();
+  const server = createServer((socket) => {
+    socket.destroy();
+    dialled.resolve();
+  });
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  return {
+    dialled: dialled.promise,
+    [Symbol.asyncDispose]: () => new Promise((resolve) => server.close(() => resolve())),
+  };
 }
 
 async function boot(stub: RunningStub, dir: string): Promise<void> {

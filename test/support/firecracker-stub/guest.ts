@@ -10,6 +10,8 @@ import type { StubPlan } from "./plan.ts";
 export interface Guest {
   /** A connection to a port of the guest; undefined when nobody listens there. */
   open(port: number): Promise<Duplex | undefined>;
+  /** Resolves when it listens. */
+  readonly ready: Promise<void>;
   pause(): void;
   resume(): void;
   /** As the guest's init would on ctrl-alt-del. */
@@ -28,6 +30,7 @@ export function createGuest(plan: StubPlan): Guest {
     plan.guest === "echo" && (plan.port === undefined || plan.port === port);
   return {
     open: (port) => Promise.resolve(listens(port) ? new PassThrough() : undefined),
+    ready: Promise.resolve(),
     pause: () => undefined,
     resume: () => undefined,
     shutdown: () => off.resolve(),
@@ -52,6 +55,7 @@ function createAgentGuest(plan: StubPlan, off: PromiseWithResolvers<void>): Gues
       await listening;
       return connect({ path, allowHalfOpen: true });
     },
+    ready: listening,
     pause: () => void child.kill("SIGSTOP"),
     resume: () => void child.kill("SIGCONT"),
     shutdown: () => void child.kill("SIGTERM"),

@@ -38,7 +38,7 @@ export class Machine {
   constructor(input: MachineInput) {
     this.input = input;
     this.outputs = new Outputs(input.id);
-    this.vsock = new VsockDevice(input.record, input.plan.vsock);
+    this.vsock = new VsockDevice(input.record, input.plan);
   }
 
   /** Throws a Refusal. */
@@ -135,7 +135,7 @@ export class Machine {
     this.outputs.serial(`stub guest: ${state === "Running" ? "booting" : "restored"}\r\n`);
     const guest = createGuest(this.input.plan);
     this.guest = guest;
-    this.vsock.start(guest);
+    this.vsock.start(guest, { restored: state === "Paused" });
     this.state = "Running";
     if (state === "Paused") this.pause();
     void guest.off.then(() => {

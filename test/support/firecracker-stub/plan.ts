@@ -10,6 +10,11 @@ export interface StubPlan {
   readonly agentPath?: string;
   /** The only vsock port with a listener in the guest; any when left out. */
   readonly port?: number;
+  /**
+   * The guest connects once to the host's `port` (`<uds_path>_<port>`) as soon as it listens there: after its boot, or after
+   * the refusals that `vsock` orders. Not after a restore, when it listens already.
+   */
+  readonly knocks?: boolean;
   /** What goes wrong before the API is there: it ends with last words, or lives without ever listening. */
   readonly start?: StartFault;
   readonly faults: readonly FaultRule[];
@@ -70,6 +75,7 @@ export type StubEvent =
   | { readonly kind: "jailer"; readonly argv: readonly string[]; readonly chroot: string }
   | { readonly kind: "violation"; readonly message: string }
   | { readonly kind: "vsock"; readonly port: number; readonly outcome: "ok" | "refused" }
+  | { readonly kind: "knock"; readonly path: string; readonly outcome: "heard" | "unheard" }
   | { readonly kind: "exit"; readonly code: number; readonly why: string };
 
 export interface RequestEvent {

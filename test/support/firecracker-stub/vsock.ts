@@ -3,10 +3,10 @@
  * (src/vmm/src/devices/virtio/vsock/unix/muxer.rs). Nothing is answered while the guest does not run.
  */
 import { existsSync, rmSync } from "node:fs";
-import { createServer, type Server, type Socket } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Guest } from "./guest.ts";
-import type { VsockFault } from "./plan.ts";
+import type { StubPlan, VsockFault } from "./plan.ts";
 import type { Recorder } from "./record.ts";
 import { Refusal } from "./refusal.ts";
 
@@ -22,6 +22,7 @@ const BIND_FAULT =
 export class VsockDevice {
   private readonly record: Recorder;
   private readonly fault: VsockFault | undefined;
+  private readonly knockPort: number | undefined;
   private readonly pairs = new Map<Socket, Duplex>();
   private waiting: Socket[] = [];
   private server: Server | undefined;
@@ -31,9 +32,10 @@ export class VsockDevice {
   private refused = 0;
   private hostPort = FIRST_HOST_PORT;
 
-  constructor(record: Recorder, fault: VsockFault | undefined) {
+  constructor(record: Recorder, plan: StubPlan) {
     this.record = record;
-    this.fault = fault;
+    this.fault = plan.vsock;
+    this.knockPort = plan.knocks === true ? plan.port : undefined;
   }
 
   /** Binds at once; a second call replaces the first one's socket. `told` is the path in the caller's eyes. */
@@ -57,9 +59,10 @@ export class VsockDevice {
     this.path = path;
   }
 
-  start(guest: Guest): void {
+  start(guest: Guest, options: { readonly restored: boolean }): void {
     this.guest = guest;
     this.resume();
+    if (!options.restored && this.fault === undefined) void guest.ready.then(() => this.knock());
   }
 
   pause(): void {
@@ -107,7 +110,11 @@ export class VsockDevice {
     if (this.fault?.kind === "garbage") return void socket.write("NO SUCH THING\0\xff\n", "latin1");
     const refuses = this.fault?.kind === "refuse" && this.refused++ < (this.fault.count ?? Infinity);
     const peer = refuses ? undefined : await this.guest?.open(wanted.port);
-    if (peer === undefined) return this.refuse(socket, wanted.port);
+    if (peer === undefined) {
+      this.refuse(socket, wanted.port);
+      if (this.fault?.kind === "refuse" && this.refused === this.fault.count) this.knock();
+      return;
+    }
     this.record({ kind: "vsock", port: wanted.port, outcome: "ok" });
     socket.write(`OK ${this.hostPort++}\n`);
     peer.on("error", () => socket.destroy());
@@ -118,6 +125,19 @@ export class VsockDevice {
     peer.write(wanted.rest);
     this.pairs.set(socket, peer);
     if (this.running) join(socket, peer);
+  }
+
+  /** The guest dials the host (docs/vsock.md): a connection to a name beside the device's. */
+  private knock(): void {
+    if (this.knockPort === undefined || this.path === "") return;
+    const path = `${this.path}_${this.knockPort}`;
+    const socket = connect(path);
+    const tell = (outcome: "heard" | "unheard"): void => {
+      this.record({ kind: "knock", path, outcome });
+      socket.destroy();
+    };
+    socket.once("connect", () => tell("heard"));
+    socket.once("error", () => tell("unheard"));
   }
 
   /** What a connection gets that the guest resets: no word. */
