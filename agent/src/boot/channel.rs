@@ -6,7 +6,8 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
 
-use crate::failure::{Code, Failure, OrFail, Outcome};
+use crate::console;
+use crate::failure::{Code, Failure, OrFail, Outcome, errno_words};
 use crate::files::read_line;
 use crate::server::{Channel, Link, LinkKind, Listener};
 
@@ -22,6 +23,10 @@ pub fn open_channel(cmdline: &str) -> Outcome<Channel> {
             let bad = |_| Failure::new(Code::InvalidArgument, format!("{OPTION}vsock:{port}: no port number"));
             let port: u32 = port.parse().map_err(bad)?;
             let listener = Listener::vsock(port).or_fail(Code::Internal, "listening on vsock")?;
+            // A host that asked before was refused, and waits for this.
+            if let Err(errno) = Listener::knock_vsock(port) {
+                console::say(&format!("knocking at the host: {}", errno_words(errno.into())));
+            }
             Ok(Channel::Listening(listener))
         }
         _ => {
