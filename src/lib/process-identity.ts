@@ -37,22 +37,29 @@ export function isAlive(handle: ProcessHandle): boolean {
 }
 
 /**
- * The live processes of this user one of whose arguments is exactly `marker`; in ascending order of pid. Another user's
- * process cannot pass for ours. Ones that end meanwhile are left out.
+ * The live processes one of whose arguments is exactly `marker`, and whose user `isOurs` accepts (default: this process's own), so
+ * that another user's process cannot pass for ours; in ascending order of pid. Ones that end meanwhile are left out.
  */
-export function findByCommandLine(marker: string): readonly ProcessHandle[] {
+export function findByCommandLine(
+  marker: string,
+  isOurs: (uid: number) => boolean = isOwnUid,
+): readonly ProcessHandle[] {
   return readdirSync("/proc")
     .filter((name) => /^[0-9]+$/.test(name))
     .map(Number)
-    .filter((pid) => readCommandLine(pid).includes(marker) && isOurs(pid))
+    .filter((pid) => readCommandLine(pid).includes(marker) && isOurs(userOf(pid)))
     .sort((one, other) => one - other)
     .map(identifyProcess)
     .filter((handle) => handle !== undefined);
 }
 
-/** /proc/PID belongs to the process's effective user (proc(5)). */
-function isOurs(pid: number): boolean {
-  return statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid === process.geteuid?.();
+function isOwnUid(uid: number): boolean {
+  return uid === process.geteuid?.();
+}
+
+/** /proc/PID belongs to the process's effective user (proc(5)); -1 when it has ended. */
+function userOf(pid: number): number {
+  return statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid ?? -1;
 }
 
 /** The arguments of a process, its own name first; empty when it has ended or is a kernel thread. */

@@ -3,19 +3,33 @@ import { connect, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { BangerError } from "../model/errors.ts";
 
-/** Makes the function behind `Running.channel`. */
+/** Makes the function behind `Running.channel` for a hypervisor that serves the channel on a socket of its own. */
 export function createChannelOpener(socketPath: string): () => Promise<Duplex> {
-  let current: Socket | undefined;
-  return async () => {
-    if (current !== undefined && !current.closed) {
-      throw new BangerError("failed_precondition", "the agent channel is open already", {
-        details: { socketPath },
-      });
-    }
+  return oneAtATime(async () => {
     const socket = connect(socketPath);
-    current = socket;
     await connected(socket, socketPath);
     return socket;
+  });
+}
+
+/** Refuses to open while what was opened before, or is being opened, is not closed. Errors: `failed_precondition`, those of `open`. */
+export function oneAtATime(open: () => Promise<Duplex>): () => Promise<Duplex> {
+  let taken = false;
+  return async () => {
+    if (taken) throw new BangerError("failed_precondition", "the agent channel is open already");
+    taken = true;
+    const release = (): void => {
+      taken = false;
+    };
+    try {
+      const channel = await open();
+      if (channel.closed) release();
+      else channel.once("close", release);
+      return channel;
+    } catch (error) {
+      release();
+      throw error;
+    }
   };
 }
 

@@ -17,7 +17,7 @@ import { readProcessStats } from "./process-stats.ts";
 const STDERR_TAIL_BYTES = 4096;
 const STDERR_TAIL_LINES = 40;
 const DEFAULT_GRACE_MS = 2000;
-const LOG_FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_APPEND;
+const APPEND_FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND;
 
 type Signal = "SIGTERM" | "SIGKILL" | "SIGSTOP" | "SIGCONT";
 
@@ -29,6 +29,10 @@ export interface SpawnRequest {
   readonly argv0?: string;
   /** Gets stdout and stderr; made with mode 0600, and emptied of what an earlier run said. */
   readonly logPath: string;
+  /** Gets stdout in place of the log: appended to, and made with mode 0600. */
+  readonly stdoutPath?: string;
+  /** Default: `/`. */
+  readonly cwd?: string;
   /** Descriptors that the process gets as 3, 4, …; they stay the caller's here. */
   readonly inherit: readonly number[];
 }
@@ -46,23 +50,22 @@ export interface HypervisorProcess {
 }
 
 /**
- * Starts the process with stdin from /dev/null, cwd `/` and a minimal environment. It survives us: own session (no
+ * Starts the process with stdin from /dev/null and a minimal environment. It survives us: own session (no
  * terminal, no signals to our group), its output in a file. Errors: `unavailable` (it could not be started at all).
  */
 export async function spawnHypervisor(request: SpawnRequest): Promise<HypervisorProcess> {
-  const log = openSync(request.logPath, LOG_FLAGS, 0o600);
-  let child: ChildProcess;
-  try {
-    child = spawn(request.program, [...request.args], {
-      detached: true,
-      stdio: ["ignore", log, log, ...request.inherit],
-      cwd: "/",
-      env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" },
-      ...(request.argv0 === undefined ? {} : { argv0: request.argv0 }),
-    });
-  } finally {
-    closeSync(log);
-  }
+  using files = new DisposableStack();
+  const open = (path: string, flags: number): number =>
+    files.adopt(openSync(path, flags, 0o600), (fd) => closeSync(fd));
+  const log = open(request.logPath, APPEND_FLAGS | constants.O_TRUNC);
+  const stdout = request.stdoutPath === undefined ? log : open(request.stdoutPath, APPEND_FLAGS);
+  const child = spawn(request.program, [...request.args], {
+    detached: true,
+    stdio: ["ignore", stdout, log, ...request.inherit],
+    cwd: request.cwd ?? "/",
+    env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" },
+    ...(request.argv0 === undefined ? {} : { argv0: request.argv0 }),
+  });
   if (child.pid === undefined) {
     const [cause] = (await once(child, "error")) as [unknown];
     throw new BangerError("unavailable", `cannot start ${request.program}`, { cause });

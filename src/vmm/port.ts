@@ -98,7 +98,7 @@ export interface Running {
   /**
    * Writes the machine's memory and device state into `dir`, an empty directory of the caller's (mode 0700): `machine.json`, `state`
    * and `memory`, nothing flushed. Disks are the caller's to copy. The machine must be paused, and stays so; an open channel
-   * stays open. Written files are removed on failure, and the machine can go on. Repeatable, each time into another directory.
+   * stays open, or ends once the machine goes on and can then be opened anew (Firecracker resets the guest's vsock). Written files are removed on failure, and the machine can go on. Repeatable, each time into another directory.
    * Errors: `failed_precondition` (not paused), `unsupported`, `unavailable` (the process is gone), `permission_denied` (the host
    * keeps the process's memory from us), `resource_exhausted` (no space), `timeout`.
    */
@@ -135,7 +135,8 @@ export interface Driver {
   /**
    * Starts the process in its own session, its output in files, and resolves as soon as the process exists and its
    * sockets accept connections; it does not wait for the guest. On failure nothing is left running.
-   * Errors: `unavailable` (program missing or it ended at once, with its words), `invalid_argument`, `cancelled`.
+   * Errors: `unavailable` (program missing, it ended at once or refused the machine, with its words), `timeout`,
+   * `invalid_argument`, `cancelled`.
    */
   start(machine: Machine, dir: RunDir, options?: StartOptions): Promise<Running>;
   /**

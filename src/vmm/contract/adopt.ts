@@ -2,8 +2,8 @@
 import { expect, test } from "bun:test";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { findByCommandLine, identifyProcess } from "../../lib/process-identity.ts";
-import { processMarker } from "../port.ts";
+import { identifyProcess } from "../../lib/process-identity.ts";
+import { findHypervisors } from "../hypervisor-user.ts";
 import { type ContractContext, carriesBytes, failureOf, present, writtenDown } from "./context.ts";
 
 export function adoptContract({ subject, setUp }: ContractContext): void {
@@ -23,7 +23,7 @@ export function adoptContract({ subject, setUp }: ContractContext): void {
     await adopted.resume();
     await adopted.kill();
     await Promise.all([running.exited, adopted.exited]);
-    expect(findByCommandLine(processMarker(machine.id))).toEqual([]);
+    expect(findHypervisors(machine.id)).toEqual([]);
     await adopted.kill();
   });
 

@@ -6,10 +6,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
-import { findByCommandLine } from "../../lib/process-identity.ts";
 import { watchProcess } from "../../lib/process-watch.ts";
 import type { Machine } from "../../model/machine.ts";
-import { type Driver, processMarker, type RunDir } from "../port.ts";
+import { findHypervisors } from "../hypervisor-user.ts";
+import { type Driver, type RunDir } from "../port.ts";
 
 export interface ContractSubject {
   readonly name: string;
@@ -21,6 +21,8 @@ export interface ContractSubject {
   readonly exchange?: (channel: Duplex) => Promise<void>;
   /** False for a driver that has none (default true); its `Features` say so, too. */
   readonly snapshots?: boolean;
+  /** False for a driver whose channel may end with a snapshot, and can then be opened again (default true). */
+  readonly keepsChannel?: boolean;
 }
 
 export interface ContractBench extends AsyncDisposable {
@@ -40,12 +42,12 @@ export async function createContractBench(subject: ContractSubject): Promise<Con
     machine: subject.createMachine(id, directory),
     dir,
     async [Symbol.asyncDispose]() {
-      for (const handle of findByCommandLine(processMarker(id))) {
+      for (const handle of findHypervisors(id)) {
         const watch = await watchProcess(handle);
         watch?.signal("SIGKILL");
         await watch?.ended;
       }
-      expect(findByCommandLine(processMarker(id))).toEqual([]);
+      expect(findHypervisors(id)).toEqual([]);
       await rm(directory, { recursive: true, force: true });
     },
   };

@@ -2,10 +2,10 @@
 import { expect } from "bun:test";
 import { existsSync, readdirSync } from "node:fs";
 import type { Duplex } from "node:stream";
-import { findByCommandLine } from "../../lib/process-identity.ts";
 import { BangerError } from "../../model/errors.ts";
 import type { Machine } from "../../model/machine.ts";
-import { type DriverHandles, processMarker, type Running } from "../port.ts";
+import { findHypervisors } from "../hypervisor-user.ts";
+import { type DriverHandles, type Running } from "../port.ts";
 import type { ContractBench, ContractSubject } from "./bench.ts";
 
 /** What each part gets: the subject, and a way to a bench that is cleaned up after the test. */
@@ -24,7 +24,7 @@ export async function carriesBytes(subject: ContractSubject, channel: Duplex): P
 }
 
 export function expectNothingLeft(machine: Machine, runtimeDir: string): void {
-  expect(findByCommandLine(processMarker(machine.id))).toEqual([]);
+  expect(findHypervisors(machine.id)).toEqual([]);
   expect(existsSync(runtimeDir) ? readdirSync(runtimeDir) : []).toEqual([]);
 }
 

@@ -1,7 +1,6 @@
 /** The end of a machine: killed, crashed, killed again. */
 import { expect, test } from "bun:test";
-import { findByCommandLine } from "../../lib/process-identity.ts";
-import { processMarker } from "../port.ts";
+import { findHypervisors } from "../hypervisor-user.ts";
 import { type ContractContext, failureOf } from "./context.ts";
 
 export function endContract({ setUp }: ContractContext): void {
@@ -9,7 +8,7 @@ export function endContract({ setUp }: ContractContext): void {
     const { driver, machine, dir } = await setUp();
     const running = await driver.start(machine, dir);
     await running.kill();
-    expect(findByCommandLine(processMarker(machine.id))).toEqual([]);
+    expect(findHypervisors(machine.id)).toEqual([]);
     const exit = await running.exited;
     expect(exit).toBe(await running.exited);
     expect(exit.code !== undefined || exit.signal !== undefined).toBe(true);
@@ -34,7 +33,7 @@ export function endContract({ setUp }: ContractContext): void {
     const running = await driver.start(machine, dir);
     await running.pause();
     await running.kill();
-    expect(findByCommandLine(processMarker(machine.id))).toEqual([]);
+    expect(findHypervisors(machine.id)).toEqual([]);
   });
 
   test("a crash settles `exited`, and kill() is still safe", async () => {

@@ -1,17 +1,14 @@
 /** start(): one process with its marker, its own session, nothing left on failure. */
 import { expect, test } from "bun:test";
 import { closeSync, openSync, readdirSync, readlinkSync, statSync } from "node:fs";
-import { findByCommandLine } from "../../lib/process-identity.ts";
-import { processMarker } from "../port.ts";
+import { findHypervisors } from "../hypervisor-user.ts";
 import { type ContractContext, expectNothingLeft, failureOf } from "./context.ts";
 
 export function startContract({ setUp }: ContractContext): void {
   test("makes one process that carries the machine's marker", async () => {
     const { driver, machine, dir } = await setUp();
     const running = await driver.start(machine, dir);
-    expect(findByCommandLine(processMarker(machine.id)).map((found) => found.pid)).toEqual([
-      running.handles.process.pid,
-    ]);
+    expect(findHypervisors(machine.id).map((found) => found.pid)).toEqual([running.handles.process.pid]);
     expect(running.handles.machineId).toBe(machine.id);
   });
 

@@ -1,8 +1,7 @@
 /** What this host's QEMU can do: its version, and the fastest accelerator that works. Remembered between runs. */
-import { runProgram } from "../../lib/run-program.ts";
 import { BangerError } from "../../model/errors.ts";
 import { judgeKvm, type KvmVerdict } from "../kvm-verdict.ts";
-import { programKey } from "../program-identity.ts";
+import { findVersion } from "../program-version.ts";
 import type { VerdictCache } from "../verdict-cache.ts";
 import { runProbeGuest } from "./kvm-probe.ts";
 import type { QemuAccelerator } from "./platform.ts";
@@ -29,7 +28,13 @@ export interface InspectInput {
 /** Errors: `unavailable` when the program is not a QEMU that is new enough. */
 export async function inspectHost(input: InspectInput): Promise<HostFindings> {
   const { program, cache } = input;
-  const version = await findVersion(program, cache);
+  const version = await findVersion({
+    program,
+    cache,
+    name: "QEMU",
+    pattern: /^QEMU emulator version (\d+\.\d+\.\d+)/,
+    cure: "apt-get install --reinstall qemu-system-x86",
+  });
   if (Bun.semver.order(version, MIN_VERSION) < 0) throw tooOld(program, version);
   if (input.accelerator !== undefined) {
     return { program, version, accelerator: input.accelerator, kvm: undefined };
@@ -42,26 +47,6 @@ export async function inspectHost(input: InspectInput): Promise<HostFindings> {
   return { program, version, accelerator: kvm.kind === "works" ? "kvm" : "tcg", kvm };
 }
 
-async function findVersion(program: string, cache: VerdictCache): Promise<string> {
-  const key = `version|${programKey(program)}`;
-  const known = cache.get(key);
-  if (typeof known === "string") return known;
-  const { stdout } = await runProgram([program, "--version"], {
-    failure: (end) =>
-      new BangerError("unavailable", `${program} --version failed: ${end.stderrTail}`, {
-        cure: "apt-get install --reinstall qemu-system-x86",
-      }),
-  });
-  const version = parseVersion(new TextDecoder().decode(stdout));
-  if (version === undefined) {
-    throw new BangerError("unavailable", `${program} is not QEMU`, {
-      cure: "apt-get install qemu-system-x86",
-    });
-  }
-  cache.set(key, version);
-  return version;
-}
-
 function tooOld(program: string, version: string): BangerError {
   return new BangerError(
     "unavailable",
@@ -71,8 +56,4 @@ function tooOld(program: string, version: string): BangerError {
       details: { version, minVersion: MIN_VERSION },
     },
   );
-}
-
-function parseVersion(text: string): string | undefined {
-  return /^QEMU emulator version (\d+\.\d+\.\d+)/.exec(text)?.[1];
 }
