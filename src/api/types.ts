@@ -46,6 +46,8 @@ export interface CreateVm {
   readonly diskMib?: number | undefined;
   /** Environment of every command in the VM. */
   readonly env?: Readonly<Record<string, string>> | undefined;
+  /** The driver; absent: the best that the host has. */
+  readonly vmm?: string | undefined;
 }
 
 export interface Tty {

@@ -15,6 +15,8 @@ import type { Capability } from "../model/capability.ts";
 import type { Config } from "../model/config.ts";
 import { createDiskCapability } from "../storage/disk-capability.ts";
 import { openStore, type Store } from "../store/store.ts";
+import { createFirecrackerDriver, type FirecrackerDriverOptions } from "../vmm/firecracker/driver.ts";
+import { createJailCapability } from "../vmm/firecracker/jail-capability.ts";
 import type { Driver } from "../vmm/port.ts";
 import { createQemuDriver, type QemuDriverOptions } from "../vmm/qemu/driver.ts";
 import type { VmDefaults } from "../vms/context.ts";
@@ -35,7 +37,7 @@ export interface ComposeOptions {
   readonly agentPath: string;
   readonly log: Logger;
   readonly requestStop: () => void;
-  /** In order of preference; default: QEMU. */
+  /** In order of preference; default: Firecracker, then QEMU. */
   readonly drivers?: readonly Driver[];
   /** For tests: where kernel and initramfs come from when a driver needs none. */
   readonly bootFiles?: ImageSource["bootFiles"];
@@ -70,7 +72,14 @@ export function compose(options: ComposeOptions): Composition {
       agentPath: options.agentPath,
     }),
   });
-  const drivers = new DriverChoice(options.drivers ?? [createQemuDriver(qemuOptions(layout, config))]);
+  const chrootBase =
+    config.firecrackerChrootBase === "default" ? layout.jailsDir : config.firecrackerChrootBase;
+  const drivers = new DriverChoice(
+    options.drivers ?? [
+      createFirecrackerDriver(firecrackerOptions(layout, config, chrootBase)),
+      createQemuDriver(qemuOptions(layout, config)),
+    ],
+  );
   const metrics = new Metrics(() => store.vms.countByState());
   const cgroups = new Cgroups();
   const vms = new Vms({
@@ -79,11 +88,12 @@ export function compose(options: ComposeOptions): Composition {
     log,
     images: withBootFiles(images, options.bootFiles),
     capabilities: [
+      createJailCapability({ base: chrootBase }),
       createDiskCapability({ diskPath: (id) => layout.disk(id) }),
       createChannelCapability({ runtimeDir: (id) => layout.vmRuntimeDir(id) }),
       createLimitsCapability({
         cgroups,
-        emulated: async () => (await drivers.choose()).report.accelerator === "tcg",
+        emulated: async ({ spec }) => (await drivers.choose(spec.vmm)).report.accelerator === "tcg",
         onProblem: (id, problem) => log.warn({ vm: id, problem }, "a limit does not hold"),
       }),
       createFileSyncCapability({
@@ -92,7 +102,8 @@ export function compose(options: ComposeOptions): Composition {
       }),
       ...(options.capabilities ?? []),
     ],
-    chooseDriver: () => drivers.choose(),
+    chooseDriver: (name) => drivers.choose(name),
+    demandDriver: (name) => void drivers.demand(name),
     driverByName: (name) => drivers.byName(name),
     defaults: vmDefaults(config),
     now: options.now ?? Date.now,
@@ -132,6 +143,17 @@ function qemuOptions(layout: Layout, config: Config): QemuDriverOptions {
   const { qemuBin, qemuAccelerator } = config;
   const accelerator = qemuAccelerator === "auto" ? {} : { accelerator: qemuAccelerator };
   return { verdictCachePath: layout.kvmVerdicts, binary: qemuBin, ...accelerator };
+}
+
+function firecrackerOptions(layout: Layout, config: Config, chrootBase: string): FirecrackerDriverOptions {
+  return {
+    verdictCachePath: layout.kvmVerdicts,
+    chrootBase,
+    binary: config.firecrackerBin,
+    jailer: config.firecrackerJailer,
+    jailerBinary: config.firecrackerJailerBin,
+    transport: config.firecrackerTransport,
+  };
 }
 
 function vmDefaults(config: Config): VmDefaults {

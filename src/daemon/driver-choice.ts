@@ -1,12 +1,14 @@
 /** Which driver runs new VMs here: the first that says it can. Asked once, and again after a no. */
 import type { DoctorCheck, DoctorRow } from "../model/doctor.ts";
 import { BangerError } from "../model/errors.ts";
+import { quote } from "../model/names.ts";
 import type { Driver, DriverReport } from "../vmm/port.ts";
 import type { ReadyDriver } from "../vms/context.ts";
 
 export class DriverChoice {
   readonly #drivers: readonly Driver[];
-  #chosen: Promise<ReadyDriver> | undefined;
+  /** By the name that was asked for; undefined: the best. */
+  readonly #chosen = new Map<string | undefined, Promise<ReadyDriver>>();
 
   constructor(drivers: readonly Driver[]) {
     this.#drivers = drivers;
@@ -16,14 +18,30 @@ export class DriverChoice {
     return this.#drivers.find((driver) => driver.name === name);
   }
 
-  /** Errors: `unavailable`, with each driver's reason and the first cure. */
-  async choose(): Promise<ReadyDriver> {
-    this.#chosen ??= this.#ask();
+  /** Errors: `invalid_argument` when there is no driver of this name, whether or not it can run here. */
+  demand(name: string): Driver {
+    const driver = this.byName(name);
+    if (driver !== undefined) return driver;
+    const known = this.#drivers.map((one) => one.name);
+    throw new BangerError("invalid_argument", `there is no driver ${quote(name)}`, {
+      cure: `choose one of: ${known.join(", ")}`,
+      details: { field: "vmm", known },
+    });
+  }
+
+  /**
+   * The driver of this name, else the first that can run here. Errors: `unavailable`, with each asked driver's reason and the
+   * first cure; `invalid_argument`.
+   */
+  async choose(name?: string): Promise<ReadyDriver> {
+    const asked = name === undefined ? this.#drivers : [this.demand(name)];
+    const choice = this.#chosen.get(name) ?? ask(asked);
+    this.#chosen.set(name, choice);
     try {
-      return await this.#chosen;
+      return await choice;
     } catch (error) {
       // What is missing may be installed meanwhile.
-      this.#chosen = undefined;
+      this.#chosen.delete(name);
       throw error;
     }
   }
@@ -32,7 +50,7 @@ export class DriverChoice {
     const reports = await Promise.all(this.#drivers.map((driver) => driver.probe()));
     const best = reports.find((report) => report.available);
     return {
-      rows: reports.flatMap(rowsOf),
+      rows: reports.flatMap((report) => rowsOf(report, best !== undefined)),
       capabilities: {
         driver: best?.driver ?? false,
         accelerator: best?.accelerator ?? false,
@@ -41,25 +59,27 @@ export class DriverChoice {
       },
     };
   };
-
-  async #ask(): Promise<ReadyDriver> {
-    const refusals: Extract<DriverReport, { available: false }>[] = [];
-    for (const driver of this.#drivers) {
-      const report = await driver.probe();
-      if (report.available) return { driver, report };
-      refusals.push(report);
-    }
-    throw new BangerError(
-      "unavailable",
-      `no hypervisor can run here: ${refusals.map((no) => `${no.driver}: ${no.reason}`).join("; ")}`,
-      { cure: refusals[0]?.cure ?? "see: banger doctor" },
-    );
-  }
 }
 
-function rowsOf(report: DriverReport): DoctorRow[] {
+async function ask(drivers: readonly Driver[]): Promise<ReadyDriver> {
+  const refusals: Extract<DriverReport, { available: false }>[] = [];
+  for (const driver of drivers) {
+    const report = await driver.probe();
+    if (report.available) return { driver, report };
+    refusals.push(report);
+  }
+  throw new BangerError(
+    "unavailable",
+    `no hypervisor can run here: ${refusals.map((no) => `${no.driver}: ${no.reason}`).join("; ")}`,
+    { cure: refusals[0]?.cure ?? "see: banger doctor" },
+  );
+}
+
+/** A driver that cannot run is a failure only where no other can. */
+function rowsOf(report: DriverReport, anyRuns: boolean): DoctorRow[] {
   if (!report.available) {
-    return [{ check: report.driver, verdict: "fail", message: report.reason, cure: report.cure }];
+    const verdict = anyRuns ? "warn" : "fail";
+    return [{ check: report.driver, verdict, message: report.reason, cure: report.cure }];
   }
   const how = `${report.version}, machine ${report.machineType}, accelerator ${report.accelerator}`;
   const notes = report.notes.map(

@@ -31,6 +31,11 @@ const OTHERS: { readonly [P in keyof Config]: readonly [fromFile: string | numbe
   autoStopAfterMs: ["3h", "5h"],
   qemuBin: ["my-qemu", "your-qemu"],
   qemuAccelerator: ["kvm", "tcg"],
+  firecrackerBin: ["my-fc", "your-fc"],
+  firecrackerJailer: ["on", "off"],
+  firecrackerJailerBin: ["my-jailer", "your-jailer"],
+  firecrackerChrootBase: ["/srv/mine", "/srv/yours"],
+  firecrackerTransport: ["pci", "pci"],
   fileSync: [
     '[{"host":"/a","guest":"/root/a","mode":"0600"}]',
     '[{"host":"/b","guest":"/root/b","mode":"0644"}]',
@@ -108,6 +113,12 @@ address_pool = "10.1.0.0/16"
 [vmm.qemu]
 bin = "my-qemu"
 accelerator = "kvm"
+[vmm.firecracker]
+bin = "my-fc"
+jailer = "on"
+jailer_bin = "my-jailer"
+chroot_base = "/srv/mine"
+transport = "pci"
 [[file_sync]]
 host = "/a"
 guest = "/root/a"

@@ -40,6 +40,10 @@ export class Layout {
   get kernelsDir(): string {
     return join(this.stateDir, "kernels");
   }
+  /** Where Firecracker's jails are made when the configuration names no other place. */
+  get jailsDir(): string {
+    return join(this.stateDir, "jails");
+  }
   get kvmVerdicts(): string {
     return join(this.cacheDir, "kvm-verdicts.json");
   }

@@ -140,6 +140,46 @@ const SAMPLES: { readonly [P in keyof Config]: Sample } = {
     bad: ["KVM", "hvf", "yes"],
     badToml: NOT_TEXT,
   },
+  firecrackerBin: {
+    good: [["firecracker-1.13", "firecracker-1.13", "firecracker-1.13"]],
+    toml: [["/usr/local/bin/firecracker", "/usr/local/bin/firecracker"]],
+    bad: ["bin/firecracker", "a\nb"],
+    badToml: [...NOT_TEXT, ""],
+  },
+  firecrackerJailer: {
+    good: [
+      ["auto", "auto", "auto"],
+      ["on", "on", "on"],
+      ["off", "off", "off"],
+    ],
+    toml: [["off", "off"]],
+    bad: ["yes", "ON"],
+    badToml: NOT_TEXT,
+  },
+  firecrackerJailerBin: {
+    good: [["jailer", "jailer", "jailer"]],
+    toml: [["/usr/local/bin/jailer", "/usr/local/bin/jailer"]],
+    bad: ["./jailer"],
+    badToml: [...NOT_TEXT, ""],
+  },
+  firecrackerChrootBase: {
+    good: [
+      ["default", "default", "default"],
+      ["/srv/jailer", "/srv/jailer", "/srv/jailer"],
+    ],
+    toml: [["/srv/jailer", "/srv/jailer"]],
+    bad: ["srv/jailer", "./x", "/a\nb", `/${"x".repeat(5000)}`],
+    badToml: [...NOT_TEXT, ""],
+  },
+  firecrackerTransport: {
+    good: [
+      ["mmio", "mmio", "mmio"],
+      ["pci", "pci", "pci"],
+    ],
+    toml: [["pci", "pci"]],
+    bad: ["PCI", "usb"],
+    badToml: NOT_TEXT,
+  },
   fileSync: {
     good: [
       ["[]", [], "[]"],

@@ -20,6 +20,8 @@ import { defaultSize, SPEC_LIMITS } from "./spec.ts";
 
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "silent"] as const;
 const ACCELERATORS = ["auto", "kvm", "tcg"] as const;
+const JAILER_WISHES = ["auto", "on", "off"] as const;
+const TRANSPORTS = ["mmio", "pci"] as const;
 
 export interface Config {
   readonly logLevel: (typeof LOG_LEVELS)[number];
@@ -36,6 +38,14 @@ export interface Config {
   /** Name or absolute path. */
   readonly qemuBin: string;
   readonly qemuAccelerator: (typeof ACCELERATORS)[number];
+  /** Name or absolute path. */
+  readonly firecrackerBin: string;
+  readonly firecrackerJailer: (typeof JAILER_WISHES)[number];
+  /** Name or absolute path. */
+  readonly firecrackerJailerBin: string;
+  /** Absolute, or `default`: in the state directory. */
+  readonly firecrackerChrootBase: string;
+  readonly firecrackerTransport: (typeof TRANSPORTS)[number];
   readonly fileSync: readonly FileSyncEntry[];
 }
 
@@ -131,6 +141,38 @@ export const CONFIG_KEYS: { readonly [P in keyof Config]: ConfigKey<Config[P]> }
     byDefault: () => "auto",
     description: "How QEMU runs guests: with KVM, by emulation (tcg), or with KVM where it works",
   },
+  firecrackerBin: {
+    path: "vmm.firecracker.bin",
+    kind: ruled("the name of a program or an absolute path", validateProgram),
+    byDefault: () => "firecracker",
+    description: "The Firecracker program",
+  },
+  firecrackerJailer: {
+    path: "vmm.firecracker.jailer",
+    kind: oneOf(JAILER_WISHES),
+    byDefault: () => "auto",
+    description:
+      "Whether Firecracker runs in a jail, which needs root: always, never, or where there is root and a jailer",
+  },
+  firecrackerJailerBin: {
+    path: "vmm.firecracker.jailer_bin",
+    kind: ruled("the name of a program or an absolute path", validateProgram),
+    byDefault: () => "jailer",
+    description: "Firecracker's jailer, of the same version",
+  },
+  firecrackerChrootBase: {
+    path: "vmm.firecracker.chroot_base",
+    kind: ruled('an absolute path, or "default", which is STATE/jails', validateDirectory),
+    byDefault: () => "default",
+    description:
+      "Where jails are made; best on the file system of images and disks, which are linked into them",
+  },
+  firecrackerTransport: {
+    path: "vmm.firecracker.transport",
+    kind: oneOf(TRANSPORTS),
+    byDefault: () => "mmio",
+    description: "How Firecracker attaches devices; pci needs Firecracker 1.13",
+  },
   fileSync: {
     path: "file_sync",
     kind: fileSyncKind,
@@ -186,6 +228,12 @@ export function defaultConfig(host: HostSize): Config {
 /** The rule of a key, with its own type. */
 export function keyOf<P extends keyof Config>(property: P): ConfigKey<Config[P]> {
   return CONFIG_KEYS[property];
+}
+
+/** Errors: `invalid_argument`. */
+function validateDirectory(path: string): string {
+  if (path === "default" || /^\/[^\0\n]{0,4095}$/.test(path)) return path;
+  throw new BangerError("invalid_argument", `the directory ${quote(path)} is not an absolute path`);
 }
 
 /** The daemon works in `/`, so that a relative path would mean nothing. Errors: `invalid_argument`. */

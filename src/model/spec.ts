@@ -20,6 +20,8 @@ export interface VmSpec {
   readonly diskMib: number;
   /** Environment of every command in the VM, over the image's own. */
   readonly env: Readonly<Record<string, string>>;
+  /** The driver that has to run it; undefined: the best that the host has at each start. */
+  readonly vmm?: string | undefined;
 }
 
 /** A command to run in a guest. */
@@ -71,6 +73,15 @@ export function parseEnvEntry(text: string): [string, string] {
 /** Letters, digits and `_ . -`, not starting with a digit: what shells and the agent both accept. */
 export function isEnvKey(key: string): boolean {
   return /^[A-Za-z_][A-Za-z0-9_.-]{0,254}$/.test(key);
+}
+
+/** Checks the shape of a driver's name; which there are the daemon knows. Errors: `invalid_argument`. */
+export function validateVmm(name: string): string {
+  if (/^[a-z]{1,32}$/.test(name)) return name;
+  throw new BangerError("invalid_argument", `the driver ${quote(name)} is not valid`, {
+    cure: "see which there are with: banger doctor",
+    details: { field: "vmm" },
+  });
 }
 
 const USER = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,31})?$/;

@@ -31,8 +31,10 @@ export interface VmDeps {
   readonly images: ImageSource;
   /** In the order in which they are folded. */
   readonly capabilities: readonly Capability[];
-  /** The driver for new starts. Errors: `unavailable`, with every driver's reason. */
-  readonly chooseDriver: () => Promise<ReadyDriver>;
+  /** The driver for a start: that of this name, else the best. Errors: `unavailable`, with every asked driver's reason. */
+  readonly chooseDriver: (name: string | undefined) => Promise<ReadyDriver>;
+  /** Errors: `invalid_argument` when there is no driver of this name, whether or not it can run here. */
+  readonly demandDriver: (name: string) => void;
   /** The driver of that name, to adopt what it started. */
   readonly driverByName: (name: string) => Driver | undefined;
   readonly defaults: VmDefaults;

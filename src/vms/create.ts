@@ -17,6 +17,7 @@ export interface NewVm {
   readonly memoryMib?: number | undefined;
   readonly diskMib?: number | undefined;
   readonly env?: Readonly<Record<string, string>> | undefined;
+  readonly vmm?: string | undefined;
   readonly ephemeral?: boolean | undefined;
 }
 
@@ -26,6 +27,7 @@ export interface NewVm {
  */
 export async function createVm(ctx: VmContext, wanted: NewVm, options: LongOptions): Promise<VmRecord> {
   if (wanted.name !== undefined) validateVmName(wanted.name);
+  if (wanted.vmm !== undefined) ctx.demandDriver(wanted.vmm);
   const imageName = validateImageName(wanted.image ?? ctx.defaults.image);
   const steps = new Steps("create", { ...ctx, ...options });
   const image = await steps.run("image", () => ctx.images.ensure(imageName, options));
@@ -47,6 +49,7 @@ export async function createVm(ctx: VmContext, wanted: NewVm, options: LongOptio
           memoryMib: wanted.memoryMib ?? ctx.defaults.memoryMib,
           diskMib: wanted.diskMib ?? ctx.defaults.diskMib,
           env: wanted.env ?? {},
+          ...(wanted.vmm === undefined ? {} : { vmm: wanted.vmm }),
         },
         imageDigest: image.digest,
         address: nextAddress(ctx.defaults.addressPool, addresses),

@@ -57,7 +57,7 @@ async function boot(ctx: VmContext, vm: VmRecord, steps: Steps, options: LongOpt
     const [image, files, driver] = await Promise.all([
       ctx.images.byDigest(vm.imageDigest),
       ctx.images.bootFiles(options),
-      ctx.chooseDriver(),
+      ctx.chooseDriver(vm.spec.vmm),
     ]);
     return { image, files, driver };
   });

@@ -19,7 +19,10 @@ import { addImage } from "./test-image.ts";
 
 export interface TestDaemonOptions
   extends Partial<
-    Pick<ComposeOptions, "bootDeadlineMs" | "log" | "onStep" | "capabilities" | "now" | "idleClock">
+    Pick<
+      ComposeOptions,
+      "bootDeadlineMs" | "log" | "onStep" | "capabilities" | "drivers" | "now" | "idleClock"
+    >
   > {
   readonly driver?: FakeDriverOptions;
   /** A home that another test daemon left; this one does not delete it. */

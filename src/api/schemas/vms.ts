@@ -1,7 +1,7 @@
 /** Bodies about VMs: what one is asked to be, what it is, what happened to it. */
 import { z } from "zod";
 import { validateImageName, validateVmName } from "../../model/names.ts";
-import { SPEC_LIMITS, type VmSpec } from "../../model/spec.ts";
+import { SPEC_LIMITS, type VmSpec, validateVmm } from "../../model/spec.ts";
 import { type StepTiming, VM_STATES } from "../../model/vm.ts";
 import { type CreateVm, type KillVm, type SetVm, type StopVm, type Vm, type VmEvent } from "../types.ts";
 import { ErrorSchema } from "./common.ts";
@@ -18,6 +18,7 @@ export const VmSpecSchema: z.ZodType<VmSpec> = z
     memoryMib: z.int(),
     diskMib: z.int().describe("Size of the writable layer"),
     env: z.record(z.string(), z.string()),
+    vmm: z.string().optional().describe("The driver that has to run it"),
   })
   .meta({ id: "VmSpec" });
 
@@ -56,6 +57,7 @@ export const CreateVmSchema: z.ZodType<CreateVm> = z
     memoryMib: whole(SPEC_LIMITS.memoryMib).optional(),
     diskMib: whole(SPEC_LIMITS.diskMib).optional(),
     env: Env.optional(),
+    vmm: ruled(validateVmm, 32).optional().describe("The driver; absent: the best that the host has"),
   })
   .meta({ id: "CreateVm" });
 

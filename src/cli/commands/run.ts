@@ -4,6 +4,7 @@ import type { CreateVm, ExecRequest, Vm } from "../../api/types.ts";
 import { BangerError } from "../../model/errors.ts";
 import { quote, validateImageName, validateVmName } from "../../model/names.ts";
 import { formatDurationMs } from "../../model/quantities.ts";
+import { validateVmm } from "../../model/spec.ts";
 import { attach, findTty, outputListener } from "../attach.ts";
 import type { CliContext } from "../context.ts";
 import { createProgressView } from "../render/progress.ts";
@@ -15,6 +16,7 @@ import { parseSize, type SizeFlags } from "./size-flags.ts";
 interface VmFlags extends SizeFlags {
   readonly name?: string;
   readonly image?: string;
+  readonly vmm?: string;
 }
 
 interface RunFlags extends VmFlags, ExecFlags {
@@ -128,7 +130,8 @@ function addVmOptions(command: Command): Command {
     .option("--image <name>", "the image (default: default_image of the configuration)")
     .option("--vcpus <n>", "virtual CPUs")
     .option("--memory <size>", "memory, such as 512M or 4G")
-    .option("--disk <size>", "size of the writable disk, such as 8G");
+    .option("--disk <size>", "size of the writable disk, such as 8G")
+    .option("--vmm <driver>", "firecracker or qemu (default: the best that the host has)");
 }
 
 /** Checks every flag before anything is touched. Errors: `invalid_argument`. */
@@ -141,6 +144,7 @@ function createVm(flags: VmFlags): CreateVm {
     vcpus: size.vcpus ?? variables.vcpus,
     memoryMib: size.memoryMib ?? variables.memoryMib,
     diskMib: size.diskMib ?? variables.diskMib,
+    vmm: flags.vmm === undefined ? undefined : validateVmm(flags.vmm),
   };
 }
 
