@@ -1,7 +1,7 @@
 /**
  * The benchmark: banger against something real that runs in the same minutes on the same machine. Prints a table and the
  * same as JSON. Times of a shared machine mean little; the figures of the last columns are what counts. Arguments: `start`,
- * `life`, `snapshot`; none means all. Exit code 1 when a target is missed.
+ * `life`, `snapshot`, `firecracker`; none means all. Exit code 1 when a target is missed.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -31,6 +31,9 @@ try {
     await using home = await createRealHome();
     rows.push(...(await (await import("./ps.ts")).benchPs(home, scratch)));
     rows.push(...(await (await import("./life.ts")).benchLife(home, scratch)));
+  }
+  if (wanted("firecracker")) {
+    rows.push(...(await (await import("./firecracker.ts")).benchFirecracker(scratch)));
   }
   if (wanted("snapshot")) rows.push(...(await (await import("./snapshot.ts")).benchSnapshot(scratch)));
   console.log(renderRows(rows));
