@@ -7,6 +7,14 @@ import { readFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 
+/** So long may a bare guest take to greet: as long as banger waits for its own (`boot_timeout`). */
+const BOOT_DEADLINE_MS = 120_000;
+
+/** Ends the wait for a bare guest's agent. */
+export function bootDeadline(): AbortSignal {
+  return AbortSignal.timeout(BOOT_DEADLINE_MS);
+}
+
 export interface BareQemu extends AsyncDisposable {
   /** The agent channel. */
   readonly channel: Socket;
@@ -36,8 +44,11 @@ export async function startBareQemu(argv: readonly string[], dir: string): Promi
       .replace(/"filename":"[^"]*disk\.ext4"/, `"filename":"${join(dir, "disk.ext4")}"`),
   );
   const child = Bun.spawn(own, { stdin: "ignore", stdout: "ignore", stderr: "inherit" });
-  const [channel] = (await once(server, "connection")) as [Socket];
-  server.close();
+  const ended = child.exited.then((code) => {
+    throw new Error(`bare QEMU ended at once (exit code ${code})`);
+  });
+  const connected = once(server, "connection") as Promise<[Socket]>;
+  const [channel] = await Promise.race([connected, ended]).finally(() => server.close());
   return {
     channel,
     exited: child.exited,

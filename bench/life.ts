@@ -4,7 +4,7 @@ import { Agent } from "../src/guest/agent.ts";
 import type { Client } from "../src/sdk/client.ts";
 import { createDisk } from "../src/storage/disks.ts";
 import type { RealHome } from "../test/support/real-home.ts";
-import { bareArgv, startBareQemu } from "./bare-qemu.ts";
+import { bareArgv, bootDeadline, startBareQemu } from "./bare-qemu.ts";
 import { limitRow, type Row, ratioRow, summarise } from "./stats.ts";
 import { must, ROOT, spawn, timed } from "./tools.ts";
 
@@ -77,7 +77,7 @@ async function benchStop(home: RealHome, scratch: string): Promise<Row> {
 async function barePoweroff(argv: readonly string[], dir: string): Promise<number> {
   await createDisk(join(dir, "disk.ext4"), 8 * 2 ** 30);
   await using qemu = await startBareQemu(argv, dir);
-  const agent = await Agent.connect(qemu.channel, { fresh: true, signal: new AbortController().signal });
+  const agent = await Agent.connect(qemu.channel, { fresh: true, signal: bootDeadline() });
   await agent.configure({
     hostname: "bare",
     init: "agent",

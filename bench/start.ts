@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Agent, parseExecResult } from "../src/guest/agent.ts";
 import { createDisk } from "../src/storage/disks.ts";
 import type { RealHome } from "../test/support/real-home.ts";
-import { bareArgv, startBareQemu } from "./bare-qemu.ts";
+import { bareArgv, bootDeadline, startBareQemu } from "./bare-qemu.ts";
 import { differenceRow, limitRow, type Row, ratioRow, summarise } from "./stats.ts";
 import { must, ROOT, spawn, timed } from "./tools.ts";
 
@@ -84,8 +84,7 @@ async function benchExec(home: RealHome, { argv, scratch }: Bare): Promise<Row> 
   const dir = join(scratch, "exec");
   await createDisk(join(dir, "disk.ext4"), 8 * 2 ** 30);
   await using qemu = await startBareQemu(argv, dir);
-  const signal = new AbortController().signal;
-  const agent = await Agent.connect(qemu.channel, { fresh: true, signal });
+  const agent = await Agent.connect(qemu.channel, { fresh: true, signal: bootDeadline() });
   await agent.configure({
     hostname: "bare",
     init: "agent",
