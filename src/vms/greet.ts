@@ -1,14 +1,14 @@
 /** Greeting a guest: its agent's first answer, or why there was none, with the console's last lines. */
 import { Agent } from "../guest/agent.ts";
-import { lastLines, readTail } from "../lib/file-tail.ts";
+import { readTail } from "../lib/file-tail.ts";
 import { settlesWithin } from "../lib/settles-within.ts";
 import { BangerError } from "../model/errors.ts";
 import type { Running } from "../vmm/port.ts";
+import { lastWords } from "./console-words.ts";
 import type { VmContext } from "./context.ts";
 import { errorOfExit } from "./exit.ts";
 
 const CONSOLE_TAIL_BYTES = 16 * 1024;
-const CONSOLE_LINES = 12;
 /** The channel of a hypervisor that dies closes a moment before its end is known. */
 const EXIT_GRACE_MS = 1_000;
 
@@ -42,7 +42,7 @@ export async function greetAgent(
 /** Adds the console's last lines to an error. */
 export async function withConsole(ctx: VmContext, id: string, thrown: unknown): Promise<BangerError> {
   const error = BangerError.from(thrown);
-  const lines = lastLines(await readTail(ctx.layout.console(id), CONSOLE_TAIL_BYTES), CONSOLE_LINES);
+  const lines = lastWords(await readTail(ctx.layout.console(id), CONSOLE_TAIL_BYTES));
   if (lines.length === 0) return error;
   return new BangerError(error.code, `${error.message}\nThe console's last lines:\n  ${lines.join("\n  ")}`, {
     ...(error.cure === undefined ? {} : { cure: error.cure }),
@@ -53,5 +53,6 @@ export async function withConsole(ctx: VmContext, id: string, thrown: unknown): 
 
 function silent(ctx: VmContext, id: string): BangerError {
   const message = `the guest's agent did not answer within ${ctx.bootDeadlineMs / 1000} s`;
-  return new BangerError("timeout", message, { cure: `look at the console with: banger logs ${id}` });
+  const cure = `look at the console with: banger logs ${id}; on a busy host, allow more with boot_timeout in the configuration`;
+  return new BangerError("timeout", message, { cure });
 }

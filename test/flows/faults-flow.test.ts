@@ -46,6 +46,7 @@ test("a guest that never answers: the error carries the console's last lines", a
   const error = await refusal(daemon.client.createVm({ name: "odd", image: "img", vcpus: 7 }), "timeout");
   expect(error.message).toContain("The console's last lines:\n  fake machine");
   expect(error.cure).toContain("banger logs");
+  expect(error.cure).toContain("boot_timeout");
 });
 
 test("every line that a failed start writes to the log bears the operation id of the answer", async () => {
