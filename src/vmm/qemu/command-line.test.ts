@@ -18,7 +18,7 @@ const machine: Machine = {
 };
 const descriptors = { qmpFd: 3, agentFd: 4 };
 
-const common = (transport: string): readonly string[] => [
+const common = (transport: string, kernelParameters: string): readonly string[] => [
   "-smp",
   "cpus=2,sockets=1,cores=2,threads=1",
   "-m",
@@ -30,7 +30,7 @@ const common = (transport: string): readonly string[] => [
   "-initrd",
   "/k/initramfs",
   "-append",
-  "console=ttyS0 reboot=t panic=-1 banger.channel=virtio:banger.agent quiet",
+  `console=ttyS0 reboot=t panic=-1 banger.channel=virtio:banger.agent ${kernelParameters}quiet`,
   "-chardev",
   "socket,id=qmp,fd=3,server=on,wait=off",
   "-mon",
@@ -87,7 +87,7 @@ describe("qemuArguments()", () => {
       "kvm",
       "-cpu",
       "host",
-      ...common("device"),
+      ...common("device", ""),
     ]);
   });
 
@@ -100,7 +100,7 @@ describe("qemuArguments()", () => {
       "tcg,thread=multi",
       "-cpu",
       "max",
-      ...common("pci"),
+      ...common("pci", "no_timer_check tsc=unstable "),
     ]);
   });
 

@@ -5,7 +5,7 @@
 import type { Machine } from "../../model/machine.ts";
 import { processMarker } from "../port.ts";
 import { AGENT_PORT, machineDevices } from "./devices.ts";
-import { PLATFORMS, type QemuAccelerator } from "./platform.ts";
+import { PLATFORMS, type Platform, type QemuAccelerator } from "./platform.ts";
 
 export interface CommandLineInput {
   readonly accelerator: QemuAccelerator;
@@ -38,7 +38,7 @@ export function qemuArguments(machine: Machine, input: CommandLineInput): readon
     ["-smp", `cpus=${machine.vcpus},sockets=1,cores=${machine.vcpus},threads=1`],
     ["-m", `${machine.memoryMib}M`],
     ["-object", memoryBackend(machine, snapshot?.memoryPath)],
-    ...(snapshot === undefined ? bootArguments(machine) : resumeArguments(snapshot.stateFd)),
+    ...(snapshot === undefined ? bootArguments(machine, platform) : resumeArguments(snapshot.stateFd)),
     ["-chardev", `socket,id=qmp,fd=${input.qmpFd},server=on,wait=off`],
     ["-mon", "chardev=qmp,mode=control"],
     ["-chardev", `file,id=console,path=${escapeCommas(machine.consolePath)},append=on`],
@@ -47,11 +47,11 @@ export function qemuArguments(machine: Machine, input: CommandLineInput): readon
   ].flat();
 }
 
-function bootArguments(machine: Machine): string[][] {
+function bootArguments(machine: Machine, platform: Platform): string[][] {
   return [
     ["-kernel", machine.kernelPath],
     ["-initrd", machine.initramfsPath],
-    ["-append", kernelCommandLine(machine)],
+    ["-append", kernelCommandLine(machine, platform)],
   ];
 }
 
@@ -71,9 +71,9 @@ function memoryBackend(machine: Machine, memoryPath: string | undefined): string
   return json({ "qom-type": "memory-backend-file", ...common, "mem-path": memoryPath, share: false });
 }
 
-function kernelCommandLine(machine: Machine): string {
+function kernelCommandLine(machine: Machine, platform: Platform): string {
   const ours = ["console=ttyS0", "reboot=t", "panic=-1", `banger.channel=virtio:${AGENT_PORT}`];
-  return [...ours, ...machine.cmdline].join(" ");
+  return [...ours, ...platform.kernelParameters, ...machine.cmdline].join(" ");
 }
 
 function escapeCommas(path: string): string {
