@@ -7,7 +7,7 @@ import { once } from "node:events";
 import { closeSync, constants, openSync } from "node:fs";
 import { setImmediate } from "node:timers/promises";
 import { lastLines, readTail } from "../lib/file-tail.ts";
-import { identifyProcess, isAlive, type ProcessHandle, readCommandLine } from "../lib/process-identity.ts";
+import { identifyProcess, type ProcessHandle, readCommandLine } from "../lib/process-identity.ts";
 import { watchProcess } from "../lib/process-watch.ts";
 import { settlesWithin } from "../lib/settles-within.ts";
 import { BangerError } from "../model/errors.ts";
@@ -16,6 +16,8 @@ import { readProcessStats } from "./process-stats.ts";
 
 const STDERR_TAIL_BYTES = 4096;
 const STDERR_TAIL_LINES = 40;
+/** A process that is ending takes some milliseconds; one that hangs in the kernel is not waited for. */
+const ENDING_MS = 2_000;
 const DEFAULT_GRACE_MS = 2000;
 const APPEND_FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND;
 
@@ -92,9 +94,15 @@ export interface AdoptRequest {
 /** Takes over a process; undefined when it has ended or is not the one that was meant. */
 export async function adoptHypervisor(request: AdoptRequest): Promise<HypervisorProcess | undefined> {
   const { handle } = request;
-  if (!isAlive(handle) || !readCommandLine(handle.pid).includes(request.marker)) return undefined;
   const watch = await watchProcess(handle);
   if (watch === undefined) return undefined;
+  const commandLine = readCommandLine(handle.pid);
+  // One that ends has lost its command line first; what it holds otherwise is free only when it is gone.
+  if (commandLine.length === 0) await settlesWithin(watch.ended, ENDING_MS);
+  if (!commandLine.includes(request.marker)) {
+    watch.release();
+    return undefined;
+  }
   const exited = watch.ended.then(async () => ({
     code: undefined,
     signal: undefined,

@@ -1,6 +1,7 @@
 /** Commands through client, server and the real agent (which runs on this host): what the wire promises. */
 import { expect, test } from "bun:test";
 import { createHash } from "node:crypto";
+import { killToTheEnd } from "../support/processes.ts";
 import { refusal } from "../support/refusal.ts";
 import { createTestDaemon } from "../support/test-daemon.ts";
 
@@ -152,7 +153,7 @@ test("a VM whose hypervisor died while no daemon was there is found stopped, and
   await first.addImage("img");
   const vm = await first.client.createVm({ name: "web", image: "img" });
   await first.crash();
-  process.kill(vm.pid ?? 0, "SIGKILL");
+  await killToTheEnd(vm.pid);
   await using second = await createTestDaemon({ home: first.home });
   const found = await second.client.showVm("web");
   expect(found.state).toBe("stopped");

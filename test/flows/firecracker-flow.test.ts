@@ -7,6 +7,7 @@ import { createFirecrackerDriver, type FirecrackerDriverOptions } from "../../sr
 import type { Driver } from "../../src/vmm/port.ts";
 import { AGENT } from "../support/agent.ts";
 import { createFirecrackerStub, type FirecrackerStub } from "../support/firecracker-stub/create.ts";
+import { killToTheEnd } from "../support/processes.ts";
 import { refusal } from "../support/refusal.ts";
 import { createTestDaemon, type TestDaemon } from "../support/test-daemon.ts";
 
@@ -80,7 +81,7 @@ test.skipIf(!isRoot)(
     expect(existsSync(jail)).toBe(true);
     expect(await first.client.exec("web", { argv: ["true"] }).exit).toMatchObject({ exitCode: 0 });
     await first.crash();
-    process.kill(vm.pid ?? 0, "SIGKILL");
+    await killToTheEnd(vm.pid);
     await using second = await createDaemon([inHome(home)], home);
     expect((await second.client.showVm("web")).state).toBe("stopped");
     expect(existsSync(jail)).toBe(false);
