@@ -1,10 +1,9 @@
 /** The life of many VMs: records by the thousand, lists, stops, twenty starts at once, the daemon's memory. */
 import { join } from "node:path";
-import { Agent } from "../src/guest/agent.ts";
 import type { Client } from "../src/sdk/client.ts";
 import { createDisk } from "../src/storage/disks.ts";
 import type { RealHome } from "../test/support/real-home.ts";
-import { bareArgv, bootDeadline, startBareQemu } from "./bare-qemu.ts";
+import { bareArgv } from "./bare-qemu.ts";
 import { limitRow, type Row, ratioRow, summarise } from "./stats.ts";
 import { must, ROOT, spawn, timed } from "./tools.ts";
 
@@ -12,18 +11,13 @@ const CREATED = 1_000;
 const RECORDS = 10_000;
 const OPERATIONS = 10_000;
 const AT_ONCE = 20;
-const STOPS = 7;
 const LOOKS = 10;
 
 /** All rows that need many VMs. `home` has an address pool that is large enough. */
 export async function benchLife(home: RealHome, scratch: string): Promise<Row[]> {
   await must(home, ["daemon", "start"]);
   const client = await home.client();
-  return [
-    ...(await benchRecords(client)),
-    await benchStop(home, scratch),
-    ...(await benchMany(home, { client, scratch })),
-  ];
+  return [...(await benchRecords(client)), ...(await benchMany(home, { client, scratch }))];
 }
 
 /** `create --no-start` and `rm` through the SDK, one after the other. */
@@ -50,47 +44,6 @@ async function benchRecords(client: Client): Promise<Row[]> {
       1.5,
     ),
   ];
-}
-
-/** `stop` end to end against the guest's own time from the request to the end of its process. */
-async function benchStop(home: RealHome, scratch: string): Promise<Row> {
-  const ours: number[] = [];
-  const bare: number[] = [];
-  for (let i = 0; i < STOPS; i += 1) {
-    await must(home, ["run", "-d", "-q", "--name", "stopped", "--memory", "512M"]);
-    const { pid = 0 } = JSON.parse((await must(home, ["show", "--json", "stopped"])).stdout) as {
-      pid?: number;
-    };
-    const argv = bareArgv(pid);
-    ours.push(await timed(async () => await must(home, ["stop", "-q", "stopped"])));
-    await must(home, ["rm", "stopped"]);
-    bare.push(await barePoweroff(argv, join(scratch, `stop-${i}`)));
-  }
-  return ratioRow(
-    "stop / the guest's power-off to the end of its process",
-    summarise(ours),
-    summarise(bare),
-    1.3,
-  );
-}
-
-async function barePoweroff(argv: readonly string[], dir: string): Promise<number> {
-  await createDisk(join(dir, "disk.ext4"), 8 * 2 ** 30);
-  await using qemu = await startBareQemu(argv, dir);
-  const agent = await Agent.connect(qemu.channel, { fresh: true, signal: bootDeadline() });
-  await agent.configure({
-    hostname: "bare",
-    init: "agent",
-    rootfs: { disk: "rootfs", type: "squashfs" },
-    writable: { disk: "disk", type: "ext4" },
-    env: {},
-    hosts: [],
-    poweroff: "acpi",
-  });
-  return await timed(async () => {
-    await agent.poweroff(8_000);
-    await qemu.exited;
-  });
 }
 
 /** Twenty starts at once against twenty bare boots; then the same VMs beside ten thousand records. */

@@ -1,7 +1,7 @@
 /**
  * The benchmark: banger against something real that runs in the same minutes on the same machine. Prints a table and the
  * same as JSON. Times of a shared machine mean little; the figures of the last columns are what counts. Arguments: `start`,
- * `life`, `snapshot`, `firecracker`; none means all. Exit code 1 when a target is missed.
+ * `stop`, `life`, `snapshot`, `firecracker`; none means all. Exit code 1 when a target is missed.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -26,6 +26,10 @@ try {
   if (wanted("start")) {
     await using home = await createRealHome();
     rows.push(...(await (await import("./start.ts")).benchStart(home, { binary, scratch })));
+  }
+  if (wanted("stop")) {
+    await using home = await createRealHome();
+    rows.push(...(await (await import("./stop.ts")).benchStop(home, scratch)));
   }
   if (wanted("life")) {
     await using home = await createRealHome();
