@@ -1,35 +1,36 @@
 /** Work that several callers share: who asks for a key that is being worked on waits for the same result. */
 import { abortError } from "./run-program.ts";
 
-export interface Waiter {
+/** `S` is what the work says of its stages. */
+export interface Waiter<S = string> {
   /** Ends this caller's waiting; the work itself is aborted when nobody waits any more. */
   readonly signal?: AbortSignal;
   /** Told each stage of the work; who joins later is told the current one first. Must not throw. */
-  readonly onStage?: (stage: string) => void;
+  readonly onStage?: (stage: S) => void;
 }
 
 /** What the work itself gets. */
-export interface WorkContext {
+export interface WorkContext<S = string> {
   readonly signal: AbortSignal;
-  readonly onStage: (stage: string) => void;
+  readonly onStage: (stage: S) => void;
 }
 
-interface Running<T> {
+interface Running<T, S> {
   readonly result: Promise<T>;
   readonly controller: AbortController;
-  readonly waiters: Set<Waiter>;
-  stage: string | undefined;
+  readonly waiters: Set<Waiter<S>>;
+  stage: S | undefined;
 }
 
-export class SharedWork<T> {
-  private readonly running = new Map<string, Running<T>>();
+export class SharedWork<T, S = string> {
+  private readonly running = new Map<string, Running<T, S>>();
 
   /**
    * Runs `work`, or joins the one that runs under this key. Rejects with the work's error, or `cancelled`
    * when this caller's own signal fires; the last caller to give up gets its rejection after the work has
    * cleaned up.
    */
-  async run(key: string, waiter: Waiter, work: (context: WorkContext) => Promise<T>): Promise<T> {
+  async run(key: string, waiter: Waiter<S>, work: (context: WorkContext<S>) => Promise<T>): Promise<T> {
     const { signal } = waiter;
     if (signal?.aborted === true) throw abortError(signal);
     const running = this.running.get(key) ?? this.begin(key, work);
@@ -51,10 +52,10 @@ export class SharedWork<T> {
     throw abortError(signal);
   }
 
-  private begin(key: string, work: (context: WorkContext) => Promise<T>): Running<T> {
+  private begin(key: string, work: (context: WorkContext<S>) => Promise<T>): Running<T, S> {
     const controller = new AbortController();
-    const waiters = new Set<Waiter>();
-    const running: Running<T> = {
+    const waiters = new Set<Waiter<S>>();
+    const running: Running<T, S> = {
       controller,
       waiters,
       stage: undefined,
@@ -76,7 +77,7 @@ export class SharedWork<T> {
     return running;
   }
 
-  private async abandon(key: string, running: Running<T>): Promise<void> {
+  private async abandon(key: string, running: Running<T, S>): Promise<void> {
     // Who asks from now on starts anew rather than joining work that is being torn down.
     if (this.running.get(key) === running) this.running.delete(key);
     running.controller.abort();
