@@ -1,0 +1,181 @@
+/**
+ * One pass over the layers that yields the merged tar: every entry that won, under the names it ends up with. Contents are
+ * handed on as they come; holes are made of one block of zeros; the rest is gathered into large writes.
+ */
+import { damagedTar, type TarEntry } from "../tar/entry.ts";
+import { ImageBudget } from "../tar/limits.ts";
+import { TarReader, type TarSink } from "../tar/reader.ts";
+import { END_MARK, paddingOf, writeHeader } from "../tar/writer.ts";
+import { type LayerFile, openLayer } from "./layer-stream.ts";
+import type { LayerPlan, MergePlan } from "./plan.ts";
+import { pathOf, type TreeNode } from "./tree.ts";
+
+/** Smaller pieces are copied together. */
+const DIRECT_BYTES = 16 * 1024;
+const GATHER_BYTES = 64 * 1024;
+const ZEROS: Buffer = Buffer.alloc(256 * 1024);
+/** What squashfs can hold. */
+const MAX_SECONDS = 2 ** 32 - 1;
+
+export interface EmitOptions {
+  readonly files: readonly LayerFile[];
+  readonly plan: MergePlan;
+  readonly budget: ImageBudget;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Yields pieces that stay valid. Errors: those of `openLayer`; `invalid_argument` when a layer is not what was planned with.
+ */
+export async function* emitMerged(options: EmitOptions): AsyncGenerator<Uint8Array> {
+  const { files, plan, signal } = options;
+  const out = new Gatherer();
+  for (const node of plan.implicit) out.add(writeHeader(implicitDirectory(node, plan.newestSeconds)));
+  yield* out.take();
+  for (const [index, file] of files.entries()) {
+    const layer = plan.layers[index];
+    if (layer === undefined || layer.end === 0) continue;
+    const sink = new WinnerSink(layer, out);
+    // What it may hold was counted when it was indexed; here each layer starts anew.
+    const budget = new ImageBudget(options.budget.limits);
+    const reader = new TarReader(sink, budget);
+    for await (const chunk of openLayer(file, { budget, ...(signal === undefined ? {} : { signal }) })) {
+      reader.push(chunk);
+      yield* out.take();
+      if (sink.done) break;
+    }
+    if (!sink.done) throw damagedTar(`${file.name} changed while it was read`);
+  }
+  out.add(END_MARK);
+  yield* out.take({ all: true });
+}
+
+class WinnerSink implements TarSink {
+  readonly #plan: LayerPlan;
+  readonly #out: Gatherer;
+  #ordinal = 0;
+  #names: readonly TreeNode[] = [];
+  #entry: TarEntry | undefined;
+
+  constructor(plan: LayerPlan, out: Gatherer) {
+    this.#plan = plan;
+    this.#out = out;
+  }
+
+  get done(): boolean {
+    return this.#ordinal >= this.#plan.end && this.#entry === undefined;
+  }
+
+  entry(entry: TarEntry): boolean {
+    if (this.#entry !== undefined) throw damagedTar("an entry began in another");
+    this.#names = this.#plan.names(this.#ordinal);
+    this.#ordinal += 1;
+    const [first] = this.#names;
+    if (first === undefined) return false;
+    if (entry.kind !== first.kind) throw damagedTar("it changed while it was read");
+    this.#out.add(writeHeader(normalized(entry, first)));
+    this.#entry = entry;
+    return true;
+  }
+
+  data(bytes: Uint8Array): void {
+    this.#out.add(bytes);
+  }
+
+  zeros(count: number): void {
+    this.#out.addZeros(count);
+  }
+
+  end(): void {
+    if (this.#entry === undefined) return;
+    this.#out.addZeros(paddingOf(this.#entry.sizeBytes));
+    const [first, ...others] = this.#names;
+    if (first !== undefined) {
+      for (const other of others) {
+        const link = { kind: "hardlink", linkPath: pathOf(first), sizeBytes: 0, xattrs: [] } as const;
+        this.#out.add(writeHeader({ ...normalized(this.#entry, other), ...link }));
+      }
+    }
+    this.#entry = undefined;
+  }
+}
+
+function normalized(entry: TarEntry, node: TreeNode): TarEntry {
+  return {
+    ...entry,
+    path: pathOf(node),
+    mtimeSeconds: Math.min(Math.max(entry.mtimeSeconds, 0), MAX_SECONDS),
+    // A POSIX ACL has no place in squashfs; the permission bits stay.
+    xattrs:
+      entry.xattrs.length === 0
+        ? entry.xattrs
+        : entry.xattrs.filter(({ name }) => !name.startsWith("system.")),
+  };
+}
+
+/** What `mkdir -p` by root makes. */
+function implicitDirectory(node: TreeNode, mtimeSeconds: number): TarEntry {
+  return {
+    kind: "directory",
+    path: pathOf(node),
+    linkPath: "",
+    mode: 0o755,
+    uid: 0,
+    gid: 0,
+    mtimeSeconds,
+    sizeBytes: 0,
+    major: 0,
+    minor: 0,
+    xattrs: [],
+    extents: undefined,
+  };
+}
+
+/** Collects pieces in order. */
+class Gatherer {
+  #ready: (Uint8Array | number)[] = [];
+  #buffer: Buffer = Buffer.allocUnsafeSlow(GATHER_BYTES);
+  #used = 0;
+
+  add(bytes: Uint8Array): void {
+    if (bytes.length >= DIRECT_BYTES) {
+      this.#flush();
+      this.#ready.push(bytes);
+      return;
+    }
+    if (this.#used + bytes.length > GATHER_BYTES) this.#flush();
+    this.#buffer.set(bytes, this.#used);
+    this.#used += bytes.length;
+  }
+
+  addZeros(count: number): void {
+    if (count < DIRECT_BYTES) {
+      this.add(ZEROS.subarray(0, count));
+      return;
+    }
+    this.#flush();
+    this.#ready.push(count);
+  }
+
+  /** What is ready; with `all`, also what waits for more. */
+  *take({ all = false }: { all?: boolean } = {}): Generator<Uint8Array> {
+    if (all) this.#flush();
+    const ready = this.#ready;
+    this.#ready = [];
+    for (const piece of ready) {
+      if (typeof piece !== "number") yield piece;
+      else {
+        for (let left = piece; left > 0; left -= ZEROS.length) {
+          yield left >= ZEROS.length ? ZEROS : ZEROS.subarray(0, left);
+        }
+      }
+    }
+  }
+
+  #flush(): void {
+    if (this.#used === 0) return;
+    this.#ready.push(this.#buffer.subarray(0, this.#used));
+    this.#buffer = Buffer.allocUnsafeSlow(GATHER_BYTES);
+    this.#used = 0;
+  }
+}
