@@ -69,6 +69,8 @@ function success(kind: string, route: RouteContract, schemas: Record<string, unk
       return { "101": { description: "A WebSocket; see ExecClientMessage" } };
     case "text":
       return { "200": { description: route.summary, content: { "text/plain": { schema: answer } } } };
+    case "bytes":
+      return { "200": { description: route.summary, content: { "application/x-tar": { schema: answer } } } };
     case "progress":
       return {
         "200": {

@@ -2,8 +2,8 @@
 
 export type Method = "GET" | "POST" | "PATCH" | "DELETE";
 
-/** `json` answers once, `progress` answers NDJSON, `socket` becomes a WebSocket, `text` answers plain text. */
-export type RouteKind = "json" | "progress" | "socket" | "text";
+/** `json` answers once, `progress` answers NDJSON, `socket` becomes a WebSocket, `text` answers plain text, `bytes` a stream. */
+export type RouteKind = "json" | "progress" | "socket" | "text" | "bytes";
 
 export interface Path {
   readonly method: Method;
@@ -43,6 +43,7 @@ export type OperationId =
   | "image.list"
   | "image.pull"
   | "image.import"
+  | "image.export"
   | "image.remove";
 
 export const PATHS: Readonly<Record<OperationId, Path>> = {
@@ -76,6 +77,7 @@ export const PATHS: Readonly<Record<OperationId, Path>> = {
   "image.list": { method: "GET", path: "/v1/images", kind: "json" },
   "image.pull": { method: "POST", path: "/v1/images/pull", kind: "progress" },
   "image.import": { method: "POST", path: "/v1/images/import", kind: "progress" },
+  "image.export": { method: "GET", path: "/v1/images/{image}/export", kind: "bytes" },
   "image.remove": { method: "DELETE", path: "/v1/images/{image}", kind: "json" },
 };
 

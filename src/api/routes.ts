@@ -4,7 +4,13 @@ import type { OperationId } from "./paths.ts";
 import { EmptySchema } from "./schemas/common.ts";
 import { ExecListSchema, ExecRequestSchema, StartedExecSchema } from "./schemas/exec.ts";
 import { ConfigReportSchema, DaemonStatusSchema, DoctorReportSchema } from "./schemas/host.ts";
-import { ImageListSchema, ImageSchema, ImportImageSchema, PullImageSchema } from "./schemas/images.ts";
+import {
+  ExportImageQuerySchema,
+  ImageListSchema,
+  ImageSchema,
+  ImportImageSchema,
+  PullImageSchema,
+} from "./schemas/images.ts";
 import { ListenerListSchema, StatsListSchema } from "./schemas/use.ts";
 import {
   CreateVmSchema,
@@ -120,9 +126,14 @@ export const ROUTES: Readonly<Record<OperationId, RouteContract>> = {
     answer: ImageSchema,
   },
   "image.import": {
-    summary: "Makes an image of a root file system tar",
+    summary: "Makes an image of what a tar holds: docker save, an OCI layout, a root file system",
     body: ImportImageSchema,
     answer: ImageSchema,
+  },
+  "image.export": {
+    summary: "An image as a tar: an OCI layout that docker load takes too, or its root file system",
+    query: ExportImageQuerySchema,
+    answer: z.string(),
   },
   "image.remove": {
     summary: "Forgets an image name, and its content when nothing else uses it",

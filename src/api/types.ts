@@ -161,6 +161,12 @@ export interface Image {
 
 export interface PullImage {
   readonly name: string;
+  readonly platform?: string | undefined;
+}
+
+export interface ExportImageQuery {
+  /** `oci`: a layout with the blobs that the image came with; `rootfs`: its files. Absent: `oci`. */
+  readonly format?: "oci" | "rootfs" | undefined;
 }
 
 export interface ImportImage {
@@ -214,6 +220,12 @@ export type ProgressLine =
   | { readonly event: "begin"; readonly stage: string }
   | { readonly event: "end"; readonly stage: string; readonly ms: number }
   | { readonly event: "note"; readonly text: string }
+  | {
+      readonly event: "layer";
+      readonly digest: string;
+      readonly doneBytes: number;
+      readonly totalBytes: number;
+    }
   | { readonly event: "error"; readonly error: ErrorBody }
   | { readonly event: "result"; readonly result?: unknown };
 

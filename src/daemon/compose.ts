@@ -10,6 +10,8 @@ import { createLimitsCapability } from "../host/limits-capability.ts";
 import { checkLimits } from "../host/limits-check.ts";
 import { ImageService } from "../images/image-service.ts";
 import { Images } from "../images/images.ts";
+import type { ImageLimits } from "../images/tar/limits.ts";
+import { createClock } from "../lib/clock.ts";
 import type { ImageSource } from "../model/boot.ts";
 import type { Capability } from "../model/capability.ts";
 import type { Config } from "../model/config.ts";
@@ -70,6 +72,13 @@ export function compose(options: ComposeOptions): Composition {
       kernelsDir: layout.kernelsDir,
       cacheDir: layout.cacheDir,
       agentPath: options.agentPath,
+      registry: {
+        registries: config.registries,
+        trust: { certsDirs: [layout.certsDir, "/etc/containers/certs.d", "/etc/docker/certs.d"] },
+        env: process.env,
+        clock: createClock(),
+      },
+      limits: imageLimits(config),
     }),
   });
   const chrootBase =
@@ -153,6 +162,16 @@ function firecrackerOptions(layout: Layout, config: Config, chrootBase: string):
     jailer: config.firecrackerJailer,
     jailerBinary: config.firecrackerJailerBin,
     transport: config.firecrackerTransport,
+  };
+}
+
+function imageLimits(config: Config): ImageLimits {
+  return {
+    maxEntries: config.imageMaxEntries,
+    maxBytes: config.imageMaxSizeMib * 1024 * 1024,
+    maxRatio: config.imageMaxRatio,
+    maxPathBytes: config.imageMaxPathBytes,
+    maxXattrBytes: config.imageMaxXattrBytes,
   };
 }
 

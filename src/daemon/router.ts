@@ -5,6 +5,7 @@ import type { Logger } from "pino";
 import { OPERATION_HEADER, type OperationId, PATHS } from "../api/paths.ts";
 import type { LongOptions } from "../model/boot.ts";
 import { BangerError, ERROR_STATUS } from "../model/errors.ts";
+import { startStream } from "./byte-stream.ts";
 import type { Metrics } from "./metrics.ts";
 import { createOperationId, runInOperation } from "./operation-id.ts";
 import { progressResponse } from "./progress-stream.ts";
@@ -75,6 +76,14 @@ export class Router {
       return new Response(await handle(input), {
         headers: { ...headers, "content-type": "text/plain; charset=utf-8" },
       });
+    });
+  }
+
+  /** What fails before the first byte answers with a status; later it cuts the connection. */
+  bytes(id: OperationId, handle: (input: RouteInput) => Promise<AsyncIterable<Uint8Array>>): void {
+    this.#on(id, async (input, headers) => {
+      const stream = await startStream(await handle(input), (error) => this.#logError(id, error));
+      return new Response(stream, { headers: { ...headers, "content-type": "application/x-tar" } });
     });
   }
 

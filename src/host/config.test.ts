@@ -40,6 +40,12 @@ const OTHERS: { readonly [P in keyof Config]: readonly [fromFile: string | numbe
     '[{"host":"/a","guest":"/root/a","mode":"0600"}]',
     '[{"host":"/b","guest":"/root/b","mode":"0644"}]',
   ],
+  imageMaxEntries: [3000, "5000"],
+  imageMaxSizeMib: ["3G", "5G"],
+  imageMaxRatio: [300, "500"],
+  imageMaxPathBytes: [300, "500"],
+  imageMaxXattrBytes: [3000, "5000"],
+  registries: ['{"a.io":{"mirrors":["m"],"ca":"/a.pem"}}', '{"b.io":{"mirrors":[],"insecure":true}}'],
 };
 
 function createPlace(): Disposable & { readonly dir: string; readonly path: string } {
@@ -119,9 +125,18 @@ jailer = "on"
 jailer_bin = "my-jailer"
 chroot_base = "/srv/mine"
 transport = "pci"
+[images]
+max_entries = 3000
+max_size = "3G"
+max_ratio = 300
+max_path = 300
+max_xattr = 3000
 [[file_sync]]
 host = "/a"
 guest = "/root/a"
+[registries."a.io"]
+mirrors = ["m"]
+ca = "/a.pem"
 `);
   expect(tables.values).toEqual(dotted.values);
   expect(new Set(Object.values(tables.origins))).toEqual(new Set(["file"]));
@@ -179,6 +194,20 @@ test.each(CONFIG_PROPERTIES)(
     );
   },
 );
+
+test("tables of registries are read, and a fault in one is refused with its field and line", () => {
+  const text = '[registries."docker.io"]\nmirrors = ["m:5000"]\n[registries."localhost:5000"]\n';
+  expect(load(`${text}insecure = true\n`).values.registries).toEqual({
+    "docker.io": { mirrors: ["m:5000"], insecure: undefined, ca: undefined },
+    "localhost:5000": { mirrors: [], insecure: true, ca: undefined },
+  });
+  const wrong = refusalOf(() => load(`${text}insecure = 1\n`));
+  expect(wrong.message).toContain(
+    'config.toml, line 4: registries."localhost:5000".insecure is "1", but it must be true or false',
+  );
+  expect(refusalOf(() => load(`${text}mirror = []\n`)).message).toContain("mirrors, insecure, ca");
+  expect(refusalOf(() => load("[registries.'a/b']\n")).message).toContain("is no registry");
+});
 
 test("a key where a table belongs is refused", () => {
   const { message, cure } = refusalOf(() => load("vm_defaults = 3"));

@@ -25,6 +25,10 @@ export class Layout {
   get configFile(): string {
     return join(this.configDir, "config.toml");
   }
+  /** The user's own: certificates of registries, in a directory of the registry's name. */
+  get certsDir(): string {
+    return join(this.configDir, "certs.d");
+  }
   get database(): string {
     return join(this.stateDir, "state.db");
   }

@@ -1,13 +1,16 @@
 /**
  * Images on disk: `images/<digest>/{rootfs.squashfs, image.json}`, where the digest is the SHA-256 of the
- * root file system. An image is published whole or not at all and never changes afterwards. Names live
+ * root file system or, when there is a configuration or an OCI manifest, of that SHA-256 and these, because the same files
+ * may be run in two ways. An image is published whole or not at all and never changes afterwards. Names live
  * elsewhere.
  */
+import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { hashFile } from "../lib/hash-file.ts";
 import { publishDirectory, removeLeftovers, temporaryName } from "../lib/publish.ts";
+import { type Digest, isDigest } from "../model/digest.ts";
 import { BangerError } from "../model/errors.ts";
 import type { ImageConfig } from "../model/spec.ts";
 
@@ -21,13 +24,23 @@ const imageFile = z.strictObject({
     env: z.record(z.string(), z.string()).optional(),
     workdir: z.string().optional(),
     user: z.string().optional(),
+    exposedPorts: z.array(z.string()).optional(),
+    volumes: z.array(z.string()).optional(),
+    stopSignal: z.string().optional(),
+    labels: z.record(z.string(), z.string()).optional(),
   }),
   source: z.string(),
+  oci: z
+    .strictObject({
+      manifestDigest: z.custom<Digest>(isDigest),
+      blobs: z.array(z.custom<Digest>(isDigest)),
+    })
+    .optional(),
 });
 
 /** The facts of a published image. */
 export interface Image {
-  /** SHA-256 of the root file system, 64 hex digits. */
+  /** 64 hex digits; of what, the head of this file says. */
   readonly digest: string;
   /** Of the compressed root file system. */
   readonly sizeBytes: number;
@@ -36,6 +49,7 @@ export interface Image {
   readonly config: ImageConfig;
   /** Where it came from, for a person: `debian bookworm`, `import rootfs.tar`. */
   readonly source: string;
+  readonly oci?: OciOrigin | undefined;
   /** The squashfs file, absolute. Shared by all VMs of the image; never written. */
   readonly rootfsPath: string;
 }
@@ -43,6 +57,13 @@ export interface Image {
 export interface ImageParts {
   readonly config: ImageConfig;
   readonly source: string;
+  /** Of an image that has one: its manifest, and all blobs that an export needs. */
+  readonly oci?: OciOrigin | undefined;
+}
+
+export interface OciOrigin {
+  readonly manifestDigest: Digest;
+  readonly blobs: readonly Digest[];
 }
 
 export class ImageBlobs {
@@ -61,7 +82,7 @@ export class ImageBlobs {
     await publishDirectory(this.dir, async (dir) => {
       const rootfsPath = join(dir, "rootfs.squashfs");
       await build(rootfsPath);
-      digest = await hashFile(rootfsPath);
+      digest = addressOf(await hashFile(rootfsPath), parts);
       const { size } = await stat(rootfsPath);
       const facts = { digest, sizeBytes: size, createdAtMs: Date.now(), ...parts };
       await writeFile(join(dir, "image.json"), `${JSON.stringify(facts, undefined, 2)}\n`);
@@ -81,6 +102,15 @@ export class ImageBlobs {
     if (!parsed.success)
       throw new BangerError("internal", `${dir}/image.json is damaged`, { cure: `rm -r ${dir}` });
     return { ...parsed.data, rootfsPath: join(dir, "rootfs.squashfs") };
+  }
+
+  /** The image that was made of an OCI manifest; undefined: none. */
+  async byManifest(manifestDigest: Digest): Promise<Image | undefined> {
+    for (const digest of await this.list()) {
+      const image = await this.read(digest);
+      if (image.oci?.manifestDigest === manifestDigest) return image;
+    }
+    return undefined;
   }
 
   /** The digests of all images, sorted. */
@@ -118,6 +148,12 @@ export class ImageBlobs {
     }
     return join(this.dir, digest);
   }
+}
+
+function addressOf(rootfs: string, { config, oci }: ImageParts): string {
+  if (Object.keys(config).length === 0 && oci === undefined) return rootfs;
+  const facts = JSON.stringify([rootfs, config, oci?.manifestDigest ?? null]);
+  return createHash("sha256").update(facts).digest("hex");
 }
 
 function parseJson(text: string): unknown {

@@ -17,6 +17,10 @@ export const CATALOG: readonly CatalogEntry[] = [
   },
 ];
 
+export function isInCatalog(name: string): boolean {
+  return CATALOG.some((entry) => entry.name === name);
+}
+
 /** The entry of that name. Errors: `not_found`, naming what there is. */
 export function findCatalogEntry(name: string): CatalogEntry {
   const entry = CATALOG.find((candidate) => candidate.name === name);

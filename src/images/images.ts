@@ -2,15 +2,33 @@
  * The images room's service: makes and removes images, kernels and initramfs files. It keeps no records: what
  * it returns are the facts of what it published, and names are the caller's.
  */
+
+import { join } from "node:path";
+import { createClock } from "../lib/clock.ts";
 import { removeLeftovers } from "../lib/publish.ts";
 import { SharedWork, type Waiter } from "../lib/shared-work.ts";
+import { BangerError } from "../model/errors.ts";
+import { exportLayout } from "./archive/export-layout.ts";
+import { exportRootfs } from "./archive/export-rootfs.ts";
+import { sweepBlobs, UNUSED_BLOB_MS } from "./blob-sweep.ts";
+import { BlobUse } from "./blob-use.ts";
 import { type Image, ImageBlobs } from "./blobs.ts";
 import { findCatalogEntry } from "./catalog.ts";
 import { buildDebianRootfs } from "./debian.ts";
-import { type ImportOptions, importTar } from "./import.ts";
+import {
+  type ImportOptions,
+  type ImportPlaces,
+  importStream,
+  importTar,
+  type StreamOptions,
+} from "./import.ts";
 import { createInitramfs } from "./initramfs.ts";
 import { buildDebianKernel } from "./kernel-build.ts";
 import { type Kernel, listKernels } from "./kernel-store.ts";
+import { BlobStore } from "./oci/blob-store.ts";
+import { RegistryPuller, type RegistryPullerOptions } from "./registry/pull.ts";
+import { RegistryImages, type RegistryPullOptions } from "./registry-images.ts";
+import type { ImageLimits } from "./tar/limits.ts";
 
 export interface ImagesOptions {
   /** Content-addressed root file systems; created when absent, as are the next two. */
@@ -22,6 +40,10 @@ export interface ImagesOptions {
   readonly agentPath: string;
   /** Where the host's apt sources are looked up; default `/etc/apt`. */
   readonly etcAptDir?: string;
+  /** How registries are reached; default: as their names say, with nobody logged in. */
+  readonly registry?: Omit<RegistryPullerOptions, "store">;
+  /** What images of strangers may have. */
+  readonly limits?: ImageLimits;
   /** The slow makers, for tests to replace. */
   readonly builders?: Partial<ImageBuilders>;
 }
@@ -34,13 +56,30 @@ export interface ImageBuilders {
 export class Images {
   private readonly options: ImagesOptions;
   private readonly blobs: ImageBlobs;
+  private readonly store: BlobStore;
+  private readonly registry: RegistryImages;
   private readonly builders: ImageBuilders;
   private readonly pulls = new SharedWork<Image>();
   private readonly kernels = new SharedWork<Kernel>();
+  private readonly use = new BlobUse();
 
   constructor(options: ImagesOptions) {
     this.options = options;
     this.blobs = new ImageBlobs(options.imagesDir);
+    this.store = new BlobStore(join(options.imagesDir, "blobs"));
+    const registry = options.registry ?? {
+      registries: {},
+      trust: { certsDirs: [] },
+      env: {},
+      clock: createClock(),
+    };
+    this.registry = new RegistryImages({
+      store: this.store,
+      use: this.use,
+      blobs: this.blobs,
+      puller: new RegistryPuller({ ...registry, store: this.store }),
+      limits: options.limits,
+    });
     this.builders = { debianRootfs: buildDebianRootfs, debianKernel: buildDebianKernel, ...options.builders };
   }
 
@@ -63,9 +102,37 @@ export class Images {
     });
   }
 
-  /** Imports a root file system's tar; see `importTar` for errors. */
+  /** Fetches an image from its registry; see `RegistryImages.pull`. */
+  async pullReference(reference: string, options: RegistryPullOptions): Promise<Image> {
+    return this.registry.pull(reference, options);
+  }
+
+  /** Imports an archive of images or a root file system; see `importTar` for errors. */
   async importTar(path: string, options: ImportOptions = {}): Promise<Image> {
-    return importTar(path, this.blobs, options);
+    return this.use.hold(async () => importTar(path, this.places(), { ...this.limits(), ...options }));
+  }
+
+  /** The same for what a pipe brings. */
+  async importStream(stream: AsyncIterable<Buffer>, options: StreamOptions): Promise<Image> {
+    return this.use.hold(async () => importStream(stream, this.places(), { ...this.limits(), ...options }));
+  }
+
+  /**
+   * The image as an OCI layout with the blobs that it came with, called `name` inside. Errors: `failed_precondition` (it was
+   * not made of an OCI image).
+   */
+  async exportLayout(digest: string, name: string): Promise<AsyncIterable<Uint8Array>> {
+    const { oci } = await this.blobs.read(digest);
+    if (oci !== undefined)
+      return exportLayout({ store: this.store, manifestDigest: oci.manifestDigest, name });
+    throw new BangerError("failed_precondition", `the image ${name} was not made of an OCI image`, {
+      cure: `export its files instead: banger image export --format rootfs ${name} FILE`,
+    });
+  }
+
+  /** The root file system as a tar. Errors: those of `exportRootfs`. */
+  async exportRootfs(digest: string, signal?: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
+    return exportRootfs((await this.blobs.read(digest)).rootfsPath, signal);
   }
 
   /** The facts of an image. Errors: `not_found`, `invalid_argument` (not a digest). */
@@ -78,9 +145,11 @@ export class Images {
     return this.blobs.list();
   }
 
-  /** Removes an image that no VM uses, which the caller knows. One that is not there is fine. */
+  /** Removes an image that no VM uses, which the caller knows, and the blobs that only it was made of. One that is not there is fine. */
   async remove(digest: string): Promise<void> {
     await this.blobs.remove(digest);
+    // While they are in use they wait for the next removal.
+    await this.use.removeIfIdle(async () => await sweepBlobs(this.store, this.blobs, { olderThanMs: 0 }));
   }
 
   /** The newest kernel; Debian's is built when there is none. Errors: those of `buildDebianKernel`. */
@@ -105,11 +174,24 @@ export class Images {
     return createInitramfs({ agentPath: this.options.agentPath, kernel, dir: this.options.cacheDir });
   }
 
+  private places(): ImportPlaces {
+    return { blobs: this.blobs, store: this.store, scratchDir: this.options.cacheDir };
+  }
+
+  private limits(): { limits?: ImageLimits } {
+    return this.options.limits === undefined ? {} : { limits: this.options.limits };
+  }
+
   /** Removes what crashed builds left, everywhere; safe at any time. Returns the removed names. */
   async removeLeftovers(): Promise<string[]> {
     const { kernelsDir, cacheDir } = this.options;
+    const unused = await this.use.removeIfIdle(async () => [
+      ...(await this.store.removeLeftovers()),
+      ...(await sweepBlobs(this.store, this.blobs, { olderThanMs: UNUSED_BLOB_MS })),
+    ]);
     return [
       ...(await this.blobs.removeLeftovers()),
+      ...(unused ?? []),
       ...(await removeLeftovers(kernelsDir)),
       ...(await removeLeftovers(cacheDir)),
     ];

@@ -41,6 +41,7 @@ export function renderConfigDoc(): string {
     ...rows,
     "",
     FILE_SYNC,
+    REGISTRIES,
     "## Example\n",
     "```toml",
     EXAMPLE,
@@ -59,6 +60,24 @@ earlier start; one that cannot be read or has more than 16 MiB keeps the guest f
 \`BANGER_FILE_SYNC='[{"host":"~/.gitconfig","guest":"/root/.gitconfig","mode":"0644"}]'\`.
 `;
 
+const REGISTRIES = `## registries
+
+Each \`[registries."HOST"]\` names a registry as it stands in the names of images, with its port where it has one: \`docker.io\`,
+\`localhost:5000\`.
+
+- \`mirrors\`: other registries that are asked first, in this order, each \`host\`, \`host:port\` or \`host/path\`. One that does not answer
+  or does not have the image is passed over; what comes from it is checked like everything else. A mirror that needs settings of its
+  own has a table of its own.
+- \`insecure = true\`: plain HTTP. Without it a registry is spoken to by TLS only, except that one on this host (\`localhost\`,
+  \`127.…\`, \`[::1]\`) may speak plain HTTP.
+- \`ca\`: the absolute path of a file of certificates in PEM that are trusted beside the system's. So are the \`*.crt\` files in
+  \`CONFIG/certs.d/HOST/\`, \`/etc/containers/certs.d/HOST/\` and \`/etc/docker/certs.d/HOST/\`. \`SSL_CERT_FILE\` goes before the system's.
+
+Who you are at a registry comes from Docker's own \`config.json\` (in \`DOCKER_CONFIG\`, else \`~/.docker\`), with the credential helpers that it
+names: log in with \`docker login HOST\`, or \`skopeo login --authfile ~/.docker/config.json HOST\`. \`HTTPS_PROXY\`, \`HTTP_PROXY\`, \`ALL_PROXY\` and
+\`NO_PROXY\` of the daemon's environment are obeyed.
+`;
+
 const EXAMPLE = `log_level = "debug"
 auto_stop_after = "2h"
 
@@ -72,7 +91,13 @@ accelerator = "kvm"
 [[file_sync]]
 host = "~/.gitconfig"
 guest = "/root/.gitconfig"
-mode = "0644"`;
+mode = "0644"
+
+[registries."docker.io"]
+mirrors = ["mirror.example:5000"]
+
+[registries."mirror.example:5000"]
+ca = "/etc/ssl/our-ca.pem"`;
 
 /** Any host: what is shown does not depend on it. */
 const SOME_HOST: HostSize = { cores: 4, memoryMib: 16_384 };

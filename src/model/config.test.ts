@@ -20,6 +20,18 @@ interface Sample {
 const NOT_TEXT = [1, 1.5, true, null, [], {}, new Date(0)];
 const NOT_QUANTITY = [0, -1, Number.NaN, Infinity, true, null, [], {}, new Date(0), 1e21];
 
+function numberSample({ min, max }: { readonly min: number; readonly max: number }): Sample {
+  return {
+    good: [
+      [String(min), min, min],
+      [` ${max} `, max, max],
+    ],
+    toml: [[min + 1, min + 1]],
+    bad: ["0", "-1", "1.5", "many", String(min - 1), String(max + 1)],
+    badToml: [String(min), 0, 1.5, Number.NaN, Infinity, true, null, [], {}],
+  };
+}
+
 const SAMPLES: { readonly [P in keyof Config]: Sample } = {
   logLevel: {
     good: [
@@ -180,6 +192,19 @@ const SAMPLES: { readonly [P in keyof Config]: Sample } = {
     bad: ["PCI", "usb"],
     badToml: NOT_TEXT,
   },
+  imageMaxEntries: numberSample({ min: 1000, max: 5_000_000 }),
+  imageMaxSizeMib: {
+    good: [
+      ["64G", 65_536, "64G"],
+      ["1M", 1, "1M"],
+    ],
+    toml: [[512, 512]],
+    bad: ["0", "-1G", "17T", "big"],
+    badToml: [...NOT_QUANTITY, ""],
+  },
+  imageMaxRatio: numberSample({ min: 10, max: 1_000_000 }),
+  imageMaxPathBytes: numberSample({ min: 256, max: 65_536 }),
+  imageMaxXattrBytes: numberSample({ min: 1024, max: 1_048_576 }),
   fileSync: {
     good: [
       ["[]", [], "[]"],
@@ -195,6 +220,35 @@ const SAMPLES: { readonly [P in keyof Config]: Sample } = {
     ],
     bad: ["{}", "[", "~/.a:/root/.a", '[{"host":"/a","guest":"/root/../a"}]'],
     badToml: [1, true, null, {}, new Date(0), [1], [[]], [null], [{}], [{ host: "/a" }]],
+  },
+  registries: {
+    good: [
+      ["{}", {}, "{}"],
+      [
+        '{"docker.io": {"mirrors": ["m:5000/x"]}}',
+        { "docker.io": { mirrors: ["m:5000/x"], insecure: undefined, ca: undefined } },
+        '{"docker.io":{"mirrors":["m:5000/x"]}}',
+      ],
+    ],
+    toml: [
+      [{}, {}],
+      [
+        { "Localhost:5000": { insecure: true, ca: "/a.pem" } },
+        { "localhost:5000": { mirrors: [], insecure: true, ca: "/a.pem" } },
+      ],
+    ],
+    bad: ["[]", "{", '{"a/b":{}}', '{"a":{"mirrors":["https://m"]}}', '{"a":{"mirrors":["m/"]}}', '{"a":1}'],
+    badToml: [
+      1,
+      true,
+      null,
+      [],
+      new Date(0),
+      { a: { insecure: "yes" } },
+      { a: { ca: "relative" } },
+      { a: { other: 1 } },
+      { a: { mirrors: Array.from({ length: 9 }, () => "m") } },
+    ],
   },
 };
 

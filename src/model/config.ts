@@ -15,7 +15,9 @@ import {
 } from "./config-kinds.ts";
 import { BangerError } from "./errors.ts";
 import { type FileSyncEntry, fileSyncKind } from "./file-sync.ts";
-import { quote, validateImageName } from "./names.ts";
+import { validateImageName } from "./image-reference.ts";
+import { quote } from "./names.ts";
+import { type Registries, registriesKind } from "./registries.ts";
 import { defaultSize, SPEC_LIMITS } from "./spec.ts";
 
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "silent"] as const;
@@ -47,6 +49,13 @@ export interface Config {
   readonly firecrackerChrootBase: string;
   readonly firecrackerTransport: (typeof TRANSPORTS)[number];
   readonly fileSync: readonly FileSyncEntry[];
+  /** Of images that others made. */
+  readonly imageMaxEntries: number;
+  readonly imageMaxSizeMib: number;
+  readonly imageMaxRatio: number;
+  readonly imageMaxPathBytes: number;
+  readonly imageMaxXattrBytes: number;
+  readonly registries: Registries;
 }
 
 /** What defaults look at. */
@@ -178,6 +187,44 @@ export const CONFIG_KEYS: { readonly [P in keyof Config]: ConfigKey<Config[P]> }
     kind: fileSyncKind,
     byDefault: () => [],
     description: "Files of the host that every start copies into the guest",
+  },
+  imageMaxEntries: {
+    path: "images.max_entries",
+    kind: wholeNumber({ min: 1000, max: 5_000_000 }),
+    byDefault: () => 500_000,
+    description:
+      "How many files the layers of an image may have; each takes half a kilobyte of memory while it is made",
+  },
+  imageMaxSizeMib: {
+    path: "images.max_size",
+    kind: sizeMib({ min: 1, max: 16 * 1024 * 1024 }),
+    byDefault: () => 64 * 1024,
+    description: "How large the layers of an image may be when they are unpacked, holes included",
+  },
+  imageMaxRatio: {
+    path: "images.max_ratio",
+    kind: wholeNumber({ min: 10, max: 1_000_000 }),
+    byDefault: () => 1000,
+    description:
+      "How many times larger than its blob a layer may be when it is unpacked, if that is over 256M",
+  },
+  imageMaxPathBytes: {
+    path: "images.max_path",
+    kind: wholeNumber({ min: 256, max: 65_536 }),
+    byDefault: () => 4096,
+    description: "How many bytes a path in an image may have",
+  },
+  imageMaxXattrBytes: {
+    path: "images.max_xattr",
+    kind: wholeNumber({ min: 1024, max: 1_048_576 }),
+    byDefault: () => 131_072,
+    description: "How many bytes the extended attributes of a file in an image may have together",
+  },
+  registries: {
+    path: "registries",
+    kind: registriesKind,
+    byDefault: () => ({}),
+    description: "How registries are reached: their mirrors, plain HTTP, and whose certificates to trust",
   },
 };
 

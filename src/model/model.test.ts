@@ -3,7 +3,8 @@ import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { nextAddress } from "./addresses.ts";
 import { BangerError, ERROR_CODES } from "./errors.ts";
-import { validateImageName, validateVmName, validateVmRef, vmNameFromBytes } from "./names.ts";
+import { validateImageName } from "./image-reference.ts";
+import { validateVmName, validateVmRef, vmNameFromBytes } from "./names.ts";
 import {
   formatBytes,
   formatDurationMs,
@@ -49,11 +50,14 @@ test("vmNameFromBytes() makes a valid name of any bytes", () => {
   );
 });
 
-test.each(["debian", "my.app_1:v2", "a"])("validateImageName() takes %j", (name) => {
-  expect(validateImageName(name)).toBe(name);
-});
+test.each(["debian", "my.app_1:v2", "a", "a/b", "ghcr.io/some/thing:tag"])(
+  "validateImageName() takes %j",
+  (name) => {
+    expect(validateImageName(name)).toBe(name);
+  },
+);
 
-test.each(["", "../x", "A", "a/b", "a:", ":a", "a b"])("validateImageName() refuses %j", (name) => {
+test.each(["", "../x", "A", "a//b", "a:", ":a", "a b"])("validateImageName() refuses %j", (name) => {
   expect(() => validateImageName(name)).toThrow("image name");
 });
 

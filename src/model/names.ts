@@ -1,8 +1,7 @@
-/** Names of VMs and images: one rule each, refused rather than rewritten, checked in the client and in the daemon. */
+/** Names of VMs: one rule, refused rather than rewritten, checked in the client and in the daemon. */
 import { BangerError } from "./errors.ts";
 
 const VM_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
-const IMAGE_NAME = /^[a-z0-9](?:[a-z0-9._-]{0,126}[a-z0-9])?(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?$/;
 
 /** A VM name: 1–63 characters of `a-z 0-9 -`, no hyphen at either end. Errors: `invalid_argument`. */
 export function validateVmName(name: string): string {
@@ -22,15 +21,6 @@ export function validateVmRef(ref: string): string {
   throw new BangerError("invalid_argument", `${quote(ref)} is not a VM name or id`, {
     cure: "list the VMs with: banger ps -a",
     details: { field: "ref" },
-  });
-}
-
-/** An image name: lower case, digits and `. _ -`, optionally `:tag`. Errors: `invalid_argument`. */
-export function validateImageName(name: string): string {
-  if (IMAGE_NAME.test(name)) return name;
-  throw new BangerError("invalid_argument", `the image name ${quote(name)} is not valid`, {
-    cure: "use a-z, 0-9, '.', '_' and '-', optionally followed by ':tag'",
-    details: { field: "image" },
   });
 }
 

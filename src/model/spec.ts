@@ -44,6 +44,13 @@ export interface ImageConfig {
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly workdir?: string | undefined;
   readonly user?: string | undefined;
+  /** `80/tcp`, as the image writes them. */
+  readonly exposedPorts?: readonly string[] | undefined;
+  /** Paths that the image expects data to be kept at. */
+  readonly volumes?: readonly string[] | undefined;
+  /** `SIGTERM` or a number, as the image writes it. */
+  readonly stopSignal?: string | undefined;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
 }
 
 /** The size a VM gets when nobody says: a quarter of the cores up to 4, an eighth of the memory up to 8 GiB. */

@@ -7,10 +7,12 @@ import type {
   DoctorReport,
   Exec,
   ExecRequest,
+  ExportImageQuery,
   Image,
   ImportImage,
   Listener,
   ProgressLine,
+  PullImage,
   RunRequest,
   SetVm,
   StopVm,
@@ -210,12 +212,25 @@ export class Client {
     return images;
   }
 
-  async pullImage(name: string, options?: LongCallOptions): Promise<Image> {
-    return await this.#progress("image.pull", { ...options, body: { name } });
+  async pullImage(wish: PullImage, options?: LongCallOptions): Promise<Image> {
+    return await this.#progress("image.pull", { ...options, body: wish });
   }
 
   async importImage(wish: ImportImage, options?: LongCallOptions): Promise<Image> {
     return await this.#progress("image.import", { ...options, body: wish });
+  }
+
+  /** A tar; reading it to its end without an error means that it is whole. */
+  async exportImage(
+    name: string,
+    { format, ...options }: CallOptions & ExportImageQuery = {},
+  ): Promise<AsyncIterable<Uint8Array>> {
+    const answer = await this.#send("image.export", {
+      ...options,
+      path: { image: name },
+      ...(format === undefined ? {} : { query: { format } }),
+    });
+    return readBytes(answer);
   }
 
   async removeImage(name: string, options?: CallOptions): Promise<Image> {
@@ -276,6 +291,14 @@ function daemonEnded(cause?: unknown): BangerError {
     cure: "repeat the command; the next daemon cleans up what was half done",
     cause,
   });
+}
+
+async function* readBytes(answer: HttpAnswer): AsyncGenerator<Uint8Array> {
+  try {
+    yield* answer.body;
+  } catch (error) {
+    throw connectionError(error);
+  }
 }
 
 async function readText(answer: HttpAnswer): Promise<string> {

@@ -4,6 +4,7 @@
  */
 import { expect, test } from "bun:test";
 import { existsSync, readdirSync, statSync } from "node:fs";
+import { createServerOf } from "../../src/images/registry/testing.ts";
 import { refusal } from "../support/refusal.ts";
 import { createTestDaemon } from "../support/test-daemon.ts";
 
@@ -53,9 +54,9 @@ test("create with no-start, find, duplicate, delete: every contract of the seed'
 
 test("create with an unknown image fails before any state changes", async () => {
   await using daemon = await createTestDaemon();
-  const error = await refusal(
-    daemon.client.createVm({ name: "ghostly", image: "nothing-called-this-image" }, { start: false }),
-  );
+  await using registry = await createServerOf();
+  const image = `${registry.host}/nothing-called-this-image`;
+  const error = await refusal(daemon.client.createVm({ name: "ghostly", image }, { start: false }));
   expect(error.code).toBe("not_found");
   expect(error.message).toContain("nothing-called-this-image");
   expect((await refusal(daemon.client.showVm("ghostly"))).code).toBe("not_found");

@@ -26,6 +26,12 @@ export const ProgressSchema: z.ZodType<ProgressLine> = z
     z.strictObject({ event: z.literal("begin"), stage: z.string() }),
     z.strictObject({ event: z.literal("end"), stage: z.string(), ms: z.number() }),
     z.strictObject({ event: z.literal("note"), text: z.string() }),
+    z.strictObject({
+      event: z.literal("layer"),
+      digest: z.string().describe("Of a layer that is being fetched"),
+      doneBytes: z.int().describe("How much of it is there"),
+      totalBytes: z.int(),
+    }),
     z.strictObject({ event: z.literal("error"), error: ErrorSchema }),
     z.strictObject({ event: z.literal("result"), result: z.unknown() }),
   ])

@@ -1,7 +1,7 @@
 /** Bodies about images. */
 import { z } from "zod";
-import { validateImageName } from "../../model/names.ts";
-import { type Image, type ImportImage, type PullImage } from "../types.ts";
+import { MAX_IMAGE_NAME, validateImageName } from "../../model/image-reference.ts";
+import { type ExportImageQuery, type Image, type ImportImage, type PullImage } from "../types.ts";
 import { ruled } from "./fields.ts";
 
 export const ImageSchema: z.ZodType<Image> = z
@@ -19,16 +19,23 @@ export const ImageListSchema: z.ZodType<{ images: readonly Image[] }> = z
   .meta({ id: "ImageList" });
 
 export const PullImageSchema: z.ZodType<PullImage> = z
-  .strictObject({ name: ruled(validateImageName, 256) })
+  .strictObject({
+    name: ruled(validateImageName, MAX_IMAGE_NAME).describe("Of the catalog, or a reference to a registry"),
+    platform: z.string().max(255).optional().describe("os/architecture; absent: what runs here"),
+  })
   .meta({ id: "PullImage" });
 
 export const ImportImageSchema: z.ZodType<ImportImage> = z
   .strictObject({
-    name: ruled(validateImageName, 256),
+    name: ruled(validateImageName, MAX_IMAGE_NAME),
     path: z
       .string()
       .max(4096)
       .startsWith("/")
-      .describe("An absolute path of a root file system tar on the host"),
+      .describe("An absolute path of a tar, or of a named pipe that brings one, on the host"),
   })
   .meta({ id: "ImportImage" });
+
+export const ExportImageQuerySchema: z.ZodType<ExportImageQuery> = z.strictObject({
+  format: z.enum(["oci", "rootfs"]).optional().describe("Absent: oci"),
+});

@@ -1,6 +1,7 @@
 /** Bodies about VMs: what one is asked to be, what it is, what happened to it. */
 import { z } from "zod";
-import { validateImageName, validateVmName } from "../../model/names.ts";
+import { MAX_IMAGE_NAME, validateImageName } from "../../model/image-reference.ts";
+import { validateVmName } from "../../model/names.ts";
 import { SPEC_LIMITS, type VmSpec, validateVmm } from "../../model/spec.ts";
 import { type StepTiming, VM_STATES } from "../../model/vm.ts";
 import { type CreateVm, type KillVm, type SetVm, type StopVm, type Vm, type VmEvent } from "../types.ts";
@@ -52,7 +53,7 @@ export const VmListSchema: z.ZodType<{ vms: readonly Vm[] }> = z
 export const CreateVmSchema: z.ZodType<CreateVm> = z
   .strictObject({
     name: ruled(validateVmName, 64).optional().describe("Absent: the daemon makes a readable one"),
-    image: ruled(validateImageName, 256).optional().describe("Absent: the configured default"),
+    image: ruled(validateImageName, MAX_IMAGE_NAME).optional().describe("Absent: the configured default"),
     vcpus: whole(SPEC_LIMITS.vcpus).optional(),
     memoryMib: whole(SPEC_LIMITS.memoryMib).optional(),
     diskMib: whole(SPEC_LIMITS.diskMib).optional(),

@@ -1,11 +1,11 @@
 /** `image`: the root file systems that VMs are made from. */
-import { resolve } from "node:path";
 import type { Command } from "commander";
-import { validateImageName } from "../../model/names.ts";
+import { validateImageName } from "../../model/image-reference.ts";
 import { formatBytes, formatDurationMs } from "../../model/quantities.ts";
 import type { CliContext } from "../context.ts";
 import { forEachRef } from "../refs.ts";
 import { renderTable } from "../render/table.ts";
+import { defineImageExport, defineImageImport } from "./image-archives.ts";
 import { type LongFlags, runLong } from "./long.ts";
 
 export function defineImage(program: Command, ctx: CliContext): void {
@@ -37,33 +37,25 @@ export function defineImage(program: Command, ctx: CliContext): void {
     });
   image
     .command("pull")
-    .description("fetch or build an image of the catalog, also when it is there already")
-    .argument("<name>", "such as debian")
+    .description("fetch an image from a registry, or build one of the catalog, also when it is there already")
+    .argument("<name>", "such as debian, or ghcr.io/some/thing:tag")
+    .option("--platform <platform>", "os/architecture of the build to take; it must run here")
     .option("-q, --quiet", "no progress on stderr")
     .option("--json", "progress and result as JSON lines")
-    .action(async (name: string, flags: LongFlags) => {
+    .addHelpText(
+      "after",
+      "\nExamples:\n  banger image pull debian\n  banger image pull ghcr.io/some/thing:1.2\n  banger image pull docker.io/library/debian",
+    )
+    .action(async (name: string, { platform, ...flags }: LongFlags & { platform?: string }) => {
       validateImageName(name);
       const client = await ctx.client();
       await runLong(ctx, flags, async (options) => {
-        const result = await client.pullImage(name, options);
+        const result = await client.pullImage({ name, platform }, options);
         return { result, line: `${result.name} ${result.digest}` };
       });
     });
-  image
-    .command("import")
-    .description("make an image of a root file system tar")
-    .argument("<name>", "the image's name")
-    .argument("<tar>", "a tar file, plain or compressed with gzip, xz or zstd")
-    .option("-q, --quiet", "no progress on stderr")
-    .option("--json", "progress and result as JSON lines")
-    .action(async (name: string, tar: string, flags: LongFlags) => {
-      validateImageName(name);
-      const client = await ctx.client();
-      await runLong(ctx, flags, async (options) => {
-        const result = await client.importImage({ name, path: resolve(tar) }, options);
-        return { result, line: `${result.name} ${result.digest}` };
-      });
-    });
+  defineImageImport(image, ctx);
+  defineImageExport(image, ctx);
   image
     .command("rm")
     .description("forget images; content that nothing else uses is deleted")

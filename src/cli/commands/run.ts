@@ -2,7 +2,8 @@
 import type { Command } from "commander";
 import type { CreateVm, ExecRequest, Vm } from "../../api/types.ts";
 import { BangerError } from "../../model/errors.ts";
-import { quote, validateImageName, validateVmName } from "../../model/names.ts";
+import { validateImageName } from "../../model/image-reference.ts";
+import { quote, validateVmName } from "../../model/names.ts";
 import { formatDurationMs } from "../../model/quantities.ts";
 import { validateVmm } from "../../model/spec.ts";
 import { attach, findTty, outputListener } from "../attach.ts";

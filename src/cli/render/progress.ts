@@ -2,6 +2,7 @@
 import type { ProgressLine } from "../../api/types.ts";
 import { formatDurationMs } from "../../model/quantities.ts";
 import { stderr, writeOutput } from "../output.ts";
+import { LayerSum } from "./layers.ts";
 
 /** Stages shorter than this get no plain line. */
 const WORTH_A_LINE_MS = 50;
@@ -30,9 +31,12 @@ function silent(): View {
 }
 
 function plainView(): View {
+  const layers = new LayerSum();
   return {
     onProgress(line) {
       if (line.event === "note") void writeOutput(2, `${line.text}\n`);
+      if (line.event === "layer" && line.doneBytes === line.totalBytes)
+        void writeOutput(2, `${layers.finished(line)}\n`);
       if (line.event === "end" && line.ms >= WORTH_A_LINE_MS) {
         void writeOutput(2, `${line.stage} ${formatDurationMs(line.ms)}\n`);
       }
@@ -42,6 +46,7 @@ function plainView(): View {
 }
 
 function liveView(stream: NodeJS.WriteStream): View {
+  const layers = new LayerSum();
   let stage = "";
   let note = "";
   let since = performance.now();
@@ -64,6 +69,7 @@ function liveView(stream: NodeJS.WriteStream): View {
       if (timer === undefined) return;
       if (line.event === "begin") [stage, note, since] = [line.stage, "", performance.now()];
       if (line.event === "note") note = line.text;
+      if (line.event === "layer") note = layers.summary(line);
     },
     done() {
       if (timer === undefined) return;

@@ -1,6 +1,6 @@
 /** Routes of images: decode, one call, encode. */
-import { ImportImageSchema, PullImageSchema } from "../../api/schemas/images.ts";
-import { decodeBody } from "../decode.ts";
+import { ExportImageQuerySchema, ImportImageSchema, PullImageSchema } from "../../api/schemas/images.ts";
+import { decodeBody, decodeQuery } from "../decode.ts";
 import { presentImage } from "../present.ts";
 import type { Router } from "../router.ts";
 import type { Services } from "../services.ts";
@@ -8,9 +8,13 @@ import type { Services } from "../services.ts";
 export function routeImages(router: Router, { images }: Services): void {
   router.json("image.list", async () => ({ images: images.list().map(presentImage) }));
   router.json("image.remove", async ({ param }) => presentImage(await images.remove(param("image"))));
+  router.bytes("image.export", async ({ url, request, param }) => {
+    const { format = "oci" } = decodeQuery(url, ExportImageQuerySchema);
+    return await images.export(param("image"), { format, signal: request.signal });
+  });
   router.progress("image.pull", async ({ request }) => {
-    const { name } = await decodeBody(request, PullImageSchema);
-    return async (options) => presentImage(await images.pull(name, options));
+    const { name, platform } = await decodeBody(request, PullImageSchema);
+    return async (options) => presentImage(await images.pull(name, { ...options, platform }));
   });
   router.progress("image.import", async ({ request }) => {
     const { name, path } = await decodeBody(request, ImportImageSchema);

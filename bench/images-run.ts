@@ -1,0 +1,102 @@
+/** One measured run of bench/images.ts, in a process of its own: does what its first argument says and prints what it took. */
+import { readdirSync, readFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { Images } from "../src/images/images.ts";
+import { openLayer } from "../src/images/layers/layer-stream.ts";
+import { indexLayer, mergeLayers } from "../src/images/layers/merge.ts";
+import { DEFAULT_LIMITS, ImageBudget } from "../src/images/tar/limits.ts";
+import { spawn, timed } from "./tools.ts";
+
+const SAMPLE_MS = 20;
+
+const [what = "", ...args] = process.argv.slice(2);
+const work = await prepare(what, args);
+let peak = 0;
+const sampler = setInterval(() => {
+  peak = Math.max(peak, rssOfTree(process.pid));
+}, SAMPLE_MS);
+const before = writtenBytes();
+const ms = await timed(work);
+clearInterval(sampler);
+console.log(JSON.stringify({ ms, writtenBytes: writtenBytes() - before, peakMib: peak / 1024 }));
+
+async function prepare(kind: string, given: readonly string[]): Promise<() => Promise<void>> {
+  const out = given.at(-1) ?? "";
+  const inputs = given.slice(0, -1);
+  switch (kind) {
+    case "sqfstar": {
+      await rm(out, { force: true });
+      const script = 'exec sqfstar -comp lz4 -no-progress -quiet "$2" < "$1"';
+      return () => spawn(["sh", "-c", script, "sh", inputs[0] ?? "", out]);
+    }
+    case "convert":
+    case "convert-indexed": {
+      await rm(out, { force: true });
+      const budget = new ImageBudget(DEFAULT_LIMITS);
+      const layers = inputs.map((path) => ({ path, name: path, diffId: undefined }));
+      const indexed =
+        kind === "convert"
+          ? layers
+          : await Promise.all(
+              layers.map(async (layer) => ({
+                ...layer,
+                index: await indexLayer(openLayer(layer, { budget }), { ...layer, budget }),
+              })),
+            );
+      return () => mergeLayers(indexed, out);
+    }
+    case "pull":
+      return () => pull(inputs[0] ?? "", out);
+    case "skopeo-umoci-mksquashfs":
+      return () => pullWithTools(inputs[0] ?? "", out);
+    default:
+      throw new Error(`unknown: ${kind}`);
+  }
+}
+
+async function pull(reference: string, dir: string): Promise<void> {
+  const images = new Images({
+    imagesDir: join(dir, "images"),
+    kernelsDir: join(dir, "kernels"),
+    cacheDir: join(dir, "cache"),
+    agentPath: "",
+  });
+  const { signal } = new AbortController();
+  await images.pullReference(reference, { signal, onProgress: () => undefined });
+}
+
+async function pullWithTools(reference: string, dir: string): Promise<void> {
+  const layout = join(dir, "layout");
+  const from = `docker://${reference}`;
+  await spawn([
+    "skopeo",
+    "copy",
+    "--quiet",
+    "--insecure-policy",
+    "--src-tls-verify=false",
+    from,
+    `oci:${layout}:bench`,
+  ]);
+  await spawn(["umoci", "unpack", "--image", `${layout}:bench`, join(dir, "bundle")]);
+  const options = ["-comp", "lz4", "-no-progress", "-quiet"];
+  await spawn(["mksquashfs", join(dir, "bundle", "rootfs"), join(dir, "out.squashfs"), ...options]);
+}
+
+/** proc(5), /proc/PID/io: bytes that were sent to storage by this process and by the children that it waited for. */
+function writtenBytes(): number {
+  return Number(/^write_bytes: (\d+)$/mu.exec(readFileSync("/proc/self/io", "utf8"))?.[1] ?? 0);
+}
+
+/** KiB of the process and everything below it. */
+function rssOfTree(pid: number): number {
+  try {
+    const own = Number(/^VmRSS:\s+(\d+)/mu.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0);
+    const children = readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+      readFileSync(`/proc/${pid}/task/${task}/children`, "utf8").trim().split(" ").filter(Boolean),
+    );
+    return children.reduce((sum, child) => sum + rssOfTree(Number(child)), own);
+  } catch {
+    return 0; // It ended while it was looked at.
+  }
+}

@@ -1,0 +1,101 @@
+/** `image import` and `image export`: images as tars, from and to files and pipes. */
+import { mkdtemp, open, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import type { Command } from "commander";
+import { publishFile } from "../../lib/publish.ts";
+import { runProgram, startProgram } from "../../lib/run-program.ts";
+import { BangerError } from "../../model/errors.ts";
+import { validateImageName } from "../../model/image-reference.ts";
+import type { CliContext } from "../context.ts";
+import { type LongFlags, runLong } from "./long.ts";
+
+export function defineImageImport(image: Command, ctx: CliContext): void {
+  image
+    .command("import")
+    .description("make an image of docker save, of an OCI layout, or of a root file system tar")
+    .argument("<name>", "the image's name")
+    .argument("<tar>", "a tar file, plain or compressed with gzip, xz or zstd; - reads stdin")
+    .option("-q, --quiet", "no progress on stderr")
+    .option("--json", "progress and result as JSON lines")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  docker save app | banger image import app -\n  banger image import base rootfs.tar.zst",
+    )
+    .action(async (name: string, tar: string, flags: LongFlags) => {
+      validateImageName(name);
+      const client = await ctx.client();
+      await runLong(ctx, flags, async (options) => {
+        await using source = tar === "-" ? await pipeOfStdin() : fileAt(resolve(tar));
+        const result = await client.importImage({ name, path: source.path }, options);
+        return { result, line: `${result.name} ${result.digest}` };
+      });
+    });
+}
+
+export function defineImageExport(image: Command, ctx: CliContext): void {
+  image
+    .command("export")
+    .description("write an image as a tar")
+    .argument("<name>", "the image's name")
+    .argument("<tar>", "the file to make, which must not exist; - writes to stdout")
+    .option("--format <format>", "oci: a layout, which docker load takes too; rootfs: its files", "oci")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  banger image export app app.tar\n  banger image export app - | docker load",
+    )
+    .action(async (name: string, tar: string, { format }: { format: string }) => {
+      validateImageName(name);
+      if (format !== "oci" && format !== "rootfs") {
+        throw new BangerError("invalid_argument", "--format must be oci or rootfs");
+      }
+      if (tar === "-" && process.stdout.isTTY) throw terminal("stdout", "name a file, or write into a pipe");
+      const chunks = await (await ctx.client()).exportImage(name, { format });
+      if (tar === "-") {
+        for await (const chunk of chunks) {
+          ctx.write(chunk);
+          if (!(await ctx.flush())) return;
+        }
+        return;
+      }
+      await publishFile(resolve(tar), async (path) => {
+        await using file = await open(path, "wx", 0o644);
+        for await (const chunk of chunks) await file.appendFile(chunk);
+      });
+    });
+}
+
+interface Source extends AsyncDisposable {
+  /** What the daemon opens. */
+  readonly path: string;
+}
+
+function fileAt(path: string): Source {
+  return { path, [Symbol.asyncDispose]: async () => undefined };
+}
+
+/** A named pipe into which stdin is passed on by a program of its own, so that no byte goes through this process. */
+async function pipeOfStdin(): Promise<Source> {
+  if (process.stdin.isTTY) throw terminal("stdin", "name a file, or pipe an archive into the command");
+  const dir = await mkdtemp(join(tmpdir(), "banger-import-"));
+  const path = join(dir, "stdin");
+  try {
+    await runProgram(["mkfifo", "-m", "0600", path]);
+  } catch (error) {
+    await rm(dir, { recursive: true });
+    throw error;
+  }
+  const feeder = startProgram(["sh", "-c", 'exec cat > "$1"', "sh", path], { stdin: 0 });
+  return {
+    path,
+    async [Symbol.asyncDispose]() {
+      // It waits for ever where the daemon refused before it opened the pipe.
+      await feeder.stop();
+      await rm(dir, { recursive: true });
+    },
+  };
+}
+
+function terminal(stream: string, cure: string): BangerError {
+  return new BangerError("invalid_argument", `${stream} is a terminal, and a tar is no text`, { cure });
+}
