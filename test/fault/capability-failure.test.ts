@@ -1,6 +1,7 @@
 /** The n-th call fails: a capability throws in one of its hooks. All others are cleaned up, the record says why, and the next start or rm repairs it. */
 import { expect, test } from "bun:test";
 import { mkdirSync, rmSync } from "node:fs";
+import { killToTheEnd } from "../support/processes.ts";
 import { refusal } from "../support/refusal.ts";
 import { createTestDaemon, type TestDaemon } from "../support/test-daemon.ts";
 import { IMAGE, VM } from "./operations.ts";
@@ -173,7 +174,7 @@ test("a daemon that starts: clean-up that fails is no reason to serve nobody", a
   const temporary = client.run({ vm: { image: IMAGE }, exec: { argv: ["cat"] }, remove: true });
   await temporary.started;
   await first.crash();
-  process.kill(stuck.pid ?? 0, "SIGKILL");
+  await killToTheEnd(stuck.pid);
   // A directory without a row.
   mkdirSync(first.layout.vmDir("0123456789ab"));
   const alpha = new Saboteur("alpha");

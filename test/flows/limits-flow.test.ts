@@ -8,6 +8,7 @@ import type { Client } from "../../src/sdk/client.ts";
 import type { Exit } from "../../src/sdk/command.ts";
 import type { Fault } from "../../src/vmm/fake/driver.ts";
 import { groupsExpected, groupsOf, HELD, NO_LIMITS } from "../support/groups.ts";
+import { killToTheEnd } from "../support/processes.ts";
 import { refusal } from "../support/refusal.ts";
 import { createTestDaemon } from "../support/test-daemon.ts";
 
@@ -75,7 +76,7 @@ describe.skipIf(NO_LIMITS !== undefined)("limits", () => {
     expect(groupsOf((await first.client.showVm("odd")).id)).toEqual([]);
     const { id, pid = 0 } = await first.client.createVm({ name: "box", image: "img" });
     await first.crash();
-    process.kill(pid, "SIGKILL");
+    await killToTheEnd(pid);
     await using second = await createTestDaemon({ home: first.home });
     expect((await second.client.showVm("box")).state).toBe("stopped");
     expect(groupsOf(id)).toEqual([]);

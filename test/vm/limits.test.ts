@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { limitsOf } from "../../src/model/limits.ts";
 import { controlOf, groupsExpected, groupsOf, HELD, NO_LIMITS } from "../support/groups.ts";
+import { killToTheEnd } from "../support/processes.ts";
 import { createRealHome, type RealHome } from "../support/real-home.ts";
 
 if (NO_LIMITS !== undefined) console.warn(`skipped: limits of real hypervisors: ${NO_LIMITS}`);
@@ -64,7 +65,7 @@ describe.skipIf(NO_LIMITS !== undefined)("limits of a real hypervisor", () => {
     process.kill(await home.daemonPid(), "SIGKILL");
     const again = await expectLimited(home);
     process.kill(await home.daemonPid(), "SIGKILL");
-    process.kill(again.pid, "SIGKILL");
+    await killToTheEnd(again.pid);
     expect(JSON.parse((await home.banger(["show", "--json", "web"])).stdout)).toMatchObject({
       state: "stopped",
     });

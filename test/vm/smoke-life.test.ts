@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { killToTheEnd } from "../support/processes.ts";
 import { createRealHome, type RealHome } from "../support/real-home.ts";
 
 interface Shown {
@@ -91,7 +92,7 @@ test("after a power cut of the host every VM is stopped and starts again, with w
   await home.banger(["create", "--no-start", "--name", "fresh"]);
   await home.banger(["exec", "up", "--", "sh", "-c", "echo kept > /root/note; sync"]);
   // Every process ends at once, and the runtime directory is a tmpfs: empty after the boot.
-  for (const pid of [await home.daemonPid(), ...home.hypervisors()]) process.kill(pid, "SIGKILL");
+  await Promise.all([await home.daemonPid(), ...home.hypervisors()].map(killToTheEnd));
   rmSync(join(home.home, "run"), { recursive: true });
 
   for (const vm of ["up", "halted", "fresh"]) expect((await show(home, vm)).state).toBe("stopped");

@@ -1,5 +1,5 @@
 /** `image import` and `image export`: images as tars, from and to files and pipes. */
-import { mkdtemp, open, rm } from "node:fs/promises";
+import { mkdtemp, open, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
@@ -8,6 +8,7 @@ import { runProgram, startProgram } from "../../lib/run-program.ts";
 import { BangerError } from "../../model/errors.ts";
 import { validateImageName } from "../../model/image-reference.ts";
 import type { CliContext } from "../context.ts";
+import { stdout } from "../output.ts";
 import { type LongFlags, runLong } from "./long.ts";
 
 export function defineImageImport(image: Command, ctx: CliContext): void {
@@ -26,7 +27,7 @@ export function defineImageImport(image: Command, ctx: CliContext): void {
       validateImageName(name);
       const client = await ctx.client();
       await runLong(ctx, flags, async (options) => {
-        await using source = tar === "-" ? await pipeOfStdin() : fileAt(resolve(tar));
+        await using source = tar === "-" ? await pipeOfStdin() : await fileAt(resolve(tar));
         const result = await client.importImage({ name, path: source.path }, options);
         return { result, line: `${result.name} ${result.digest}` };
       });
@@ -49,7 +50,7 @@ export function defineImageExport(image: Command, ctx: CliContext): void {
       if (format !== "oci" && format !== "rootfs") {
         throw new BangerError("invalid_argument", "--format must be oci or rootfs");
       }
-      if (tar === "-" && process.stdout.isTTY) throw terminal("stdout", "name a file, or write into a pipe");
+      if (tar === "-" && stdout().isTTY) throw terminal("stdout", "name a file, or write into a pipe");
       const chunks = await (await ctx.client()).exportImage(name, { format });
       if (tar === "-") {
         for await (const chunk of chunks) {
@@ -70,7 +71,14 @@ interface Source extends AsyncDisposable {
   readonly path: string;
 }
 
-function fileAt(path: string): Source {
+/** Only the pipe below is read by the daemon: it cannot open `/dev/fd/63`, and would wait for a pipe that nobody writes to. */
+async function fileAt(path: string): Promise<Source> {
+  const found = await stat(path).catch(() => undefined);
+  if (found !== undefined && !found.isFile()) {
+    throw new BangerError("invalid_argument", `${path} is not a file`, {
+      cure: `a pipe goes in by stdin: cat ${path} | banger image import NAME -`,
+    });
+  }
   return { path, [Symbol.asyncDispose]: async () => undefined };
 }
 
