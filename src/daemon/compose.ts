@@ -8,6 +8,8 @@ import { createFileSyncCapability } from "../host/file-sync-capability.ts";
 import type { Layout } from "../host/layout.ts";
 import { createLimitsCapability } from "../host/limits-capability.ts";
 import { checkLimits } from "../host/limits-check.ts";
+import { createRatesCapability, type RatesOptions } from "../host/rates-capability.ts";
+import { checkRates } from "../host/rates-check.ts";
 import { ImageService } from "../images/image-service.ts";
 import { Images } from "../images/images.ts";
 import type { ImageLimits } from "../images/tar/limits.ts";
@@ -89,6 +91,7 @@ export function compose(options: ComposeOptions): Composition {
       createQemuDriver(qemuOptions(layout, config)),
     ],
   );
+  const rates = ratesOf(config);
   const metrics = new Metrics(() => store.vms.countByState());
   const cgroups = new Cgroups();
   const vms = new Vms({
@@ -100,6 +103,11 @@ export function compose(options: ComposeOptions): Composition {
       createJailCapability({ base: chrootBase }),
       createDiskCapability({ diskPath: (id) => layout.disk(id) }),
       createChannelCapability({ runtimeDir: (id) => layout.vmRuntimeDir(id) }),
+      createRatesCapability({
+        ...rates,
+        holdsNics: async ({ spec }) => (await drivers.choose(spec.vmm)).report.features.nicRate,
+        onProblem: (id, problem) => log.warn({ vm: id, problem }, "a limit does not hold"),
+      }),
       createLimitsCapability({
         cgroups,
         emulated: async ({ spec }) => (await drivers.choose(spec.vmm)).report.accelerator === "tcg",
@@ -143,7 +151,13 @@ export function compose(options: ComposeOptions): Composition {
     }),
     config: () => reportConfig(options.config, options.reloadConfig),
     doctor: () =>
-      diagnose([drivers.check, checkPrograms, checkDirectories(layout), checkLimits(() => cgroups.places)]),
+      diagnose([
+        drivers.check,
+        checkPrograms,
+        checkDirectories(layout),
+        checkLimits(() => cgroups.places),
+        checkRates(rates, () => drivers.holdsNicRates()),
+      ]),
   };
   return { services, store, drivers, [Symbol.dispose]: () => store[Symbol.dispose]() };
 }
@@ -178,6 +192,17 @@ function imageLimits(config: Config): ImageLimits {
 function vmDefaults(config: Config): VmDefaults {
   const { defaultImage: image, vcpus, memoryMib, diskMib, addressPool } = config;
   return { image, vcpus, memoryMib, diskMib, addressPool };
+}
+
+function ratesOf({ diskRate, diskIops, networkRate }: Config): Pick<RatesOptions, "disk" | "nic"> {
+  const disk = {
+    ...(diskRate === undefined ? {} : { bytesPerSecond: diskRate }),
+    ...(diskIops === undefined ? {} : { opsPerSecond: diskIops }),
+  };
+  return {
+    disk: Object.keys(disk).length === 0 ? undefined : disk,
+    nic: networkRate === undefined ? undefined : { bytesPerSecond: networkRate },
+  };
 }
 
 function withBootFiles(images: ImageSource, bootFiles: ImageSource["bootFiles"] | undefined): ImageSource {

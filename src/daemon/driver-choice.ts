@@ -46,6 +46,12 @@ export class DriverChoice {
     }
   }
 
+  /** Whether the driver of new VMs holds network cards to a rate; where none can run, none does. */
+  async holdsNicRates(): Promise<boolean> {
+    const reports = await Promise.all(this.#drivers.map((driver) => driver.probe()));
+    return reports.find((report) => report.available)?.features.nicRate ?? false;
+  }
+
   readonly check: DoctorCheck = async () => {
     const reports = await Promise.all(this.#drivers.map((driver) => driver.probe()));
     const best = reports.find((report) => report.available);

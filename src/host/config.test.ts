@@ -29,6 +29,9 @@ const OTHERS: { readonly [P in keyof Config]: readonly [fromFile: string | numbe
   bootTimeoutMs: ["3m", "5m"],
   stopTimeoutMs: ["3s", "5s"],
   autoStopAfterMs: ["3h", "5h"],
+  diskRate: ["200M", "300M"],
+  diskIops: [300, "500"],
+  networkRate: ["20M", "30M"],
   qemuBin: ["my-qemu", "your-qemu"],
   qemuAccelerator: ["kvm", "tcg"],
   firecrackerBin: ["my-fc", "your-fc"],
@@ -116,6 +119,10 @@ memory = 3072
 disk = "3G"
 [network]
 address_pool = "10.1.0.0/16"
+[limits]
+disk_rate = "200M"
+disk_iops = 300
+network_rate = "20M"
 [vmm.qemu]
 bin = "my-qemu"
 accelerator = "kvm"

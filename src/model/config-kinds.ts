@@ -1,6 +1,6 @@
 /** The kinds of values that the configuration holds: how each is read from text and from TOML, and how it is shown. */
 import { quote } from "./names.ts";
-import { parseDurationMs, parseSizeMib } from "./quantities.ts";
+import { parseDurationMs, parseSizeBytes, parseSizeMib } from "./quantities.ts";
 
 /** A value as a person writes it: what TOML and JSON both have. */
 export type ConfigScalar = string | number;
@@ -59,6 +59,16 @@ export function sizeMib(range: Range): Kind<number> {
   });
 }
 
+/** Bytes per second, in whole KiB. A bare number is MiB per second. */
+export function bytesPerSecond(range: Range): Kind<number> {
+  return quantity({
+    allowed: `a size per second from ${showBytes(range.min)} to ${showBytes(range.max)}, such as "200M"`,
+    range,
+    parse: (given) => Math.floor(parseSizeBytes(given, "rate") / KIB) * KIB,
+    show: showBytes,
+  });
+}
+
 /** A duration in milliseconds. A bare number is seconds. */
 export function durationMs(range: Range): Kind<number> {
   return quantity({
@@ -69,13 +79,13 @@ export function durationMs(range: Range): Kind<number> {
   });
 }
 
-/** What `kind` allows, or the word `never`, which is undefined. */
-export function orNever<T>(kind: Kind<T>): Kind<T | undefined> {
+/** What `kind` allows, or the word, such as `never`, which is undefined. */
+export function orWord<T>(word: string, kind: Kind<T>): Kind<T | undefined> {
   return {
-    allowed: `${kind.allowed}, or "never"`,
-    parse: (given) => (given.trim() === "never" ? { value: undefined } : kind.parse(given)),
-    fromToml: (value) => (value === "never" ? { value: undefined } : kind.fromToml(value)),
-    show: (value) => (value === undefined ? "never" : kind.show(value)),
+    allowed: `${kind.allowed}, or ${quote(word)}`,
+    parse: (given) => (given.trim() === word ? { value: undefined } : kind.parse(given)),
+    fromToml: (value) => (value === word ? { value: undefined } : kind.fromToml(value)),
+    show: (value) => (value === undefined ? word : kind.show(value)),
   };
 }
 
@@ -125,9 +135,15 @@ function within(range: Range, value: number): boolean {
   return value >= range.min && value <= range.max;
 }
 
+const KIB = 1024;
 const MIB_UNITS = [
   ["T", 1024 * 1024],
   ["G", 1024],
+] as const;
+const BYTE_UNITS = [
+  ["T", KIB ** 4],
+  ["G", KIB ** 3],
+  ["M", KIB ** 2],
 ] as const;
 const MS_UNITS = [
   ["d", 86_400_000],
@@ -138,6 +154,10 @@ const MS_UNITS = [
 
 function showMib(mib: number): string {
   return showExactly(mib, MIB_UNITS) ?? `${mib}M`;
+}
+
+function showBytes(bytes: number): string {
+  return showExactly(bytes, BYTE_UNITS) ?? `${bytes / KIB}K`;
 }
 
 function showMs(ms: number): string {

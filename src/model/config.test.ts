@@ -133,6 +133,47 @@ const SAMPLES: { readonly [P in keyof Config]: Sample } = {
     bad: ["0", "999ms", "366d", "Never", "off"],
     badToml: [...NOT_QUANTITY, false],
   },
+  diskRate: {
+    good: [
+      ["none", undefined, "none"],
+      ["200M", 200 * 2 ** 20, "200M"],
+      ["2G", 2 ** 31, "2G"],
+      ["1.5M", 1.5 * 2 ** 20, "1536K"],
+      ["4", 2 ** 22, "4M"],
+      ["1T", 2 ** 40, "1T"],
+    ],
+    toml: [
+      ["none", undefined],
+      [4, 2 ** 22],
+    ],
+    bad: ["1023K", "0", "-1M", "2T", "fast", "never", "10M/s"],
+    badToml: [...NOT_QUANTITY, ""],
+  },
+  diskIops: {
+    good: [
+      ["none", undefined, "none"],
+      ["1000", 1000, 1000],
+    ],
+    toml: [[50, 50]],
+    bad: ["49", "10000001", "1k", "never"],
+    badToml: ["1000", 0, 49, 50.5, Number.NaN, true, null, []],
+  },
+  networkRate: {
+    good: [
+      ["none", undefined, "none"],
+      ["200M", 200 * 2 ** 20, "200M"],
+      ["2G", 2 ** 31, "2G"],
+      ["1.5M", 1.5 * 2 ** 20, "1536K"],
+      ["4", 2 ** 22, "4M"],
+      ["1T", 2 ** 40, "1T"],
+    ],
+    toml: [
+      ["none", undefined],
+      [4, 2 ** 22],
+    ],
+    bad: ["1023K", "0", "-1M", "2T", "fast", "never", "10M/s"],
+    badToml: [...NOT_QUANTITY, ""],
+  },
   qemuBin: {
     good: [
       ["qemu", "qemu", "qemu"],

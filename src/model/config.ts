@@ -4,11 +4,12 @@
  */
 import { DEFAULT_POOL, validatePool } from "./addresses.ts";
 import {
+  bytesPerSecond,
   type ConfigScalar,
   durationMs,
   type Kind,
   oneOf,
-  orNever,
+  orWord,
   ruled,
   sizeMib,
   wholeNumber,
@@ -16,6 +17,7 @@ import {
 import { BangerError } from "./errors.ts";
 import { type FileSyncEntry, fileSyncKind } from "./file-sync.ts";
 import { validateImageName } from "./image-reference.ts";
+import { RATE_LIMITS } from "./limits.ts";
 import { quote } from "./names.ts";
 import { type Registries, registriesKind } from "./registries.ts";
 import { defaultSize, SPEC_LIMITS } from "./spec.ts";
@@ -37,6 +39,10 @@ export interface Config {
   readonly stopTimeoutMs: number;
   /** Undefined: never. */
   readonly autoStopAfterMs: number | undefined;
+  /** Bytes per second; undefined: no limit. The same of `networkRate`. */
+  readonly diskRate: number | undefined;
+  readonly diskIops: number | undefined;
+  readonly networkRate: number | undefined;
   /** Name or absolute path. */
   readonly qemuBin: string;
   readonly qemuAccelerator: (typeof ACCELERATORS)[number];
@@ -134,9 +140,27 @@ export const CONFIG_KEYS: { readonly [P in keyof Config]: ConfigKey<Config[P]> }
   },
   autoStopAfterMs: {
     path: "auto_stop_after",
-    kind: orNever(durationMs({ min: 1000, max: 365 * 24 * HOUR_MS })),
+    kind: orWord("never", durationMs({ min: 1000, max: 365 * 24 * HOUR_MS })),
     byDefault: () => undefined,
     description: "How long a running VM may be without a command in it before it is stopped",
+  },
+  diskRate: {
+    path: "limits.disk_rate",
+    kind: orWord("none", bytesPerSecond(RATE_LIMITS.bytesPerSecond)),
+    byDefault: () => undefined,
+    description: "The most that a VM reads and writes on each of its disks",
+  },
+  diskIops: {
+    path: "limits.disk_iops",
+    kind: orWord("none", wholeNumber(RATE_LIMITS.opsPerSecond)),
+    byDefault: () => undefined,
+    description: "The most operations per second on each disk of a VM",
+  },
+  networkRate: {
+    path: "limits.network_rate",
+    kind: orWord("none", bytesPerSecond(RATE_LIMITS.bytesPerSecond)),
+    byDefault: () => undefined,
+    description: "The most that a VM sends, and the most that it receives; only with Firecracker",
   },
   qemuBin: {
     path: "vmm.qemu.bin",

@@ -15,6 +15,17 @@ export interface Limits {
   readonly ioWeight: number;
 }
 
+/**
+ * What a rate of a disk or a card may be. Below the smallest a guest does not come up in the time it has; the largest is above what
+ * any device does, and far below what QEMU and Firecracker count to.
+ */
+export const RATE_LIMITS: Readonly<
+  Record<"bytesPerSecond" | "opsPerSecond", { readonly min: number; readonly max: number }>
+> = {
+  bytesPerSecond: { min: 1024 ** 2, max: 1024 ** 4 },
+  opsPerSecond: { min: 50, max: 10_000_000 },
+};
+
 /** The hypervisor's own heap, stacks and buffers: 26 to 38 MiB measured with QEMU 7.2. The rest is page cache for its disks. */
 const OVERHEAD_MIB = 256;
 /** Grows with the guest: page tables of host and guest (1/512 each), dirty bitmaps, the emulator's page descriptors. */

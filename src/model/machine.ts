@@ -1,11 +1,20 @@
 /** The hypervisor-neutral description of a machine: what capabilities build up and drivers turn into a process. */
 
+/** The most that a device may do; what is absent is not limited. A burst of at most one second's worth comes on top. */
+export interface Rate {
+  /** Of a disk: read and written together. Of a card: each way. `RATE_LIMITS.bytesPerSecond`. */
+  readonly bytesPerSecond?: number;
+  /** Reads and writes of a disk together; not of cards. `RATE_LIMITS.opsPerSecond`. */
+  readonly opsPerSecond?: number;
+}
+
 /** A disk of the guest, raw format. The guest finds it by `id`, which becomes its virtio serial. */
 export interface Disk {
   /** 1–20 characters of `a-z 0-9 -` (the virtio-blk serial holds 20 bytes). */
   readonly id: string;
   readonly path: string;
   readonly readOnly: boolean;
+  readonly rate?: Rate;
 }
 
 /** A network card of the guest on an existing tap. */
@@ -13,6 +22,8 @@ export interface Nic {
   readonly id: string;
   readonly mac: string;
   readonly tap: string;
+  /** Drivers whose features lack `nicRate` leave it out. */
+  readonly rate?: Pick<Rate, "bytesPerSecond">;
 }
 
 /** The machine to run, as data. Paths are absolute and belong to the caller, who keeps them until the process ends. */

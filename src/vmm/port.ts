@@ -17,6 +17,8 @@ export interface Features {
   readonly pause: boolean;
   readonly snapshot: boolean;
   readonly nics: boolean;
+  /** Holds cards to their `rate`. */
+  readonly nicRate: boolean;
 }
 
 /** The answer of `probe()`. An unavailable driver says why, and how to cure it. */

@@ -3,6 +3,9 @@ import { BangerError } from "../model/errors.ts";
 import type { Machine } from "../model/machine.ts";
 import { validateMachine } from "./validate-machine.ts";
 
+const DISK = { id: "disk", path: "/d", readOnly: false };
+const NIC = { id: "net0", mac: "52:54:00:00:00:01", tap: "tap0" };
+
 const machine: Machine = {
   id: "a1b2c3",
   vcpus: 1,
@@ -10,8 +13,8 @@ const machine: Machine = {
   kernelPath: "/k",
   initramfsPath: "/i",
   cmdline: ["quiet", 'foo="'.slice(0, 3)],
-  disks: [{ id: "disk", path: "/d", readOnly: false }],
-  nics: [{ id: "net0", mac: "52:54:00:00:00:01", tap: "tap0" }],
+  disks: [{ ...DISK, rate: { bytesPerSecond: 2 ** 20, opsPerSecond: 50 } }],
+  nics: [{ ...NIC, rate: { bytesPerSecond: 2 ** 40 } }],
   consolePath: "/c",
 };
 
@@ -42,6 +45,12 @@ describe("validateMachine()", () => {
         ],
       },
     ],
+    ["disks.rate.bytesPerSecond", { disks: [{ ...DISK, rate: { bytesPerSecond: 1024 } }] }],
+    ["disks.rate.bytesPerSecond", { disks: [{ ...DISK, rate: { bytesPerSecond: 2 ** 41 } }] }],
+    ["disks.rate.bytesPerSecond", { disks: [{ ...DISK, rate: { bytesPerSecond: 2 ** 20 + 0.5 } }] }],
+    ["disks.rate.opsPerSecond", { disks: [{ ...DISK, rate: { opsPerSecond: Number.NaN } }] }],
+    ["disks.rate.opsPerSecond", { disks: [{ ...DISK, rate: { opsPerSecond: 0 } }] }],
+    ["nics.rate.bytesPerSecond", { nics: [{ ...NIC, rate: { bytesPerSecond: -1 } }] }],
     ["nics.tap", { nics: [{ id: "net0", mac: "52:54:00:00:00:01", tap: "a,script=/bin/sh" }] }],
     ["nics.mac", { nics: [{ id: "net0", mac: "52:54", tap: "tap0" }] }],
     ["nics.id", { nics: [{ id: "a,b", mac: "52:54:00:00:00:01", tap: "tap0" }] }],

@@ -1,6 +1,7 @@
 /** What every driver demands of a machine before it touches anything. */
 import { BangerError } from "../model/errors.ts";
-import type { Machine } from "../model/machine.ts";
+import { RATE_LIMITS } from "../model/limits.ts";
+import type { Machine, Rate } from "../model/machine.ts";
 
 const ID = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 /** A virtio-blk serial holds 20 bytes (virtio 1.2, section 5.2.6.1, VIRTIO_BLK_T_GET_ID). */
@@ -26,17 +27,28 @@ export function validateMachine(machine: Machine): void {
   for (const disk of machine.disks) {
     demand(DISK_ID.test(disk.id), "disks.id", disk.id);
     demandPath("disks.path", disk.path);
+    demandRate("disks.rate", disk.rate);
   }
   demandUnique("nics", machine.nics);
   for (const nic of machine.nics) {
     demand(NIC_ID.test(nic.id), "nics.id", nic.id);
     demand(MAC.test(nic.mac), "nics.mac", nic.mac);
     demand(TAP.test(nic.tap), "nics.tap", nic.tap);
+    demandRate("nics.rate", nic.rate);
   }
 }
 
 function demandPath(field: string, path: string): void {
   demand(path.startsWith("/") && !path.includes("\0"), field, path);
+}
+
+function demandRate(field: string, rate: Rate | undefined): void {
+  for (const key of ["bytesPerSecond", "opsPerSecond"] as const) {
+    const value = rate?.[key];
+    const { min, max } = RATE_LIMITS[key];
+    const isSane = value === undefined || (Number.isSafeInteger(value) && value >= min && value <= max);
+    demand(isSane, `${field}.${key}`, value);
+  }
 }
 
 function demandUnique(field: string, items: readonly { readonly id: string }[]): void {

@@ -8,7 +8,7 @@ import type { ResumedGuest } from "../../src/guest/snapshot.ts";
 import { createInitramfs } from "../../src/images/initramfs.ts";
 import { listKernels } from "../../src/images/kernel-store.ts";
 import { copySparse } from "../../src/lib/sparse-copy.ts";
-import type { Machine } from "../../src/model/machine.ts";
+import type { Disk, Machine } from "../../src/model/machine.ts";
 import { createDisk } from "../../src/storage/disks.ts";
 import type { Driver, RunDir, Running } from "../../src/vmm/port.ts";
 import { createQemuDriver } from "../../src/vmm/qemu/driver.ts";
@@ -67,9 +67,10 @@ export class RealGuests implements AsyncDisposable {
     this.driver = createQemuDriver({ verdictCachePath: join(home.home, "cache/kvm-verdicts.json") });
   }
 
-  /** Boots one cold. */
-  async boot(): Promise<RealGuest> {
-    const { machine, dir } = this.describe();
+  /** Boots one cold. `moreDisks`: beside its own two; their files exist. */
+  async boot(moreDisks: readonly Disk[] = []): Promise<RealGuest> {
+    const { machine: plain, dir } = this.describe();
+    const machine = { ...plain, disks: [...plain.disks, ...moreDisks] };
     await createDisk(diskOf(machine), 4 * 1024 ** 3);
     const running = this.#keep(await this.driver.start(machine, dir));
     const agent = await connect(running, true);

@@ -9,7 +9,8 @@ import {
   createFirecrackerStub,
   type FirecrackerStub,
 } from "../../../test/support/firecracker-stub/create.ts";
-import { createContractBench, createTestMachine } from "../contract/bench.ts";
+import type { Machine, Rate } from "../../model/machine.ts";
+import { type ContractBench, createContractBench, createTestMachine } from "../contract/bench.ts";
 import { type ContractSubject, driverContract } from "../contract.ts";
 import { createFirecrackerDriver, type FirecrackerDriverOptions } from "./driver.ts";
 
@@ -82,6 +83,57 @@ describe("the Firecracker driver", () => {
     expect(drives.map(({ body }) => body)).toMatchObject([
       { drive_id: "rootfs", is_read_only: true, cache_type: "Unsafe" },
       { drive_id: "disk", is_read_only: false, cache_type: "Writeback" },
+    ]);
+  });
+
+  test("holds disks and cards to their rates, and a clone to its own", async () => {
+    await using own = createFirecrackerStub();
+    const subject = subjectOf(own, "own", { jailer: "off" });
+    await using first = await createContractBench(subject);
+    await using second = await createContractBench(subject);
+    const limited = (bench: ContractBench, rate: Rate): Machine => {
+      const path = join(bench.dir.stateDir, "disk.ext4");
+      writeFileSync(path, new Uint8Array(4096));
+      const nic = { id: "net-0", mac: "52:54:00:00:00:01", tap: "tap0", rate: { bytesPerSecond: 2 ** 21 } };
+      return { ...bench.machine, disks: [{ id: "disk", path, readOnly: false, rate }], nics: [nic] };
+    };
+    const saved = limited(first, { bytesPerSecond: 2 ** 20, opsPerSecond: 50 });
+    const running = await first.driver.start(saved, first.dir);
+    await running.pause();
+    const snapshotDir = join(first.dir.stateDir, "snapshot");
+    mkdirSync(snapshotDir, { mode: 0o700 });
+    await running.snapshot(snapshotDir);
+    await running.kill();
+    const perSecond = (size: number): object => ({ size, refill_time: 1000 });
+    const bodyOf = (path: string): unknown => own.requests().find((request) => request.path === path)?.body;
+    expect(bodyOf("/drives/disk")).toMatchObject({
+      rate_limiter: { bandwidth: perSecond(2 ** 20), ops: perSecond(50) },
+    });
+    const limiter = { bandwidth: perSecond(2 ** 21) };
+    expect(bodyOf("/network-interfaces/net_0")).toMatchObject({
+      rx_rate_limiter: limiter,
+      tx_rate_limiter: limiter,
+    });
+
+    const before = own.requests().length;
+    const clone = limited(second, { opsPerSecond: 70 });
+    await (await second.driver.resume(clone, snapshotDir, second.dir)).kill();
+    const none = { size: 0, refill_time: 0 };
+    const nicLimiter = { bandwidth: perSecond(2 ** 21), ops: none };
+    expect(own.requests().slice(before)).toMatchObject([
+      { path: "/snapshot/load", status: 204 },
+      {
+        method: "PATCH",
+        path: "/drives/disk",
+        status: 204,
+        body: { drive_id: "disk", rate_limiter: { bandwidth: none, ops: perSecond(70) } },
+      },
+      {
+        method: "PATCH",
+        path: "/network-interfaces/net_0",
+        status: 204,
+        body: { iface_id: "net_0", rx_rate_limiter: nicLimiter, tx_rate_limiter: nicLimiter },
+      },
     ]);
   });
 

@@ -34,7 +34,7 @@ import { type Prepared, prepareLaunch } from "./launch.ts";
 import { jailedPlaces, type Places, placesOf } from "./places.ts";
 import { MAX_ID_LENGTH, MAX_VCPUS, type Transport } from "./platform.ts";
 import { reportFromFindings } from "./report.ts";
-import { configurationRequests, loadRequest, startRequest } from "./requests.ts";
+import { configurationRequests, loadRequest, rateRequests, startRequest } from "./requests.ts";
 import { createFirecrackerRunning } from "./running.ts";
 import { noSnapshots } from "./save.ts";
 import { type Started, startFirecracker } from "./start.ts";
@@ -127,6 +127,7 @@ class FirecrackerDriver implements Driver {
     return await this.launch(machine, prepared, {
       first: [],
       last: loadRequest(machine, { places: prepared.launch.places, features, snapshotDir }),
+      after: rateRequests(machine),
       lastTimeoutMs: LOAD_TIMEOUT_MS,
       signal: options.signal,
     });

@@ -66,7 +66,7 @@ describe("probe()", () => {
       version,
       accelerator: "kvm",
       machineType: "microvm",
-      features: { pause: true, nics: true, snapshot },
+      features: { pause: true, nics: true, nicRate: true, snapshot },
     });
   });
 

@@ -15,10 +15,14 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { z } from "zod";
 import { findRealPrograms, type RealPrograms } from "../../../test/support/firecracker-stub/real-programs.ts";
 import { BangerError } from "../../model/errors.ts";
-import { createContractBench, createTestMachine } from "../contract/bench.ts";
+import type { Machine, Rate } from "../../model/machine.ts";
+import { type ContractBench, createContractBench, createTestMachine } from "../contract/bench.ts";
 import { type ContractSubject, driverContract } from "../contract.ts";
+import type { Running } from "../port.ts";
+import { createApiClient } from "./api-client.ts";
 import { createFirecrackerDriver } from "./driver.ts";
 import type { JailerWish } from "./host-findings.ts";
 import { jailOwner } from "./jail-paths.ts";
@@ -86,6 +90,33 @@ function behaviour(subject: ContractSubject): void {
       expect(readdirSync(bench.dir.runtimeDir)).toEqual([]);
     });
 
+    test("takes rates of disks, and gives a clone its own", async () => {
+      await using first = await createContractBench(subject);
+      await using second = await createContractBench(subject);
+      const limited = (bench: ContractBench, rate: Rate): Machine => {
+        const path = join(bench.dir.stateDir, "disk.ext4");
+        writeFileSync(path, new Uint8Array(1024 * 1024));
+        return { ...bench.machine, disks: [{ id: "disk", path, readOnly: false, rate }] };
+      };
+      const saved = limited(first, { bytesPerSecond: 2 ** 22, opsPerSecond: 100 });
+      const running = await first.driver.start(saved, first.dir);
+      expect(await limiterOfDrive(running)).toMatchObject({
+        bandwidth: { size: 2 ** 22, refill_time: 1000 },
+        ops: { size: 100, refill_time: 1000 },
+      });
+      await running.pause();
+      const snapshotDir = join(first.dir.stateDir, "snapshot");
+      mkdirSync(snapshotDir, { mode: 0o700 });
+      await running.snapshot(snapshotDir);
+      await running.kill();
+      const clone = limited(second, { opsPerSecond: 200 });
+      const resumed = await second.driver.resume(clone, snapshotDir, second.dir);
+      const limiter = await limiterOfDrive(resumed);
+      expect(limiter).toMatchObject({ ops: { size: 200, refill_time: 1000 } });
+      expect(limiter.bandwidth ?? undefined).toBeUndefined();
+      await resumed.kill();
+    });
+
     test("writes a snapshot that another process starts from", async () => {
       await using first = await createContractBench(subject);
       await using second = await createContractBench(subject);
@@ -138,6 +169,15 @@ function jailBehaviour(subject: ContractSubject, base: string): void {
       expect(left).not.toContain(`banger-${bench.machine.id}`);
     });
   });
+}
+
+/** What Firecracker says of its one drive. */
+async function limiterOfDrive(running: Running): Promise<{ bandwidth?: unknown; ops?: unknown }> {
+  using api = createApiClient(running.handles.sockets["api"] ?? "");
+  const config = z.object({
+    drives: z.tuple([z.object({ rate_limiter: z.object({ bandwidth: z.unknown(), ops: z.unknown() }) })]),
+  });
+  return config.parse(await api.send({ method: "GET", path: "/vm/config" })).drives[0].rate_limiter;
 }
 
 function kvmFault(): string | undefined {

@@ -6,7 +6,7 @@ import { kernelCommandLine } from "./command-line.ts";
 import { apiId, type DiskSerial } from "./devices.ts";
 import { insideName, type Places } from "./places.ts";
 import type { Transport, VersionFeatures } from "./platform.ts";
-import { ENTROPY_RATE, SERIAL_RATE } from "./rate-limits.ts";
+import { ENTROPY_RATE, limiterInPlace, limiterOf, SERIAL_RATE } from "./rate-limits.ts";
 
 /** Any will do: the host's end is a socket of this one process (VMADDR_CID_HOST + 1, vsock(7)). */
 const GUEST_CID = 3;
@@ -60,6 +60,28 @@ export function loadRequest(
   });
 }
 
+/**
+ * Gives the devices of a loaded snapshot the machine's own rates: the snapshot brought those of the machine that was saved, with
+ * what was in their buckets.
+ */
+export function rateRequests(machine: Machine): readonly ApiRequest[] {
+  return [
+    ...machine.disks.map(({ id, rate }) => {
+      const drive_id = apiId(id);
+      return patch(`/drives/${drive_id}`, { drive_id, rate_limiter: limiterInPlace(rate) });
+    }),
+    ...machine.nics.map(({ id, rate }) => {
+      const iface_id = apiId(id);
+      const limiter = limiterInPlace(rate);
+      return patch(`/network-interfaces/${iface_id}`, {
+        iface_id,
+        rx_rate_limiter: limiter,
+        tx_rate_limiter: limiter,
+      });
+    }),
+  ];
+}
+
 /** `snapshotDir` is the process's own name for it. */
 export function snapshotRequest(snapshotDir: string): ApiRequest {
   return put("/snapshot/create", {
@@ -79,12 +101,23 @@ function driveRequest(disk: Disk, places: Places): ApiRequest {
     is_root_device: false,
     // The guest's flush is an fsync here; by default Firecracker drops it (Firecracker's docs/api_requests/block-caching.md).
     cache_type: disk.readOnly ? "Unsafe" : "Writeback",
+    ...(disk.rate === undefined ? {} : { rate_limiter: limiterOf(disk.rate) }),
   });
 }
 
 function nicRequest(nic: Nic): ApiRequest {
   const id = apiId(nic.id);
-  return put(`/network-interfaces/${id}`, { iface_id: id, host_dev_name: nic.tap, guest_mac: nic.mac });
+  const limiter = nic.rate === undefined ? undefined : limiterOf(nic.rate);
+  return put(`/network-interfaces/${id}`, {
+    iface_id: id,
+    host_dev_name: nic.tap,
+    guest_mac: nic.mac,
+    ...(limiter === undefined ? {} : { rx_rate_limiter: limiter, tx_rate_limiter: limiter }),
+  });
+}
+
+function patch(path: string, body: object): ApiRequest {
+  return { method: "PATCH", path, body };
 }
 
 function put(path: string, body: object): ApiRequest {

@@ -34,6 +34,8 @@ export interface StartInput {
   readonly first: readonly ApiRequest[];
   readonly last: ApiRequest;
   readonly lastTimeoutMs?: number;
+  /** Sent together once `last` has succeeded; default: none. */
+  readonly after?: readonly ApiRequest[];
   readonly signal: AbortSignal | undefined;
   readonly socketTimeoutMs?: number;
 }
@@ -110,6 +112,7 @@ async function converse(api: ApiClient, input: StartInput, over: AbortSignal): P
   await listening(api, over);
   await api.sendAll(input.first);
   await api.send(input.last, input.lastTimeoutMs === undefined ? {} : { timeoutMs: input.lastTimeoutMs });
+  await api.sendAll(input.after ?? []);
 }
 
 /** Its bind(2), which made the name and so called us, comes some microseconds before its listen(2), which nothing tells of. */

@@ -104,6 +104,28 @@ describe("qemuArguments()", () => {
     ]);
   });
 
+  test("puts a disk with a rate below a filter of the name that the device knows", () => {
+    const disk = {
+      id: "disk",
+      path: "/d",
+      readOnly: true,
+      rate: { bytesPerSecond: 2 ** 20, opsPerSecond: 100 },
+    };
+    const limited = { ...machine, disks: [disk] };
+    const args = qemuArguments(limited, { accelerator: "tcg", ...descriptors });
+    const at = args.indexOf("-blockdev");
+    expect(args.slice(at, at + 8)).toEqual([
+      "-blockdev",
+      '{"driver":"file","node-name":"file-disk","filename":"/d","read-only":true,"locking":"off","aio":"threads","cache":{"direct":false,"no-flush":false},"discard":"ignore"}',
+      "-object",
+      '{"qom-type":"throttle-group","id":"rate-disk","limits":{"bps-total":1048576,"iops-total":100}}',
+      "-blockdev",
+      '{"driver":"throttle","node-name":"disk-disk","throttle-group":"rate-disk","file":"file-disk","read-only":true,"discard":"ignore"}',
+      "-device",
+      '{"driver":"virtio-blk-pci","drive":"disk-disk","serial":"disk"}',
+    ]);
+  });
+
   test("goes on from a snapshot with the same devices, its memory mapped privately and nothing to boot", () => {
     const booting = qemuArguments(machine, { accelerator: "tcg", ...descriptors });
     const snapshot = { memoryPath: "/snapshots/a,b/memory", stateFd: 5 };

@@ -1,5 +1,5 @@
 /** The virtio devices of a machine as QEMU arguments. Disks are found by serial in the guest, never by order. */
-import type { Disk, Machine, Nic } from "../../model/machine.ts";
+import type { Disk, Machine, Nic, Rate } from "../../model/machine.ts";
 import type { Transport } from "./platform.ts";
 
 /** The name of the agent's virtio-serial port; the guest finds it under /sys/class/virtio-ports. */
@@ -36,10 +36,12 @@ export function machineDevices(machine: Machine, input: DeviceInput): readonly (
 }
 
 function diskArguments(disk: Disk, transport: Transport): string[][] {
+  // What the device, a resize and a snapshot know the disk by is the same with and without a rate.
   const node = `disk-${disk.id}`;
+  const fileNode = disk.rate === undefined ? node : `file-${disk.id}`;
   const blockdev = {
     driver: "file",
-    "node-name": node,
+    "node-name": fileNode,
     filename: disk.path,
     "read-only": disk.readOnly,
     // Many machines share one root file system; a writable disk is locked against a second hypervisor.
@@ -52,7 +54,33 @@ function diskArguments(disk: Disk, transport: Transport): string[][] {
   const device = { driver: `virtio-blk-${transport}`, drive: node, serial: disk.id };
   return [
     ["-blockdev", JSON.stringify(blockdev)],
+    ...(disk.rate === undefined ? [] : throttleArguments(disk, disk.rate, { node, fileNode })),
     ["-device", JSON.stringify(device)],
+  ];
+}
+
+/** A filter above the file (QEMU's docs/throttle.txt). Its burst is what QEMU allows by itself, a tenth of a second's worth. */
+function throttleArguments(
+  disk: Disk,
+  rate: Rate,
+  names: { readonly node: string; readonly fileNode: string },
+): string[][] {
+  const group = `rate-${disk.id}`;
+  const limits = {
+    ...(rate.bytesPerSecond === undefined ? {} : { "bps-total": rate.bytesPerSecond }),
+    ...(rate.opsPerSecond === undefined ? {} : { "iops-total": rate.opsPerSecond }),
+  };
+  const filter = {
+    driver: "throttle",
+    "node-name": names.node,
+    "throttle-group": group,
+    file: names.fileNode,
+    "read-only": disk.readOnly,
+    discard: disk.readOnly ? "ignore" : "unmap",
+  };
+  return [
+    ["-object", JSON.stringify({ "qom-type": "throttle-group", id: group, limits })],
+    ["-blockdev", JSON.stringify(filter)],
   ];
 }
 

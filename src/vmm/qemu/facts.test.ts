@@ -23,6 +23,10 @@ describe("machineFacts()", () => {
   test.each<[string, Partial<Machine>]>([
     ["id, console", { id: "other", consolePath: "/vms/b/console.log" }],
     ["kernel", { kernelPath: "/k2", initramfsPath: "/i2", cmdline: [] }],
+    [
+      "rate of a disk",
+      { disks: [{ id: "disk", path: "/vms/a/disk.ext4", readOnly: false, rate: { opsPerSecond: 50 } }] },
+    ],
     ["path of a disk", { disks: [{ id: "disk", path: "/vms/b/disk.ext4", readOnly: false }] }],
     ["tap, address", { nics: [{ id: "net0", mac: "52:54:00:ac:10:09", tap: "bgr9" }] }],
   ])("are the same for a machine of another %s", (_, change) => {

@@ -27,7 +27,7 @@ export function factsFromArguments(args: readonly string[], version: string): Sn
     machine: values("-machine").join(" ").replace(SUPPRESS_VMDESC, ""),
     cpu: cpuFact(values("-cpu").join(" ")),
     devices: values("-device").map(withoutIdentity).join(" "),
-    disks: values("-blockdev").map(diskFact).join(" "),
+    disks: values("-blockdev").flatMap(diskFact).join(" "),
   };
 }
 
@@ -66,7 +66,9 @@ function withoutIdentity(device: string): string {
   return JSON.stringify(rest);
 }
 
-function diskFact(blockdev: string): string {
+/** None for the file below a filter, which the guest cannot tell from one without. */
+function diskFact(blockdev: string): readonly string[] {
   const { "node-name": node, "read-only": readOnly } = JSON.parse(blockdev) as Record<string, unknown>;
-  return `${String(node)}${readOnly === true ? " (read-only)" : ""}`;
+  if (!String(node).startsWith("disk-")) return [];
+  return [`${String(node)}${readOnly === true ? " (read-only)" : ""}`];
 }
