@@ -47,7 +47,7 @@ export interface Capability {
   prepare?(context: CapabilityContext, undo: AsyncDisposableStack): Promise<void>;
   /** Adds devices to the description, as data. */
   contribute?(context: CapabilityContext, draft: MachineDraft): void;
-  /** The hypervisor's process exists, and nothing relies on it yet: may put it where it belongs. */
+  /** The hypervisor's process exists, and its guest does not run yet: may put it where it belongs. What it throws fails the start. */
   spawned?(vm: VmRecord, process: { readonly pid: number }): Promise<void> | void;
   /** The guest is configured, and nobody uses it yet: may prepare it. What it throws fails the start. */
   started?(vm: VmRecord, guest: StartedGuest, options: LongOptions): Promise<void>;

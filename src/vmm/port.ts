@@ -125,6 +125,11 @@ export interface SnapshotOptions {
 
 export interface StartOptions {
   readonly signal?: AbortSignal;
+  /**
+   * Called once, with the process that it will stay: as soon as it exists, before it has taken memory for its guest and before the
+   * guest's first instruction, or its first after a snapshot. What it throws fails the start.
+   */
+  readonly spawned?: (process: ProcessHandle) => Promise<void> | void;
 }
 
 /**

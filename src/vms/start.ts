@@ -74,9 +74,13 @@ async function boot(ctx: VmContext, vm: VmRecord, steps: Steps, options: LongOpt
   const machine = describe(ctx, context, files);
   const running = await steps.run("spawn", async () => {
     const dir = { stateDir: ctx.layout.vmDir(vm.id), runtimeDir: ctx.layout.vmRuntimeDir(vm.id) };
-    const running = await driver.driver.start(machine, dir, { signal: options.signal });
+    const running = await driver.driver.start(machine, dir, {
+      signal: options.signal,
+      spawned: async (process) => {
+        for (const capability of ctx.capabilities) await capability.spawned?.(vm, process);
+      },
+    });
     undo.defer(() => running.kill({ graceMs: 0 }));
-    for (const capability of ctx.capabilities) await capability.spawned?.(vm, running.handles.process);
     ctx.onStep("start:handles");
     writeHandles(ctx.layout, vm.id, running.handles);
     return running;

@@ -1,7 +1,9 @@
 /** start(): one process with its marker, its own session, nothing left on failure. */
 import { expect, test } from "bun:test";
 import { closeSync, openSync, readdirSync, readlinkSync, statSync } from "node:fs";
+import { BangerError } from "../../model/errors.ts";
 import { findHypervisors } from "../hypervisor-user.ts";
+import type { ProcessHandle } from "../port.ts";
 import { type ContractContext, expectNothingLeft, failureOf } from "./context.ts";
 
 export function startContract({ setUp }: ContractContext): void {
@@ -42,6 +44,21 @@ export function startContract({ setUp }: ContractContext): void {
     } finally {
       closeSync(held);
     }
+  });
+
+  test("tells of its process while it starts, once, and it stays that process", async () => {
+    const { driver, machine, dir } = await setUp();
+    const told: ProcessHandle[] = [];
+    const running = await driver.start(machine, dir, { spawned: (process) => void told.push(process) });
+    expect(told).toEqual([running.handles.process]);
+  });
+
+  test("fails with what whoever was told of its process throws, and leaves nothing", async () => {
+    const { driver, machine, dir } = await setUp();
+    const spawned = (): Promise<void> => Promise.reject(new BangerError("internal", "not here"));
+    const error = await failureOf(driver.start(machine, dir, { spawned }));
+    expect(error.message).toContain("not here");
+    expectNothingLeft(machine, dir.runtimeDir);
   });
 
   test("refuses a machine that makes no sense", async () => {

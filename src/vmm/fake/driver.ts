@@ -102,6 +102,7 @@ class FakeDriver implements Driver {
       resumed: options.resumed,
       endsAtOnce: fault === "exit-at-once",
       signal: options.signal,
+      ...(options.spawned === undefined ? {} : { spawned: options.spawned }),
     });
     return createFakeRunning(machine.id, { process, channelPath, shapePath });
   }

@@ -5,7 +5,7 @@ import { createUnixListener } from "../../lib/unix-listener.ts";
 import { BangerError } from "../../model/errors.ts";
 import type { Machine } from "../../model/machine.ts";
 import { type HypervisorProcess, type SpawnRequest, spawnHypervisor } from "../hypervisor-process.ts";
-import { processMarker } from "../port.ts";
+import { processMarker, type StartOptions } from "../port.ts";
 import { watchForListener } from "./listener-watch.ts";
 import type { FakeProgram } from "./programs.ts";
 
@@ -17,6 +17,7 @@ export interface StartFakeInput {
   /** The program is known to end; its end is waited for. */
   readonly endsAtOnce: boolean;
   readonly signal: AbortSignal | undefined;
+  readonly spawned?: StartOptions["spawned"];
 }
 
 /** Resolves when the channel accepts connections. On failure no process and no socket is left. */
@@ -36,6 +37,7 @@ export async function startFake(machine: Machine, input: StartFakeInput): Promis
   };
   const { process, listening } = await spawnListening(request, input, undo);
   undo.defer(() => process.kill({ graceMs: 0 }));
+  await input.spawned?.(process.handle);
   await ready(process, listening, input);
   chmodSync(input.channelPath, 0o600);
   undo.move();

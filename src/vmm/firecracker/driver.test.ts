@@ -46,6 +46,17 @@ describe("the Firecracker driver", () => {
     expect(new Set(requests.map(({ status }) => status))).toEqual(new Set([204]));
   });
 
+  test("tells of its process before it has asked Firecracker for anything", async () => {
+    await using own = createFirecrackerStub();
+    await using bench = await createContractBench(subjectOf(own, "own", { jailer: "off" }));
+    let requests = Number.NaN;
+    const running = await bench.driver.start(bench.machine, bench.dir, {
+      spawned: () => void (requests = own.requests().length),
+    });
+    await running.kill();
+    expect(requests).toBe(0);
+  });
+
   test("tells Firecracker to look at a disk again that has grown, also after adopting it", async () => {
     await using own = createFirecrackerStub();
     const subject = subjectOf(own, "own", { jailer: "off" });

@@ -104,6 +104,7 @@ class FirecrackerDriver implements Driver {
     return await this.launch(machine, prepared, {
       first: configurationRequests(machine, input),
       last: startRequest,
+      ...options,
       signal: options.signal,
     });
   }
@@ -129,6 +130,7 @@ class FirecrackerDriver implements Driver {
       last: loadRequest(machine, { places: prepared.launch.places, features, snapshotDir }),
       after: rateRequests(machine),
       lastTimeoutMs: LOAD_TIMEOUT_MS,
+      ...options,
       signal: options.signal,
     });
   }

@@ -7,7 +7,7 @@ import { settlesWithin } from "../../lib/settles-within.ts";
 import { BangerError } from "../../model/errors.ts";
 import type { Machine } from "../../model/machine.ts";
 import { type HypervisorProcess, spawnHypervisor } from "../hypervisor-process.ts";
-import type { ProcessExit } from "../port.ts";
+import type { ProcessExit, StartOptions } from "../port.ts";
 import { type ApiClient, type ApiRequest, createApiClient } from "./api-client.ts";
 import { AGENT_PORT } from "./command-line.ts";
 import { explainStart, sizeOf, withLogWords } from "./failure.ts";
@@ -37,6 +37,7 @@ export interface StartInput {
   /** Sent together once `last` has succeeded; default: none. */
   readonly after?: readonly ApiRequest[];
   readonly signal: AbortSignal | undefined;
+  readonly spawned?: StartOptions["spawned"];
   readonly socketTimeoutMs?: number;
 }
 
@@ -83,6 +84,7 @@ async function start(machine: Machine, input: StartInput): Promise<Started> {
     places,
   );
   undo.defer(() => process.kill({ graceMs: 0 }));
+  await input.spawned?.(process.handle);
   const api = undo.use(createApiClient(places.api.host));
   const ended = process.exited.then((exit) => {
     throw endedAtOnce(exit);

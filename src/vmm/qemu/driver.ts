@@ -108,7 +108,7 @@ interface LaunchOptions extends StartOptions, Pick<HostFindings, "program" | "ac
 }
 
 async function launch(machine: Machine, dir: RunDir, options: LaunchOptions): Promise<Running> {
-  const { program, accelerator, snapshot, signal } = options;
+  const { program, accelerator, snapshot, signal, spawned } = options;
   closeSync(openSync(machine.consolePath, "a", 0o600));
   const sockets = qemuSockets(dir);
   const process = await startQemu(machine, {
@@ -118,6 +118,7 @@ async function launch(machine: Machine, dir: RunDir, options: LaunchOptions): Pr
     logPath: logPath(dir),
     ...(snapshot === undefined ? {} : { snapshot }),
     signal,
+    ...(spawned === undefined ? {} : { spawned }),
   });
   return createQemuRunning(machine.id, { process, sockets });
 }

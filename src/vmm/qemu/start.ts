@@ -5,7 +5,7 @@ import { createUnixListener } from "../../lib/unix-listener.ts";
 import { BangerError } from "../../model/errors.ts";
 import type { Machine } from "../../model/machine.ts";
 import { type HypervisorProcess, spawnHypervisor } from "../hypervisor-process.ts";
-import type { ProcessExit } from "../port.ts";
+import type { ProcessExit, StartOptions } from "../port.ts";
 import type { SnapshotFiles } from "../snapshot-files.ts";
 import { qemuArguments } from "./command-line.ts";
 import type { QemuAccelerator } from "./platform.ts";
@@ -25,6 +25,7 @@ export interface StartInput {
   /** Goes on from this snapshot, which fits; boots without. */
   readonly snapshot?: SnapshotFiles;
   readonly signal: AbortSignal | undefined;
+  readonly spawned?: StartOptions["spawned"];
 }
 
 /**
@@ -52,6 +53,7 @@ export async function startQemu(machine: Machine, input: StartInput): Promise<Hy
     }),
   );
   undo.defer(() => process.kill({ graceMs: 0 }));
+  await input.spawned?.(process.handle);
   // From here on only QEMU listens: when it ends, so do the connections to it.
   qmp[Symbol.dispose]();
   agent[Symbol.dispose]();
