@@ -5,6 +5,7 @@ import { getSystemErrorName } from "node:util";
 const { symbols } = dlopen("libc.so.6", {
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
   bind: { args: ["i32", "ptr", "u32"], returns: "i32" },
+  fallocate: { args: ["i32", "i32", "i64", "i64"], returns: "i32" },
   flock: { args: ["i32", "i32"], returns: "i32" },
   listen: { args: ["i32", "i32"], returns: "i32" },
   lseek: { args: ["i32", "i64", "i32"], returns: "i64" },
@@ -37,6 +38,14 @@ export function bind(fd: number, address: Uint8Array): void {
 /** listen(2). */
 export function listen(fd: number, backlog: number): void {
   checked("listen", symbols.listen(fd, backlog));
+}
+
+/** FALLOC_FL_KEEP_SIZE and FALLOC_FL_PUNCH_HOLE (linux/falloc.h). */
+const PUNCH_HOLE = 0x01 | 0x02;
+
+/** fallocate(2): the first `bytes` of a file become a hole, which reads as zeros. `EOPNOTSUPP`: this file system has none. */
+export function punchHole(fd: number, bytes: number): void {
+  checked("fallocate", symbols.fallocate(fd, PUNCH_HOLE, 0, bytes));
 }
 
 /** flock(2). `EAGAIN`: another holds the lock, and `operation` asked not to wait. */

@@ -1,6 +1,6 @@
 /** A bound on the console file, which the guest fills as it likes. */
-import { watch } from "node:fs";
 import { open, stat } from "node:fs/promises";
+import { watchGrowth } from "../lib/growth-watch.ts";
 
 /** A console larger than this is cut back to its end. */
 const MAX_BYTES = 8 * 1024 * 1024;
@@ -13,22 +13,7 @@ const LOOK_EVERY_MS = 500;
  * (O_APPEND), so that it goes on at the new end; what it writes during the cut may be lost. Disposing ends it.
  */
 export function limitConsole(path: string, onError: (error: unknown) => void): Disposable {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const watcher = watch(path, () => {
-    timer ??= setTimeout(() => {
-      timer = undefined;
-      cutBack(path).catch(onError);
-    }, LOOK_EVERY_MS);
-    timer.unref();
-  });
-  watcher.on("error", onError);
-  watcher.unref();
-  return {
-    [Symbol.dispose]: () => {
-      watcher.close();
-      clearTimeout(timer);
-    },
-  };
+  return watchGrowth(path, { everyMs: LOOK_EVERY_MS, look: () => cutBack(path), onError });
 }
 
 /** Cuts a file above the bound back to its last MiB. */

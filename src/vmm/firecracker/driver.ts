@@ -180,6 +180,7 @@ class FirecrackerDriver implements Driver {
     return createFirecrackerRunning(machineId, {
       ...parts,
       sockets: { api: places.api.host, agent: places.agent.host },
+      logs: [places.log.host, places.metrics.host],
       jail: isJailed ? jail : undefined,
     });
   }

@@ -8,6 +8,7 @@ import { AGENT_PORT } from "./command-line.ts";
 import { describeMachine } from "./description.ts";
 import { apiId } from "./devices.ts";
 import type { Knocks } from "./knocks.ts";
+import { limitLogs } from "./log-limit.ts";
 import { type SaveInput, saveFirecracker } from "./save.ts";
 import { openVsockStream } from "./vsock-stream.ts";
 
@@ -21,6 +22,8 @@ export interface RunningParts {
   readonly sockets: FirecrackerSockets;
   readonly api: ApiClient;
   readonly knocks: Knocks;
+  /** The files that it writes by itself, absolute. */
+  readonly logs: readonly string[];
   /** Undefined for a process that sees the host's files. */
   readonly jail: SaveInput["jail"];
 }
@@ -34,7 +37,9 @@ export function createFirecrackerRunning(machineId: string, parts: RunningParts)
     process: process.handle,
     sockets: { ...sockets },
   };
+  const limit = limitLogs(parts.logs);
   void process.exited.then(() => {
+    limit[Symbol.dispose]();
     // Whoever waits for a guest that boots hears that it will not.
     knocks.nudge();
     knocks[Symbol.dispose]();
