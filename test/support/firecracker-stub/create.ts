@@ -62,10 +62,7 @@ export function createFirecrackerStub(options: StubOptions = {}): FirecrackerStu
   const bun = quote(process.execPath);
   const at = (file: string): string => quote(join(import.meta.dir, file));
   const bin = executable(join(dir, "firecracker"), `exec ${bun} ${at("main.ts")} ${quote(planPath)} '' "$@"`);
-  const jailerBin = executable(
-    join(dir, "jailer"),
-    `${bun} ${at("jailer.ts")} ${quote(planPath)} $$ "$@" || exit $?\n. ${quote(dir)}/jail-$$`,
-  );
+  const jailerBin = executable(join(dir, "jailer"), `exec ${bun} ${at("jailer.ts")} ${quote(planPath)} "$@"`);
   const records = (): StubRecord[] => readRecords(recordPath);
   const violations = (): string[] =>
     records().flatMap((record) => (record.kind === "violation" ? [record.message] : []));

@@ -1,7 +1,7 @@
 /**
- * The stub's `jailer`, first half: `jailer.ts PLAN PID ARGUMENTS…` prepares the jail (src/jailer/src/env.rs) and leaves a
- * shell script `jail-PID`, with which the shell that has this PID goes on and becomes the jailed program. It changes
- * neither root nor user: what is jailed is the stub, whose own files are outside.
+ * The stub's `jailer`, first half: `jailer.ts PLAN ARGUMENTS…` prepares the jail (src/jailer/src/env.rs) and becomes the jailed
+ * program by way of a shell script, one process from beginning to end as the original. It changes neither root nor user: what
+ * is jailed is the stub, whose own files are outside.
  */
 import {
   accessSync,
@@ -19,12 +19,13 @@ import {
 } from "node:fs";
 import { basename, join } from "node:path";
 import { ArgumentError, instanceIdFault, type ParsedArguments, parseArguments } from "./arguments.ts";
+import { becomeProgram } from "./become.ts";
 import type { StubPlan } from "./plan.ts";
 import { createRecorder } from "./record.ts";
 
-const [planPath = "", pid = "", ...argv] = process.argv.slice(2);
+const [planPath = "", ...argv] = process.argv.slice(2);
 const plan: StubPlan = JSON.parse(readFileSync(planPath, "utf8"));
-const record = createRecorder(plan.recordPath, Number(pid));
+const record = createRecorder(plan.recordPath);
 const FOLDERS = ["", "dev", "dev/net", "run"];
 const DEVICES = ["dev/net/tun", "dev/kvm", "dev/urandom"];
 
@@ -152,10 +153,9 @@ function launch(
   return `setsid ${program}${streams} &\nprintf %s $! > ${quote(pidFile)}\nexit 0`;
 }
 
-/** Hands over to the shell, which deletes the script first. */
-function leave(script: string): void {
-  const path = join(plan.dir, `jail-${pid}`);
-  writeFileSync(path, `rm -f ${quote(path)}\n${script}\n`, { mode: 0o600 });
+/** The arguments stay where a process is recognised by them. */
+function leave(script: string): never {
+  becomeProgram(["/bin/sh", "-c", script, "jailer", ...argv]);
 }
 
 function existing(path: string): string {
