@@ -74,11 +74,12 @@ async function ask(drivers: readonly Driver[]): Promise<ReadyDriver> {
     if (report.available) return { driver, report };
     refusals.push(report);
   }
-  throw new BangerError(
-    "unavailable",
-    `no hypervisor can run here: ${refusals.map((no) => `${no.driver}: ${no.reason}`).join("; ")}`,
-    { cure: refusals[0]?.cure ?? "see: banger doctor" },
-  );
+  const [first, ...others] = refusals;
+  const message =
+    first !== undefined && others.length === 0
+      ? `${first.driver} cannot run here: ${first.reason}`
+      : `no hypervisor can run here: ${refusals.map((no) => `${no.driver}: ${no.reason}`).join("; ")}`;
+  throw new BangerError("unavailable", message, { cure: first?.cure ?? "see: banger doctor" });
 }
 
 /** A driver that cannot run is a failure only where no other can. */

@@ -19,7 +19,8 @@ export interface VersionQuestion {
 /** Errors: `unavailable` (it fails, or is something else). */
 export async function findVersion(question: VersionQuestion): Promise<string> {
   const { program, cache, name, cure } = question;
-  const key = `version|${programKey(program)}`;
+  // By its name, too: what was found to be a jailer is still no Firecracker.
+  const key = `version|${name}|${programKey(program)}`;
   const known = cache.get(key);
   if (typeof known === "string") return known;
   const { stdout } = await runProgram([program, "--version"], {

@@ -31,6 +31,8 @@ export interface RunClient {
 /** Errors: those of create, start and exec. With `remove` the VM is gone when this settles. */
 export async function runVm(ctx: VmContext, wish: RunWish, client: RunClient): Promise<void> {
   const remove = wish.remove ?? false;
+  // Making an image takes a minute; that nothing can run it is said before.
+  await ctx.chooseDriver(wish.vm.vmm);
   const created = await createVm(ctx, { ...wish.vm, ephemeral: remove }, client);
   try {
     const vm = await startVm(ctx, created.id, client);

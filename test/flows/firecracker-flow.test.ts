@@ -104,6 +104,24 @@ test("--vmm chooses the driver, also for the next start; without it the best tha
   for (const name of ["fc", "best"]) await client.removeVm(name, { force: true });
 });
 
+test("configured rates reach Firecracker with every disk", async () => {
+  await using stub = createStub();
+  const toml = '[limits]\ndisk_rate = "200M"\ndisk_iops = 5000\n';
+  await using daemon = await createTestDaemon({ drivers: [driverOf(stub)], toml });
+  await daemon.addImage("img");
+  await daemon.client.createVm({ name: "web", image: "img", diskMib: 64 });
+  await daemon.client.removeVm("web", { force: true });
+  const drives = stub.requests().filter(({ path }) => path.startsWith("/drives/"));
+  const rate_limiter = {
+    bandwidth: { size: 200 * 2 ** 20, refill_time: 1000 },
+    ops: { size: 5000, refill_time: 1000 },
+  };
+  expect(drives.map(({ body }) => body)).toMatchObject([
+    { drive_id: "rootfs", rate_limiter },
+    { drive_id: "disk", rate_limiter },
+  ]);
+});
+
 test("a driver that there is not, or that cannot run here, is refused with its reason", async () => {
   await using stub = createStub();
   const kvm = { kind: "absent", reason: "there is no /dev/kvm", cure: "switch it on" } as const;
@@ -118,6 +136,10 @@ test("a driver that there is not, or that cannot run here, is refused with its r
   );
   expect(cannot.message).toContain("there is no /dev/kvm");
   expect(cannot.cure).toBe("switch it on");
+  // Before an image is made for it: there is none of this name, and nobody looked.
+  const run = client.run({ vm: { name: "y", image: "none", vmm: "firecracker" }, exec: { argv: ["true"] } });
+  const refused = await refusal(run.exit, "unavailable");
+  expect(refused.message).toBe("firecracker cannot run here: Firecracker needs KVM: there is no /dev/kvm");
   const { rows } = await client.doctor();
   expect(rows.filter(({ check }) => check === "firecracker" || check === "fake")).toMatchObject([
     { verdict: "warn", message: "Firecracker needs KVM: there is no /dev/kvm" },

@@ -112,6 +112,15 @@ describe("probe()", () => {
     });
   });
 
+  test("takes no jailer for Firecracker, also one that it has met as a jailer", async () => {
+    using programs = new Programs("Firecracker v1.16.0", "Jailer v1.16.0");
+    expect(await programs.probe({ isRoot: true })).toMatchObject({ available: true });
+    expect(await programs.probe({ isRoot: true, binary: join(programs.dir, "jailer") })).toMatchObject({
+      available: false,
+      reason: expect.stringContaining("is not Firecracker"),
+    });
+  });
+
   test("takes a jailer of the same version only", async () => {
     using same = new Programs("Firecracker v1.16.0", "Jailer v1.16.0");
     expect(await same.probe({ isRoot: true })).toMatchObject({ available: true, notes: [] });
