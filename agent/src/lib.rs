@@ -1,7 +1,7 @@
 //! banger's guest agent: process 1 of every guest, serving the host over one byte stream.
 //!
 //! `wire` is the protocol as pure code, `requests` what can be asked, `exec` runs commands, `system` looks after the
-//! machine, `upload` writes a file, `boot` gets process 1 started, and `server` is the loop that joins them.
+//! machine, `upload` writes a file, `tree` packs and unpacks many, `sockets` connects, `boot` gets process 1 started, and `server` is the loop that joins them.
 
 pub mod boot;
 pub mod console;
@@ -10,6 +10,8 @@ pub mod failure;
 pub mod files;
 pub mod requests;
 pub mod server;
+pub mod sockets;
 pub mod system;
+pub mod tree;
 pub mod upload;
 pub mod wire;

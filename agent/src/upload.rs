@@ -138,7 +138,7 @@ fn create(directory: &OwnedFd, name: &str) -> rustix::io::Result<OwnedFd> {
     }
 }
 
-fn failure(doing: &str, path: &str, errno: Errno) -> Failure {
+pub(crate) fn failure(doing: &str, path: &str, errno: Errno) -> Failure {
     let code = match errno {
         Errno::NOENT => Code::NotFound,
         Errno::ACCESS | Errno::PERM | Errno::ROFS => Code::PermissionDenied,

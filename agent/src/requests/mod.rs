@@ -3,8 +3,10 @@
 mod base64;
 mod configure;
 mod exec;
+mod files;
 mod small;
 mod snapshot;
+mod sockets;
 mod write;
 
 use serde::Deserialize;
@@ -15,8 +17,10 @@ use crate::failure::{Code, Failure, Outcome};
 pub use base64::decode_base64;
 pub use configure::{Configure, Disk, HostEntry, PowerOff, Volume};
 pub use exec::{ExecRequest, Tty};
+pub use files::{PutRequest, ReadRequest, StatRequest, TarEntry, TarInRequest, TarOutRequest};
 pub use small::{Attach, ControlMessage, PowerOffRequest, Resize, SignalRequest};
 pub use snapshot::{Freeze, Resumed};
+pub use sockets::{AcceptRequest, Endpoint};
 pub use write::WriteRequest;
 
 /// One request, checked as far as that is possible without looking at the guest.
@@ -34,6 +38,22 @@ pub enum Request {
     Signal(SignalRequest),
     /// Write a file.
     Write(WriteRequest),
+    /// Look at a path.
+    Stat(StatRequest),
+    /// Read a file.
+    Read(ReadRequest),
+    /// Write a file in several attempts.
+    Put(PutRequest),
+    /// Pack files.
+    TarOut(TarOutRequest),
+    /// Unpack files.
+    TarIn(TarInRequest),
+    /// Connect.
+    Dial(Endpoint),
+    /// Wait for connections.
+    Listen(Endpoint),
+    /// Take a connection.
+    Accept(AcceptRequest),
     /// Figures about the guest.
     Stats,
     /// Listening sockets.
@@ -77,6 +97,14 @@ pub fn parse_request(payload: &[u8]) -> Outcome<Request> {
             request.validate()?;
             Request::Write(request)
         }
+        "stat" => Request::Stat(checked("stat", payload, StatRequest::validate)?),
+        "read" => Request::Read(checked("read", payload, ReadRequest::validate)?),
+        "put" => Request::Put(checked("put", payload, PutRequest::validate)?),
+        "tar-out" => Request::TarOut(checked("tar-out", payload, TarOutRequest::validate)?),
+        "tar-in" => Request::TarIn(checked("tar-in", payload, TarInRequest::validate)?),
+        "dial" => Request::Dial(checked("dial", payload, |request: &Endpoint| request.validate(true))?),
+        "listen" => Request::Listen(checked("listen", payload, |request: &Endpoint| request.validate(false))?),
+        "accept" => Request::Accept(parse("accept", payload)?),
         "stats" => Request::Stats,
         "listeners" => Request::Listeners,
         "grow" => Request::Grow,
@@ -97,6 +125,12 @@ pub fn parse_request(payload: &[u8]) -> Outcome<Request> {
 
 fn parse<T: DeserializeOwned>(what: &str, payload: &[u8]) -> Outcome<T> {
     serde_json::from_slice(payload).map_err(|error| Failure::new(Code::InvalidArgument, format!("{what}: {error}")))
+}
+
+fn checked<T: DeserializeOwned>(what: &str, payload: &[u8], check: impl Fn(&T) -> Outcome<()>) -> Outcome<T> {
+    let request = parse(what, payload)?;
+    check(&request)?;
+    Ok(request)
 }
 
 fn invalid(message: impl Into<String>) -> Failure {

@@ -46,15 +46,23 @@ impl Server {
             }
             FrameType::Data if payload.len() > 1 && payload[0] == 0 => {
                 self.receive_upload(stream, &payload[1..])?;
+                self.receive_transfer(stream, &payload[1..])?;
+                self.receive_socket(stream, &payload[1..])?;
                 self.with_exec(stream, |server, key| server.receive(key, &payload[1..]))?;
             }
             FrameType::Credit if payload.len() == 5 && matches!(payload[0], 1 | 2) => {
                 let bytes = u32::from_le_bytes([payload[1], payload[2], payload[3], payload[4]]);
                 let output = usize::from(payload[0] - 1);
+                if output == 0 {
+                    self.grant_transfer(stream, bytes)?;
+                    self.grant_socket(stream, bytes)?;
+                }
                 self.with_exec(stream, |server, key| server.grant(key, output, bytes))?;
             }
             FrameType::End if payload == [0] => {
                 self.finish_upload(stream);
+                self.finish_transfer(stream);
+                self.end_socket(stream)?;
                 self.with_exec(stream, |server, key| server.end_input(key))?;
             }
             FrameType::Control => {
@@ -64,6 +72,8 @@ impl Server {
             }
             FrameType::Reset if payload.is_empty() => {
                 self.uploads.remove(stream);
+                self.transfers.remove(stream);
+                self.sockets.remove(stream);
                 self.with_exec(stream, |server, key| server.give_up(key))?;
                 self.owners.remove(&stream);
             }
@@ -82,7 +92,7 @@ impl Server {
     ) -> Result<(), Violation> {
         match self.owners.get(&stream) {
             Some(Owner::Exec(key)) => act(self, *key),
-            Some(Owner::Upload | Owner::Shutdown) | None => Ok(()),
+            Some(Owner::Upload | Owner::Transfer | Owner::Socket | Owner::Shutdown) | None => Ok(()),
         }
     }
 

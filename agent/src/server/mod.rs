@@ -11,7 +11,9 @@ mod reaper;
 mod requests;
 mod shutdown;
 mod signals;
+mod sockets;
 mod streams;
+mod transfers;
 mod uploads;
 mod work;
 
@@ -30,6 +32,8 @@ use freezer::Freezer;
 use poller::{Poller, Readiness, Source};
 use shutdown::Shutdown;
 use signals::SignalFd;
+use sockets::Sockets;
+use transfers::Transfers;
 use uploads::Uploads;
 
 pub use link::{Link, LinkKind};
@@ -56,6 +60,8 @@ pub struct Server {
     /// Files under way, by stream id.
     uploads: Uploads,
     freezer: Freezer,
+    transfers: Transfers,
+    sockets: Sockets,
     /// Jobs that put frames into the outbox, done while it is below `OUTBOX_HIGH`. A command has each job here at most once.
     sending: VecDeque<(ExecKey, Job)>,
     /// Jobs that only keep output, done in any case.
@@ -67,6 +73,9 @@ pub struct Server {
     shutdown: Option<Shutdown>,
     inbox: Inbox,
     scratch: Vec<u8>,
+    /// The piece of a file that is being sent.
+    piece: Vec<u8>,
+    turn: usize,
     /// Whether the last look found no child at all.
     childless: bool,
 }
@@ -76,6 +85,8 @@ pub struct Server {
 enum Owner {
     Exec(ExecKey),
     Upload,
+    Transfer,
+    Socket,
     Shutdown,
 }
 
@@ -108,6 +119,8 @@ impl Server {
             execs: Execs::default(),
             uploads: Uploads::default(),
             freezer: Freezer::default(),
+            transfers: Transfers::default(),
+            sockets: Sockets::default(),
             sending: VecDeque::new(),
             keeping: VecDeque::new(),
             launcher: Launcher::new(!is_init),
@@ -116,6 +129,8 @@ impl Server {
             shutdown: None,
             inbox: Inbox::default(),
             scratch: vec![0; DATA_CHUNK],
+            piece: Vec::with_capacity(DATA_CHUNK),
+            turn: 0,
             childless: false,
         })
     }
@@ -140,7 +155,7 @@ impl Server {
             self.expire();
             self.expire_freeze();
             self.read_link();
-            self.work();
+            self.work_in_turn();
             self.advance_shutdown();
             self.flush();
         }
@@ -157,12 +172,24 @@ impl Server {
             Source::Signals => self.signals.set_readable(),
             Source::Input(key) => self.input_ready(key),
             Source::Output(key, output) => self.output_ready(key, output),
+            Source::Socket(stream) => self.socket_ready(stream, ready),
+            Source::Acceptor(stream) => self.accept_waiting(stream),
+        }
+    }
+
+    /// Commands, files and connections share the way out; whoever was first is last the next time.
+    fn work_in_turn(&mut self) {
+        let work = [Self::work, Self::work_transfers, Self::work_sockets];
+        self.turn = (self.turn + 1) % work.len();
+        for step in 0..work.len() {
+            work[(self.turn + step) % work.len()](self);
         }
     }
 
     /// Whether something can be done without waiting.
     fn has_work(&self) -> bool {
-        let sending = !self.sending.is_empty() && self.connection.outbox.len() < OUTBOX_HIGH;
+        let sends = !self.sending.is_empty() || self.transfers.has_work() || self.sockets.has_work();
+        let sending = sends && self.connection.outbox.len() < OUTBOX_HIGH;
         sending || !self.keeping.is_empty() || self.may_read_link()
     }
 

@@ -25,6 +25,10 @@ pub enum Source {
     Input(ExecKey),
     /// Output 0 or 1 of a command.
     Output(ExecKey, usize),
+    /// The connection of a stream.
+    Socket(u32),
+    /// The listening socket of a stream.
+    Acceptor(u32),
 }
 
 /// What a descriptor became ready for. An error or hang-up counts as both: trying will tell.
@@ -53,10 +57,10 @@ impl Poller {
     /// Watches a descriptor until it is closed.
     pub fn add(&self, fd: impl AsFd, source: Source) -> io::Result<()> {
         let flags = match source {
-            Source::Listener | Source::Signals => EventFlags::IN,
+            Source::Listener | Source::Signals | Source::Acceptor(_) => EventFlags::IN,
             Source::Input(_) => EventFlags::OUT,
             Source::Output(..) => EventFlags::IN,
-            Source::Link => EventFlags::IN | EventFlags::OUT,
+            Source::Link | Source::Socket(_) => EventFlags::IN | EventFlags::OUT,
         };
         let data = EventData::new_u64(source.to_token());
         epoll::add(&self.epoll, fd, data, flags | EventFlags::ET)
@@ -96,6 +100,8 @@ impl Source {
             Source::Input(key) => key << 3 | 3,
             Source::Output(key, 0) => key << 3 | 4,
             Source::Output(key, _) => key << 3 | 5,
+            Source::Socket(stream) => u64::from(stream) << 3 | 6,
+            Source::Acceptor(stream) => u64::from(stream) << 3 | 7,
         }
     }
 
@@ -108,7 +114,8 @@ impl Source {
             3 => Source::Input(key),
             4 => Source::Output(key, 0),
             5 => Source::Output(key, 1),
-            _ => return None,
+            6 => Source::Socket(u32::try_from(key).ok()?),
+            _ => Source::Acceptor(u32::try_from(key).ok()?),
         })
     }
 }
@@ -126,9 +133,11 @@ mod tests {
             Source::Input(1),
             Source::Output(1 << 40, 0),
             Source::Output(7, 1),
+            Source::Socket(1),
+            Source::Acceptor(u32::MAX),
         ] {
             assert_eq!(Source::from_token(source.to_token()), Some(source));
         }
-        assert_eq!(Source::from_token(7), None);
+        assert_eq!(Source::from_token(u64::MAX), None);
     }
 }

@@ -10,6 +10,7 @@ use crate::exec::{Attachment, Cgroups, Exec, ExecKey, Input, Output, Ring, Spawn
 use crate::failure::{Code, Failure, OrFail, Outcome};
 use crate::requests::{Configure, ExecRequest, Request, SignalRequest, parse_request};
 use crate::system::{list_listeners, read_stats};
+use crate::tree::stat;
 use crate::wire::{FrameType, MAX_STREAMS};
 
 impl Server {
@@ -41,6 +42,35 @@ impl Server {
                 self.begin_upload(stream, &request)?;
                 return Ok(None);
             }
+            Request::Read(request) => {
+                self.begin_read(stream, &request)?;
+                return Ok(None);
+            }
+            Request::Put(request) => {
+                self.begin_put(stream, request)?;
+                return Ok(None);
+            }
+            Request::TarOut(request) => {
+                self.begin_tar_out(stream, request)?;
+                return Ok(None);
+            }
+            Request::TarIn(request) => {
+                self.begin_tar_in(stream, &request)?;
+                return Ok(None);
+            }
+            Request::Dial(endpoint) => {
+                self.dial(stream, &endpoint)?;
+                return Ok(None);
+            }
+            Request::Listen(endpoint) => {
+                self.listen_socket(stream, &endpoint)?;
+                return Ok(None);
+            }
+            Request::Accept(request) => {
+                self.accept_socket(stream, &request)?;
+                return Ok(None);
+            }
+            Request::Stat(request) => stat(&request)?,
             Request::PowerOff(request) => {
                 self.begin_shutdown(stream, &request);
                 return Ok(None);

@@ -43,6 +43,8 @@ impl Server {
     pub(super) fn forget_streams(&mut self) {
         self.owners.clear();
         self.uploads.clear();
+        self.transfers.clear();
+        self.sockets.clear();
         for key in self.execs.keys() {
             if let Some(exec) = self.execs.get(key) {
                 exec.abandon();

@@ -24,6 +24,11 @@ impl Uploads {
         self.by_stream.remove(&stream);
     }
 
+    /// Whether nothing may be written.
+    pub fn is_frozen(&self) -> bool {
+        self.frozen
+    }
+
     /// Gives up every file.
     pub fn clear(&mut self) {
         self.by_stream.clear();
@@ -71,6 +76,7 @@ impl Server {
 
     /// Ends every file under way with `failed_precondition`.
     pub(super) fn fail_uploads(&mut self, reason: &str) {
+        self.fail_incoming(reason);
         for (stream, upload) in std::mem::take(&mut self.uploads.by_stream) {
             drop(upload);
             self.close(stream, Err(Failure::new(Code::FailedPrecondition, reason)));

@@ -239,6 +239,26 @@ impl Host {
         assert_eq!(frame.kind, FrameType::Pong, "{frame:?}");
     }
 
+    /// Asserts that it answers a PING, and says nothing but returning credit before.
+    pub fn expect_silence_but_credit(&mut self) {
+        self.read_up_to_pong(FrameType::Credit);
+    }
+
+    /// Asserts that it answers a PING, and sends nothing but DATA before.
+    pub fn expect_silence_but_data(&mut self) {
+        self.read_up_to_pong(FrameType::Data);
+    }
+
+    fn read_up_to_pong(&mut self, allowed: FrameType) {
+        self.send(FrameType::Ping, 0, b"silence?");
+        loop {
+            match self.read().kind {
+                FrameType::Pong => return,
+                kind => assert_eq!(kind, allowed),
+            }
+        }
+    }
+
     /// Reads until this stream gives `count` bytes on channel 1 more; grants nothing.
     pub fn read_data(&mut self, stream: u32, count: usize) -> Vec<u8> {
         let mut out = Vec::new();

@@ -1,0 +1,58 @@
+//! `dial`, `listen`, `accept`: connections of the guest.
+
+use std::net::IpAddr;
+
+use serde::Deserialize;
+
+use super::invalid;
+use crate::failure::Outcome;
+
+/// Bytes of a Unix socket's path (unix(7)), without its NUL.
+const MAX_SOCKET_PATH: usize = 107;
+
+/// Where a socket is: an address and a port, or a path.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Endpoint {
+    /// IPv4 or IPv6 address; absent: the loopback's.
+    #[serde(default)]
+    pub address: Option<IpAddr>,
+    /// TCP port; 0 to listen on any.
+    #[serde(default)]
+    pub port: Option<u16>,
+    /// Absolute path of a Unix socket.
+    #[serde(default)]
+    pub unix: Option<String>,
+}
+
+/// `accept`: a connection that a `listen` has announced.
+#[derive(Debug, Deserialize)]
+pub struct AcceptRequest {
+    /// Its number.
+    pub id: u64,
+}
+
+impl Endpoint {
+    /// Refuses with `invalid_argument` what is neither a port nor a path.
+    pub fn validate(&self, dialled: bool) -> Outcome<()> {
+        match (&self.unix, self.port) {
+            (Some(path), None) => {
+                match path.starts_with('/') && path.len() <= MAX_SOCKET_PATH && !path.contains('\0') {
+                    true => Ok(()),
+                    false => Err(invalid(format!("{path:?} is no path of a socket"))),
+                }
+            }
+            (None, Some(port)) if port > 0 || !dialled => Ok(()),
+            _ => Err(invalid("a connection needs a port or the path of a socket")),
+        }
+    }
+}
+
+impl std::fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (&self.unix, self.address, self.port) {
+            (Some(path), ..) => f.write_str(path),
+            (None, Some(address), Some(port)) => write!(f, "{}", std::net::SocketAddr::new(address, port)),
+            (None, _, port) => write!(f, "localhost:{}", port.unwrap_or(0)),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Owner, permissions, times and extended attributes of what is made or read.
+
+use std::os::fd::AsFd;
+
+use rustix::fs::{AtFlags, Mode, Timespec, Timestamps, UTIME_OMIT, chownat, fchmod, fchown, fgetxattr, flistxattr};
+use rustix::fs::{XattrFlags, fsetxattr, futimens, utimensat};
+use rustix::io::{Errno, Result};
+use rustix::process::{Gid, Uid};
+
+use super::member::Member;
+
+/// Bytes of names and of one value that the kernel allows (XATTR_LIST_MAX, XATTR_SIZE_MAX of limits.h).
+const MAX_XATTR: usize = 65_536;
+
+/// How members become files of this guest.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rules {
+    /// Everything belongs to this user and group; absent: to whom the archive says.
+    pub owner: Option<(u32, u32)>,
+    /// Set-user-ID and set-group-ID bits, device nodes and extended attributes are kept.
+    pub special: bool,
+}
+
+impl Rules {
+    /// The owner of a member.
+    pub fn owner_of(&self, member: &Member) -> (u32, u32) {
+        self.owner.unwrap_or((member.uid, member.gid))
+    }
+
+    /// The permissions of a member.
+    pub fn mode_of(&self, member: &Member) -> u32 {
+        member.mode & if self.special { 0o7777 } else { 0o1777 }
+    }
+
+    /// Puts everything but the content on an open file or directory.
+    pub fn apply(&self, file: impl AsFd, member: &Member) -> Result<()> {
+        let (file, (uid, gid)) = (file.as_fd(), self.owner_of(member));
+        // The owner first, because a change of it takes set-user-ID away.
+        fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+        fchmod(file, Mode::from(self.mode_of(member)))?;
+        if self.special {
+            set_xattrs(file, &member.xattrs)?;
+        }
+        futimens(file, &timestamps(member.mtime))
+    }
+
+    /// Puts owner and time on what cannot be opened: a link or a device.
+    pub fn apply_at(&self, directory: impl AsFd, name: &[u8], member: &Member) -> Result<()> {
+        let (directory, (uid, gid)) = (directory.as_fd(), self.owner_of(member));
+        chownat(directory, name, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)), AtFlags::SYMLINK_NOFOLLOW)?;
+        utimensat(directory, name, &timestamps(member.mtime), AtFlags::SYMLINK_NOFOLLOW)
+    }
+}
+
+/// Only the modification is set.
+pub fn timestamps((seconds, nanoseconds): (i64, u32)) -> Timestamps {
+    let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+    let last_modification = Timespec { tv_sec: seconds, tv_nsec: i64::from(nanoseconds.min(999_999_999)) };
+    Timestamps { last_access, last_modification }
+}
+
+/// The extended attributes of an open file that mean something elsewhere.
+pub fn read_xattrs(file: impl AsFd) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let file = file.as_fd();
+    let mut names = [0; MAX_XATTR];
+    let length = match flistxattr(file, &mut names[..]) {
+        Err(Errno::OPNOTSUPP) => 0,
+        other => other?,
+    };
+    let mut found = Vec::new();
+    for name in names[..length].split(|&byte| byte == 0).filter(|name| is_portable(name)) {
+        let mut value = vec![0; MAX_XATTR];
+        match fgetxattr(file, name, &mut value[..]) {
+            Ok(length) => value.truncate(length),
+            // Removed since it was listed.
+            Err(Errno::NODATA) => continue,
+            Err(errno) => return Err(errno),
+        }
+        found.push((name.to_vec(), value));
+    }
+    Ok(found)
+}
+
+fn set_xattrs(file: impl AsFd, xattrs: &[(Vec<u8>, Vec<u8>)]) -> Result<()> {
+    let file = file.as_fd();
+    for (name, value) in xattrs.iter().filter(|(name, _)| is_portable(name)) {
+        match fsetxattr(file, &name[..], value, XattrFlags::empty()) {
+            // A file system without them takes the rest.
+            Err(Errno::OPNOTSUPP) => return Ok(()),
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+/// `trusted.` belongs to the overlay, `security.` but for capabilities to the host's own policy.
+fn is_portable(name: &[u8]) -> bool {
+    [&b"user."[..], b"system.posix_acl_"].iter().any(|prefix| name.starts_with(prefix))
+        || name == b"security.capability"
+}

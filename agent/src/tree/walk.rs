@@ -1,0 +1,97 @@
+//! A directory being read: its names, taken at once, so that it may change meanwhile.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{FileType, RawDir, Stat, fstat, fstatfs};
+use rustix::io::Result;
+
+/// File systems of the kernel that hold no files of anybody (magic numbers of linux/magic.h and the kernel's own sources).
+const KERNELS_OWN: [u64; 13] = [
+    0x9fa0,      // proc
+    0x6265_6572, // sysfs
+    0x6367_7270, // cgroup2
+    0x0027_e0eb, // cgroup
+    0x1cd1,      // devpts
+    0x6462_6720, // debugfs
+    0x7472_6163, // tracefs
+    0x7363_6673, // securityfs
+    0x6165_676c, // pstore
+    0xcafe_4a11, // bpf
+    0x6265_6570, // configfs
+    0x1980_0202, // mqueue
+    0xde5e_81e4, // efivarfs
+];
+
+/// One directory on the way down.
+#[derive(Debug)]
+pub struct Level {
+    /// Open for reading.
+    pub directory: OwnedFd,
+    /// Its name in the archive, `/` at its end; empty for the archive's root.
+    pub name: Vec<u8>,
+    /// Device and inode, to find loops.
+    pub identity: (u64, u64),
+    names: Vec<u8>,
+    at: usize,
+}
+
+impl Level {
+    /// Reads the names of an open directory. The kernel's own file systems, met below another one, count as empty.
+    pub fn open(directory: OwnedFd, name: Vec<u8>, parent_device: Option<u64>) -> Result<(Self, Stat)> {
+        let status = fstat(&directory)?;
+        let crosses = parent_device.is_some_and(|device| device != status.st_dev);
+        let names = match crosses && is_kernels_own(&directory)? {
+            true => Vec::new(),
+            false => read_names(&directory)?,
+        };
+        let identity = (status.st_dev, status.st_ino);
+        Ok((Level { directory, name, identity, names, at: 0 }, status))
+    }
+
+    /// The next name and what the directory says that it is.
+    pub fn next(&mut self) -> Option<(FileType, Vec<u8>)> {
+        let (&kind, rest) = self.names.get(self.at..)?.split_first()?;
+        let end = rest.iter().position(|&byte| byte == 0)?;
+        self.at += end + 2;
+        Some((kind_from_byte(kind), rest[..end].to_vec()))
+    }
+}
+
+/// Each name behind a byte for its kind, ended by NUL.
+fn read_names(directory: impl AsFd) -> Result<Vec<u8>> {
+    let mut names = Vec::new();
+    let mut buffer = Vec::with_capacity(32 * 1024);
+    let mut reader = RawDir::new(directory, buffer.spare_capacity_mut());
+    while let Some(entry) = reader.next() {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes_with_nul();
+        if !matches!(name, b".\0" | b"..\0") {
+            names.push(kind_to_byte(entry.file_type()));
+            names.extend_from_slice(name);
+        }
+    }
+    Ok(names)
+}
+
+fn is_kernels_own(directory: impl AsFd) -> Result<bool> {
+    Ok(KERNELS_OWN.contains(&(fstatfs(directory)?.f_type as u64)))
+}
+
+/// Only the kinds that are opened without looking again are told apart.
+fn kind_to_byte(kind: FileType) -> u8 {
+    match kind {
+        FileType::RegularFile => b'f',
+        FileType::Directory => b'd',
+        FileType::Symlink => b'l',
+        _ => b'?',
+    }
+}
+
+fn kind_from_byte(byte: u8) -> FileType {
+    match byte {
+        b'f' => FileType::RegularFile,
+        b'd' => FileType::Directory,
+        b'l' => FileType::Symlink,
+        _ => FileType::Unknown,
+    }
+}

@@ -1,0 +1,127 @@
+//! `dial`, `listen`, `accept`: bytes both ways, half-closed, and at the pace of whoever reads.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::net::UnixListener;
+
+use banger_agent::wire::{FrameType, WINDOW};
+use serde_json::{Value, json};
+use support::{Host, start};
+
+fn control(host: &mut Host, stream: u32) -> Value {
+    let frame = host.read_of(stream);
+    assert_eq!(frame.kind, FrameType::Control, "{}", String::from_utf8_lossy(&frame.payload));
+    serde_json::from_slice(&frame.payload).expect("JSON")
+}
+
+#[test]
+fn dial_carries_bytes_both_ways_and_each_end_by_itself() {
+    let (_agent, mut host) = start();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let server = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().expect("a connection");
+        let mut all = Vec::new();
+        client.read_to_end(&mut all).expect("its end");
+        client.write_all(&[&all[..], b" back"].concat()).expect("it reads");
+    });
+    let stream = host.open(json!({"kind": "dial", "port": port}));
+    assert_eq!(control(&mut host, stream), json!({"connected": {}}));
+    host.send_data(stream, b"there");
+    host.send_end(stream);
+    let answer = host.finish(stream);
+    assert_eq!((answer.text(), &answer.ends[..]), ("there back", &[1][..]));
+    assert_eq!(answer.result, json!({"ok": {"sent": 10, "received": 5}}));
+    server.join().expect("it ends");
+}
+
+#[test]
+fn a_listener_on_ipv6_alone_and_one_on_a_path_are_reached() {
+    let (_agent, mut host) = start();
+    if let Ok(listener) = TcpListener::bind("[::1]:0") {
+        let port = listener.local_addr().expect("an address").port();
+        let stream = host.open(json!({"kind": "dial", "port": port}));
+        assert_eq!(control(&mut host, stream), json!({"connected": {}}));
+        drop(listener.accept().expect("a connection"));
+    } else {
+        eprintln!("skipped the half on ::1: this host has no IPv6");
+    }
+    let path = std::env::temp_dir().join(format!("banger-dial-{}.sock", std::process::id()));
+    let listener = UnixListener::bind(&path).expect("a path");
+    let stream = host.open(json!({"kind": "dial", "unix": path}));
+    assert_eq!(control(&mut host, stream), json!({"connected": {}}));
+    listener.accept().expect("a connection").0.write_all(b"hi").expect("it reads");
+    host.send_end(stream);
+    assert_eq!(host.finish(stream).text(), "hi");
+    std::fs::remove_file(path).expect("removed");
+}
+
+#[test]
+fn a_port_where_nobody_listens_is_said_so() {
+    let (_agent, mut host) = start();
+    let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+    let answer = host.request(json!({"kind": "dial", "port": port}));
+    assert_eq!(answer["error"]["code"], json!("failed_precondition"));
+    let words = format!("nobody listens on localhost:{port} in the guest");
+    assert_eq!(answer["error"]["message"], json!(words));
+    let missing = host.request(json!({"kind": "dial", "unix": "/no/such/socket"}));
+    assert_eq!(missing["error"]["code"], json!("not_found"));
+}
+
+#[test]
+fn a_reader_that_stops_stops_its_own_connection_only() {
+    let (_agent, mut host) = start();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let flood = host.open(json!({"kind": "dial", "port": port}));
+    control(&mut host, flood);
+    let (mut source, _) = listener.accept().expect("a connection");
+    let writer = std::thread::spawn(move || source.write_all(&vec![7; 64_000_000]));
+    let other = host.open(json!({"kind": "dial", "port": port}));
+    control(&mut host, other);
+    let (mut friend, _) = listener.accept().expect("a connection");
+    friend.write_all(b"alive").expect("it reads");
+    friend.shutdown(Shutdown::Write).expect("shut down");
+    host.send_end(other);
+    let mut flooded = 0;
+    // Without credit no more than the window comes; the other one is served meanwhile.
+    loop {
+        let frame = host.read();
+        match (frame.stream == flood, frame.kind) {
+            (true, FrameType::Data) => flooded += frame.payload.len() - 1,
+            (false, FrameType::Close) => break,
+            _ => {}
+        }
+    }
+    assert!(flooded <= WINDOW as usize);
+    host.send(FrameType::Reset, flood, &[]);
+    host.expect_silence_but_data();
+    assert!(writer.join().expect("it ends").is_err());
+}
+
+#[test]
+fn listen_announces_connections_that_accept_takes() {
+    let (_agent, mut host) = start();
+    let listener = host.open(json!({"kind": "listen", "port": 0}));
+    let port = control(&mut host, listener)["listening"]["port"].as_u64().expect("a port") as u16;
+    let taken = host.request(json!({"kind": "listen", "port": port}));
+    assert_eq!(taken["error"]["code"], json!("failed_precondition"));
+    let mut client = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+    let id = control(&mut host, listener)["accepted"]["id"].clone();
+    let stream = host.open(json!({"kind": "accept", "id": id}));
+    assert_eq!(control(&mut host, stream), json!({"connected": {}}));
+    host.send_data(stream, b"hello");
+    host.send_end(stream);
+    let mut text = String::new();
+    client.read_to_string(&mut text).expect("its end");
+    assert_eq!(text, "hello");
+    client.write_all(b"bye").expect("it reads");
+    drop(client);
+    assert_eq!(host.finish(stream).text(), "bye");
+    assert_eq!(host.request(json!({"kind": "accept", "id": id}))["error"]["code"], json!("not_found"));
+    host.send(FrameType::Reset, listener, &[]);
+    host.expect_silence();
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+}
