@@ -5,6 +5,7 @@ import { type OperationId, PATHS } from "./paths.ts";
 import { ROUTES, type RouteContract } from "./routes.ts";
 import { ErrorEnvelopeSchema, ProgressSchema } from "./schemas/common.ts";
 import { ExecClientMessageSchema } from "./schemas/exec.ts";
+import { GuestStreamClientMessageSchema } from "./schemas/guest-stream.ts";
 import { VmEventSchema } from "./schemas/vms.ts";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -15,6 +16,7 @@ export function createOpenApi(version: string): Json {
   const paths: Record<string, Record<string, unknown>> = {};
   // The messages of the sockets are no body of any route; the document carries them all the same.
   reference(ExecClientMessageSchema, schemas);
+  reference(GuestStreamClientMessageSchema, schemas);
   reference(VmEventSchema, schemas);
   for (const id of Object.keys(PATHS) as OperationId[]) {
     const { method, path } = PATHS[id];

@@ -39,6 +39,7 @@ export type OperationId =
   | "vm.remove"
   | "vm.logs"
   | "vm.exec"
+  | "vm.stream"
   | "run"
   | "image.list"
   | "image.pull"
@@ -73,6 +74,7 @@ export const PATHS: Readonly<Record<OperationId, Path>> = {
   "vm.remove": { method: "DELETE", path: "/v1/vms/{vm}", kind: "json" },
   "vm.logs": { method: "GET", path: "/v1/vms/{vm}/logs", kind: "text" },
   "vm.exec": { method: "GET", path: "/v1/vms/{vm}/exec", kind: "socket" },
+  "vm.stream": { method: "GET", path: "/v1/vms/{vm}/stream", kind: "socket" },
   run: { method: "GET", path: "/v1/run", kind: "socket" },
   "image.list": { method: "GET", path: "/v1/images", kind: "json" },
   "image.pull": { method: "POST", path: "/v1/images/pull", kind: "progress" },

@@ -115,6 +115,10 @@ export const ROUTES: Readonly<Record<OperationId, RouteContract>> = {
   },
   "vm.logs": { summary: "The guest's console output, at most the last MiB", answer: z.string() },
   "vm.exec": { summary: "Runs a command in a VM (WebSocket: ExecClientMessage first)", answer: z.unknown() },
+  "vm.stream": {
+    summary: "Files and connections of a VM (WebSocket: GuestStreamClientMessage first)",
+    answer: z.unknown(),
+  },
   run: {
     summary: "Makes a VM, runs a command in it (WebSocket: ExecClientMessage first)",
     answer: z.unknown(),

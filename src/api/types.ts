@@ -2,6 +2,7 @@
 import type { DoctorRow } from "../model/doctor.ts";
 import type { ErrorBody } from "../model/errors.ts";
 import type { EventKind } from "../model/event.ts";
+import type { GuestStreamMessage, GuestStreamRequest } from "../model/guest-stream.ts";
 import type { VmSpec } from "../model/spec.ts";
 import type { StepTiming, VmState } from "../model/vm.ts";
 
@@ -260,4 +261,24 @@ export type ExecServerMessage =
       readonly signal?: string;
       readonly timedOut?: boolean;
     }
+  | { readonly type: "error"; readonly error: ErrorBody };
+
+/** A client's messages on the socket of a guest stream; its data are binary messages, after `opened`. */
+export type GuestStreamClientMessage =
+  | { readonly type: "open"; readonly request: GuestStreamRequest }
+  /** No more data. */
+  | { readonly type: "end" }
+  | { readonly type: "cancel" }
+  /** So many bytes of the guest's data were consumed. */
+  | { readonly type: "credit"; readonly bytes: number };
+
+/** The daemon's messages there; the guest's data are binary messages. Ended by `result` or `error`. */
+export type GuestStreamServerMessage =
+  | { readonly type: "opened" }
+  | { readonly type: "message"; readonly message: GuestStreamMessage }
+  /** The guest took so many bytes of data. */
+  | { readonly type: "credit"; readonly bytes: number }
+  /** No more data of the guest. */
+  | { readonly type: "end" }
+  | { readonly type: "result"; readonly result: Readonly<Record<string, unknown>> }
   | { readonly type: "error"; readonly error: ErrorBody };

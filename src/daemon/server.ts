@@ -5,6 +5,7 @@ import { MAX_BODY_BYTES } from "../api/paths.ts";
 import { runInOperation } from "./operation-id.ts";
 import { Router, type SocketData, type SocketSession } from "./router.ts";
 import { routeExec } from "./routes/exec.ts";
+import { routeGuestStreams } from "./routes/guest-streams.ts";
 import { routeHost } from "./routes/host.ts";
 import { routeImages } from "./routes/images.ts";
 import { routeLook } from "./routes/look.ts";
@@ -31,6 +32,7 @@ export function serve(path: string, services: Services): Server<SocketData> {
   routeLook(router, services);
   routeImages(router, services);
   routeExec(router, services);
+  routeGuestStreams(router, services);
   rmSync(path, { force: true });
   const umask = process.umask(0o177);
   try {

@@ -3,6 +3,7 @@
 import type { Duplex } from "node:stream";
 import { z } from "zod";
 import { BangerError } from "../model/errors.ts";
+import type { GuestStreamRequest } from "../model/guest-stream.ts";
 import type { ExecSpec } from "../model/spec.ts";
 import type { StepTiming } from "../model/vm.ts";
 import { AgentConnection, type ConnectOptions } from "./connection.ts";
@@ -169,6 +170,11 @@ export class Agent {
       path,
       options,
     );
+  }
+
+  /** Opens a stream to files or connections of the guest. Errors come through its result. */
+  openStream({ type, ...rest }: GuestStreamRequest, handlers: StreamHandlers): AgentStream {
+    return this.#connection.openStream({ kind: type, ...rest }, handlers);
   }
 
   /** Makes the writable file system as large as its disk; does nothing when it is. Returns its size. */

@@ -9,6 +9,8 @@ export interface StreamHandlers {
   onData?(channel: 1 | 2, bytes: Uint8Array): void;
   /** The guest took `bytes` of input off our hands: so many more may be sent. */
   onCredit?(bytes: number): void;
+  /** No more output comes on this channel. */
+  onEnd?(channel: 1 | 2): void;
   /** A message of the guest about this stream. */
   onControl?(message: Readonly<Record<string, unknown>>): void;
 }
@@ -110,7 +112,7 @@ export class AgentStream {
       case FRAME.credit:
         return this.#acceptCredit(payload);
       case FRAME.end:
-        return undefined;
+        return this.#acceptEnd(payload);
       case FRAME.control:
         return this.#acceptControl(object(parseJson(payload)));
       case FRAME.close:
@@ -127,6 +129,12 @@ export class AgentStream {
     if (bytes.length > this.#granted[channel]) throw broken("more output than it had credit for");
     this.#granted[channel] -= bytes.length;
     this.#handlers.onData?.(channel, bytes);
+  }
+
+  #acceptEnd(payload: Uint8Array): void {
+    const channel = payload[0];
+    if (payload.length === 1 && (channel === 1 || channel === 2)) this.#handlers.onEnd?.(channel);
+    else throw broken("an end on an unknown channel");
   }
 
   #acceptCredit(payload: Uint8Array): void {

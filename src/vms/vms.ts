@@ -8,6 +8,8 @@ import type { VmRecord } from "../model/vm.ts";
 import { stopIdleVm } from "./auto-stop.ts";
 import type { VmContext, VmDeps } from "./context.ts";
 import { createVm, type NewVm } from "./create.ts";
+import { openGuestStream } from "./guest-stream.ts";
+import type { GuestStreamRequest } from "../model/guest-stream.ts";
 import { attachToExec, type ExecWish, execDetached, execInVm } from "./exec.ts";
 import { findVm, shownVm } from "./find.ts";
 import { IdleWatch } from "./idle.ts";
@@ -100,6 +102,14 @@ export class Vms {
 
   async exec(ref: string, wish: ExecWish, handlers: StreamHandlers): Promise<AgentStream> {
     return await execInVm(this.#ctx, this.find(ref), wish, handlers);
+  }
+
+  async openStream(
+    ref: string,
+    request: GuestStreamRequest,
+    handlers: StreamHandlers,
+  ): Promise<AgentStream> {
+    return await openGuestStream(this.#ctx, this.find(ref), { request, handlers });
   }
 
   async execDetached(ref: string, wish: ExecWish): Promise<{ id: string; pid: number }> {
