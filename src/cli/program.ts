@@ -26,6 +26,8 @@ export const GROUPS: readonly Group[] = [
     load: async () => (await import("./commands/look.ts")).defineLook,
   },
   { verbs: ["stats", "top", "ports"], load: async () => (await import("./commands/use.ts")).defineUse },
+  { verbs: ["cp"], load: async () => (await import("./commands/cp.ts")).defineCp },
+  { verbs: ["forward"], load: async () => (await import("./commands/forward.ts")).defineForward },
   { verbs: ["logs"], load: async () => (await import("./commands/logs.ts")).defineLogs },
   { verbs: ["events"], load: async () => (await import("./commands/events.ts")).defineEvents },
   { verbs: ["set"], load: async () => (await import("./commands/set.ts")).defineSet },

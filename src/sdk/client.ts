@@ -22,7 +22,9 @@ import type {
 } from "../api/types.ts";
 import { BangerError, type ErrorBody } from "../model/errors.ts";
 import { Command, type CommandListener } from "./command.ts";
+import { GuestFiles } from "./files/guest-files.ts";
 import { follow } from "./follow.ts";
+import { GuestStream } from "./guest-stream.ts";
 import { createTransport, type HttpAnswer, isAbsent, isLost, type Transport } from "./transport.ts";
 
 export interface CallOptions {
@@ -176,6 +178,12 @@ export class Client {
       first: { type: "attach", id },
       listener,
     });
+  }
+
+  /** Files and connections of a VM. Nothing is sent yet. */
+  files(ref: string): GuestFiles {
+    const path = fillPath("vm.stream", { vm: ref });
+    return new GuestFiles((options) => new GuestStream(this.#transport, path, options));
   }
 
   /** The commands of a VM that the guest knows. */

@@ -17,5 +17,10 @@ export type {
   VmStats,
 } from "../api/types.ts";
 export { BangerError, type ErrorCode } from "../model/errors.ts";
+export type { GuestEndpoint, GuestFileFacts, GuestStreamRequest } from "../model/guest-stream.ts";
 export { type CallOptions, Client, type LongCallOptions } from "./client.ts";
 export { Command, type CommandListener, type Exit } from "./command.ts";
+export { copyBetween, type GuestPath } from "./files/copy-between.ts";
+export { type CopyOptions, type CopyResult, GuestFiles } from "./files/guest-files.ts";
+export { type Forward, type ForwardOptions, forwardFromGuest, forwardToGuest } from "./forward.ts";
+export { GuestStream, type GuestStreamOptions } from "./guest-stream.ts";

@@ -4,14 +4,14 @@ import type { AgentStream, StreamHandlers } from "../guest/stream.ts";
 import { readTail } from "../lib/file-tail.ts";
 import { KeyedLock } from "../lib/keyed-lock.ts";
 import type { LongOptions } from "../model/boot.ts";
+import type { GuestStreamRequest } from "../model/guest-stream.ts";
 import type { VmRecord } from "../model/vm.ts";
 import { stopIdleVm } from "./auto-stop.ts";
 import type { VmContext, VmDeps } from "./context.ts";
 import { createVm, type NewVm } from "./create.ts";
-import { openGuestStream } from "./guest-stream.ts";
-import type { GuestStreamRequest } from "../model/guest-stream.ts";
 import { attachToExec, type ExecWish, execDetached, execInVm } from "./exec.ts";
 import { findVm, shownVm } from "./find.ts";
+import { openGuestStream } from "./guest-stream.ts";
 import { IdleWatch } from "./idle.ts";
 import { type KillOptions, killVm } from "./kill.ts";
 import type { LiveVm } from "./live.ts";
@@ -104,11 +104,7 @@ export class Vms {
     return await execInVm(this.#ctx, this.find(ref), wish, handlers);
   }
 
-  async openStream(
-    ref: string,
-    request: GuestStreamRequest,
-    handlers: StreamHandlers,
-  ): Promise<AgentStream> {
+  async openStream(ref: string, request: GuestStreamRequest, handlers: StreamHandlers): Promise<AgentStream> {
     return await openGuestStream(this.#ctx, this.find(ref), { request, handlers });
   }
 

@@ -1,0 +1,147 @@
+/** Files of one VM, for programs: look, read, write, and copy trees both ways. */
+import { GuestFileFactsSchema } from "../../api/schemas/guest-stream.ts";
+import { BangerError } from "../../model/errors.ts";
+import type { GuestFileFacts, GuestStreamRequest } from "../../model/guest-stream.ts";
+import { GuestStream, type GuestStreamOptions } from "../guest-stream.ts";
+import { copyIn } from "./copy-in.ts";
+import { copyOut } from "./copy-out.ts";
+import type { UnpackLimits } from "./unpack.ts";
+
+export interface CopyOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Links are followed: what they point to is copied. Default: links stay links. */
+  readonly follow?: boolean | undefined;
+  /** Owners, set-user-ID bits and, between guests, devices and extended attributes are kept. */
+  readonly archive?: boolean | undefined;
+  /** Hears of content as it moves, in bytes. */
+  readonly onProgress?: ((bytes: number) => void) | undefined;
+  /** Hears once how much there will be, when that is known. */
+  readonly onTotal?: ((bytes: number) => void) | undefined;
+  /** What a guest may send. Default: 5,000,000 files and 1 TiB. */
+  readonly limits?: UnpackLimits | undefined;
+}
+
+export interface CopyResult {
+  /** Files, directories and links. */
+  readonly entries: number;
+  /** Of content, holes not counted. */
+  readonly bytes: number;
+  /** What was left out, for people. */
+  readonly notes: readonly string[];
+}
+
+/** Errors of all methods: BangerError; `not_found` for paths that are not there, and the daemon's own. Paths are absolute in the guest. */
+export class GuestFiles {
+  readonly #open: (options: GuestStreamOptions & { readonly request: GuestStreamRequest }) => GuestStream;
+
+  constructor(open: (options: GuestStreamOptions & { readonly request: GuestStreamRequest }) => GuestStream) {
+    this.#open = open;
+  }
+
+  /** Opens a stream as the API has it; the caller disposes it. */
+  open(request: GuestStreamRequest, options: GuestStreamOptions = {}): GuestStream {
+    return this.#open({ ...options, request });
+  }
+
+  /** What a path is; `follow`: what it leads to, and where that is. */
+  async stat(
+    path: string,
+    options: { readonly follow?: boolean; readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<GuestFileFacts> {
+    const { follow = false, signal } = options;
+    await using stream = this.open({ type: "stat", path, follow }, { signal });
+    const parsed = GuestFileFactsSchema.safeParse(await stream.result);
+    if (parsed.success) return parsed.data;
+    throw new BangerError("guest_error", `the guest agent says nonsense about ${path}`);
+  }
+
+  /** As `stat`; undefined when nothing is there. */
+  async statIfThere(
+    path: string,
+    options: { readonly follow?: boolean; readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<GuestFileFacts | undefined> {
+    try {
+      return await this.stat(path, options);
+    } catch (error) {
+      if (error instanceof BangerError && error.details["guestCode"] === "not_found") return undefined;
+      throw error;
+    }
+  }
+
+  /** The content of a file in pieces, from `offset` on. */
+  async *readStream(
+    path: string,
+    options: { readonly offset?: number; readonly signal?: AbortSignal | undefined } = {},
+  ): AsyncGenerator<Uint8Array> {
+    const { offset = 0, signal } = options;
+    await using stream = this.open({ type: "read", path, offset }, { signal });
+    yield* stream.data();
+    await stream.result;
+  }
+
+  /** The content of a file. Errors: `resource_exhausted` above `maxBytes` (default: 64 MiB). */
+  async readFile(
+    path: string,
+    options: { readonly maxBytes?: number; readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<Uint8Array> {
+    const { maxBytes = 64 * 1024 * 1024, signal } = options;
+    const pieces: Uint8Array[] = [];
+    let size = 0;
+    for await (const piece of this.readStream(path, { signal })) {
+      size += piece.length;
+      if (size > maxBytes)
+        throw new BangerError("resource_exhausted", `${path} has more than ${maxBytes} bytes`);
+      pieces.push(piece);
+    }
+    return Buffer.concat(pieces);
+  }
+
+  /** Writes a file, all or nothing; missing directories are made, a link in its place is replaced. Returns its size. */
+  async writeFile(
+    path: string,
+    content: string | Uint8Array | AsyncIterable<Uint8Array>,
+    options: {
+      readonly mode?: number;
+      readonly uid?: number;
+      readonly gid?: number;
+      readonly signal?: AbortSignal | undefined;
+    } = {},
+  ): Promise<number> {
+    const { mode = 0o644, uid = 0, gid = 0, signal } = options;
+    await using stream = this.open({ type: "write", path, mode, uid, gid }, { signal });
+    return await send(stream, typeof content === "string" ? Buffer.from(content) : content);
+  }
+
+  /** Copies a file or tree of this host to the guest, by the rules of `banger cp`. */
+  async copyIn(hostPath: string, guestPath: string, options: CopyOptions = {}): Promise<CopyResult> {
+    return await copyIn(this, { hostPath, guestPath, ...options });
+  }
+
+  /** Copies a file or tree of the guest to this host, by the rules of `banger cp`. The guest is not trusted. */
+  async copyOut(guestPath: string, hostPath: string, options: CopyOptions = {}): Promise<CopyResult> {
+    return await copyOut(this, { hostPath, guestPath, ...options });
+  }
+}
+
+/** Sends all of it and waits for the answer. Returns the bytes that the guest has written. Errors: those of the stream and of `content`. */
+export async function send(
+  stream: GuestStream,
+  content: Uint8Array | AsyncIterable<Uint8Array>,
+  onProgress?: (bytes: number) => void,
+): Promise<number> {
+  for await (const piece of content instanceof Uint8Array ? [content] : content) {
+    await stream.write(piece);
+    onProgress?.(piece.length);
+    // The guest has given its reason; the rest is not wanted.
+    if (stream.over) break;
+  }
+  await stream.end();
+  return count(await stream.result, "bytes");
+}
+
+/** A number of an answer. Errors: `guest_error`. */
+export function count(answer: Readonly<Record<string, unknown>>, field: string): number {
+  const value = answer[field];
+  if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return value;
+  throw new BangerError("guest_error", `the guest agent's answer lacks ${field}`);
+}
