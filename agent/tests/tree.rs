@@ -311,3 +311,13 @@ fn requests_that_make_no_sense_are_refused() {
         assert_eq!(host.request(request.clone())["error"]["code"], json!("invalid_argument"), "{request}");
     }
 }
+
+#[test]
+fn a_directory_keeps_its_time_though_a_name_in_it_is_another_one_of_a_file_elsewhere() {
+    let place = Place::new("hard");
+    place.sh("mkdir -p in/b; echo x > in/a; ln in/a in/b/c; touch -d @1000 in/b; touch -d @2000 in");
+    let (_agent, mut host) = start();
+    let archive = pack(&mut host, &place.path("in"), "out", json!({}));
+    assert!(unpack(&mut host, &place.path(""), &archive.stdout)["ok"].is_object());
+    assert_eq!(place.sh(&format!("cd in; {LISTING}")), place.sh(&format!("cd out; {LISTING}")));
+}

@@ -37,7 +37,7 @@ export interface ForwardSpec {
 /** `[ADDRESS:]PORT:[ADDRESS:]PORT`, or one port for both. Errors: `invalid_argument`. */
 export function parseForward(text: string): ForwardSpec {
   const parts =
-    /^(?:(?:(\[[^\]]+\]|[^:[\]]+):)?(\d+):)?(?:(\[[^\]]+\]|[^:[\]\d][^:[\]]*|\d+\.[^:[\]]+):)?(\d+)$/.exec(
+    /^(?:(?:(\[[^\]]+\]|[^:[\]-][^:[\]]*):)?(\d+):)?(?:(\[[^\]]+\]|[^:[\]\d-][^:[\]]*|\d+\.[^:[\]]+):)?(\d+)$/.exec(
       text,
     );
   const target = Number(parts?.[4]);

@@ -57,6 +57,20 @@ impl Place {
         Ok((self.directory(), name))
     }
 
+    /// The directory of a member that was made before, and its name there. The directories that are open stay so: leaving
+    /// one would be too early for its time.
+    pub fn find<'a>(&self, components: &[&'a [u8]]) -> Outcome<(OwnedFd, &'a [u8])> {
+        let Some((&name, parents)) = components.split_last() else {
+            return Err(Failure::new(Code::InvalidArgument, "the archive has a link to nothing"));
+        };
+        let start = openat(&self.root, ".", OPEN_DIRECTORY, Mode::empty());
+        let start = start.map_err(|errno| self.refuse(&[], errno))?;
+        let mut parents = parents.iter();
+        let found =
+            parents.try_fold(start, |directory, &parent| openat(&directory, parent, OPEN_DIRECTORY, Mode::empty()));
+        found.map(|directory| (directory, name)).map_err(|errno| self.refuse(components, errno))
+    }
+
     /// Makes the directory that `member` describes, or takes the one that is there; members of it may follow.
     pub fn make_directory(&mut self, components: &[&[u8]], member: Member) -> Outcome<()> {
         // The destination itself stays as it is.

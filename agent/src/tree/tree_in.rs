@@ -1,6 +1,6 @@
 //! `tar-in`: an archive that comes in pieces becomes files below a directory.
 
-use rustix::fs::{AtFlags, FileType, Mode, linkat, makedev, mknodat, openat, renameat, symlinkat, unlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, linkat, makedev, mknodat, renameat, symlinkat, unlinkat};
 use rustix::io::Errno;
 use serde_json::{Value, json};
 
@@ -150,10 +150,7 @@ impl Unpacker {
     /// Makes another name of an earlier member, under the temporary name.
     fn link(&mut self, member: &Member) -> Outcome<()> {
         let target = components(&member.link)?;
-        let (directory, name) = self.place.enter(&target)?;
-        // The directory stays open while the other one is entered.
-        let directory = openat(directory, ".", rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC, Mode::empty());
-        let directory = directory.map_err(|errno| self.place.refuse(&target, errno))?;
+        let (directory, name) = self.place.find(&target)?;
         let temporary = self.temporary.clone();
         let (new_directory, _) = self.place.enter(&components(&member.name)?)?;
         let made = again(

@@ -46,6 +46,28 @@ export class Place implements Disposable {
     return this.#at(name);
   }
 
+  /**
+   * The path by which a member that was made before is reached, until it is disposed. The directories that are open stay so: leaving
+   * one would be too early for its time.
+   */
+  find(components: readonly Buffer[]): Disposable & { readonly path: Buffer } {
+    const name = components.at(-1);
+    if (name === undefined) throw this.refuse(components, "it has no name");
+    let fd = openSync(`/proc/self/fd/${this.#root}/.`, DIRECTORY);
+    try {
+      for (const parent of components.slice(0, -1)) {
+        const next = openSync(Buffer.concat([Buffer.from(`/proc/self/fd/${fd}/`), parent]), DIRECTORY);
+        closeSync(fd);
+        fd = next;
+      }
+    } catch (error) {
+      closeSync(fd);
+      throw this.refuse(components, "its directory is a link, or not there", error);
+    }
+    const path = Buffer.concat([Buffer.from(`/proc/self/fd/${fd}/`), name]);
+    return { path, [Symbol.dispose]: () => closeSync(fd) };
+  }
+
   /** Makes the directory that `member` describes, or takes the one that is there. */
   makeDirectory(components: readonly Buffer[], member: Member): void {
     const name = components.at(-1);

@@ -161,26 +161,16 @@ class Unpacker implements Unpacked {
   }
 
   #link(member: Member, parts: readonly Buffer[]): void {
-    // Both places may be in different directories, and only one is open at a time: the first is held by a name of its own.
-    const target = components(member.link);
-    const source = this.#place.enter(target);
-    const held = Buffer.from(this.#temporary);
-    const directory = openSync(source.subarray(0, source.lastIndexOf(0x2f)), constants.O_RDONLY);
+    using source = this.#place.find(components(member.link));
+    const final = this.#place.enter(parts);
+    const temporary = beside(final, this.#temporary);
+    // link(2) does not follow a symbolic link.
+    linkSync(source.path, temporary);
     try {
-      const name = source.subarray(source.lastIndexOf(0x2f) + 1);
-      const from = Buffer.concat([Buffer.from(`/proc/self/fd/${directory}/`), name]);
-      const final = this.#place.enter(parts);
-      const temporary = beside(final, held);
-      // link(2) does not follow a symbolic link.
-      linkSync(from, temporary);
-      try {
-        this.#rename(temporary, final, parts);
-      } finally {
-        // rename(2) does nothing where both are names of one file.
-        removeIfThere(temporary);
-      }
+      this.#rename(temporary, final, parts);
     } finally {
-      closeSync(directory);
+      // rename(2) does nothing where both are names of one file.
+      removeIfThere(temporary);
     }
   }
 
