@@ -92,6 +92,7 @@ async function benchExec(home: RealHome, { argv, scratch }: Bare): Promise<Row> 
     writable: { disk: "disk", type: "ext4" },
     env: { PATH: "/usr/bin:/bin" },
     hosts: [],
+    mounts: [],
     poweroff: "acpi",
   });
   const spec = { argv: ["true"], env: {}, cwd: undefined, user: undefined, tty: undefined, timeoutMs: 0 };

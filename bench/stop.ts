@@ -39,6 +39,7 @@ async function barePoweroff(argv: readonly string[], dir: string): Promise<numbe
     writable: { disk: "disk", type: "ext4" },
     env: {},
     hosts: [],
+    mounts: [],
     poweroff: "acpi",
   });
   return await timed(async () => {

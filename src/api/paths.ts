@@ -45,7 +45,12 @@ export type OperationId =
   | "image.pull"
   | "image.import"
   | "image.export"
-  | "image.remove";
+  | "image.remove"
+  | "volume.list"
+  | "volume.create"
+  | "volume.show"
+  | "volume.set"
+  | "volume.remove";
 
 export const PATHS: Readonly<Record<OperationId, Path>> = {
   "daemon.status": { method: "GET", path: "/v1/daemon", kind: "json" },
@@ -81,6 +86,11 @@ export const PATHS: Readonly<Record<OperationId, Path>> = {
   "image.import": { method: "POST", path: "/v1/images/import", kind: "progress" },
   "image.export": { method: "GET", path: "/v1/images/{image}/export", kind: "bytes" },
   "image.remove": { method: "DELETE", path: "/v1/images/{image}", kind: "json" },
+  "volume.list": { method: "GET", path: "/v1/volumes", kind: "json" },
+  "volume.create": { method: "POST", path: "/v1/volumes", kind: "json" },
+  "volume.show": { method: "GET", path: "/v1/volumes/{volume}", kind: "json" },
+  "volume.set": { method: "PATCH", path: "/v1/volumes/{volume}", kind: "json" },
+  "volume.remove": { method: "DELETE", path: "/v1/volumes/{volume}", kind: "json" },
 };
 
 /** Bodies above this are refused with `resource_exhausted`. */

@@ -20,6 +20,7 @@ import {
   VmListSchema,
   VmSchema,
 } from "./schemas/vms.ts";
+import { CreateVolumeSchema, SetVolumeSchema, VolumeListSchema, VolumeSchema } from "./schemas/volumes.ts";
 
 export interface RouteContract {
   readonly summary: string;
@@ -143,4 +144,13 @@ export const ROUTES: Readonly<Record<OperationId, RouteContract>> = {
     summary: "Forgets an image name, and its content when nothing else uses it",
     answer: ImageSchema,
   },
+  "volume.list": { summary: "All volumes, by name", answer: VolumeListSchema },
+  "volume.create": { summary: "Makes an empty volume", body: CreateVolumeSchema, answer: VolumeSchema },
+  "volume.show": { summary: "One volume, and who has it", answer: VolumeSchema },
+  "volume.set": {
+    summary: "Makes a volume larger that no running VM has",
+    body: SetVolumeSchema,
+    answer: VolumeSchema,
+  },
+  "volume.remove": { summary: "Deletes a volume that no VM names, and what is on it", answer: VolumeSchema },
 };

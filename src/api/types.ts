@@ -5,6 +5,7 @@ import type { EventKind } from "../model/event.ts";
 import type { GuestStreamMessage, GuestStreamRequest } from "../model/guest-stream.ts";
 import type { VmSpec } from "../model/spec.ts";
 import type { StepTiming, VmState } from "../model/vm.ts";
+import type { VolumeMount } from "../model/volume.ts";
 
 export interface Vm {
   readonly id: string;
@@ -49,6 +50,7 @@ export interface CreateVm {
   readonly env?: Readonly<Record<string, string>> | undefined;
   /** The driver; absent: the best that the host has. */
   readonly vmm?: string | undefined;
+  readonly volumes?: readonly VolumeMount[] | undefined;
 }
 
 export interface Tty {
@@ -282,3 +284,15 @@ export type GuestStreamServerMessage =
   | { readonly type: "end" }
   | { readonly type: "result"; readonly result: Readonly<Record<string, unknown>> }
   | { readonly type: "error"; readonly error: ErrorBody };
+
+/** A disk that outlives VMs. */
+export interface Volume {
+  readonly name: string;
+  readonly sizeBytes: number;
+  /** What it takes of the host's disk. */
+  readonly storedBytes: number;
+  /** Unix milliseconds. */
+  readonly createdAt: number;
+  /** The VMs that name it, running or not. */
+  readonly vms: readonly string[];
+}

@@ -18,6 +18,8 @@ import type { ImageSource } from "../model/boot.ts";
 import type { Capability } from "../model/capability.ts";
 import type { Config } from "../model/config.ts";
 import { createDiskCapability } from "../storage/disk-capability.ts";
+import { createVolumeCapability } from "../storage/volume-capability.ts";
+import { Volumes } from "../storage/volumes.ts";
 import { openStore, type Store } from "../store/store.ts";
 import { createFirecrackerDriver, type FirecrackerDriverOptions } from "../vmm/firecracker/driver.ts";
 import { createJailCapability } from "../vmm/firecracker/jail-capability.ts";
@@ -94,6 +96,12 @@ export function compose(options: ComposeOptions): Composition {
   const rates = ratesOf(config);
   const metrics = new Metrics(() => store.vms.countByState());
   const cgroups = new Cgroups();
+  const volumes = new Volumes({
+    store,
+    path: (id) => layout.volume(id),
+    directory: layout.volumesDir,
+    now: options.now ?? Date.now,
+  });
   const vms = new Vms({
     store,
     layout,
@@ -102,6 +110,7 @@ export function compose(options: ComposeOptions): Composition {
     capabilities: [
       createJailCapability({ base: chrootBase }),
       createDiskCapability({ diskPath: (id) => layout.disk(id) }),
+      createVolumeCapability(volumes),
       createChannelCapability({ runtimeDir: (id) => layout.vmRuntimeDir(id) }),
       createRatesCapability({
         ...rates,
@@ -134,6 +143,7 @@ export function compose(options: ComposeOptions): Composition {
   const services: Services = {
     vms,
     images,
+    volumes,
     events: store.events,
     metrics,
     log,

@@ -55,6 +55,7 @@ async function start(options: DaemonOptions): Promise<void> {
     requestStop: () => setTimeout(() => stopping.resolve("asked to"), 50),
   });
   await services.vms.reconcile();
+  await services.volumes.sweep();
   serve(layout.socket, services);
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stopping.resolve(signal));
   process.on("SIGHUP", () => log.info("SIGHUP ignored"));

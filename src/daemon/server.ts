@@ -10,6 +10,7 @@ import { routeHost } from "./routes/host.ts";
 import { routeImages } from "./routes/images.ts";
 import { routeLook } from "./routes/look.ts";
 import { routeVms } from "./routes/vms.ts";
+import { routeVolumes } from "./routes/volumes.ts";
 import type { Services } from "./services.ts";
 
 /**
@@ -31,6 +32,7 @@ export function serve(path: string, services: Services): Server<SocketData> {
   routeVms(router, services);
   routeLook(router, services);
   routeImages(router, services);
+  routeVolumes(router, services);
   routeExec(router, services);
   routeGuestStreams(router, services);
   rmSync(path, { force: true });

@@ -2,6 +2,7 @@
 import type { Logger } from "pino";
 import type { ConfigReport, DaemonStatus, DoctorReport } from "../api/types.ts";
 import type { ImageService } from "../images/image-service.ts";
+import type { Volumes } from "../storage/volumes.ts";
 import type { EventTable } from "../store/events.ts";
 import type { Vms } from "../vms/vms.ts";
 import type { Metrics } from "./metrics.ts";
@@ -9,6 +10,7 @@ import type { Metrics } from "./metrics.ts";
 export interface Services {
   readonly vms: Vms;
   readonly images: ImageService;
+  readonly volumes: Volumes;
   readonly events: EventTable;
   readonly metrics: Metrics;
   readonly log: Logger;

@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import { z } from "zod";
 import { BangerError } from "../model/errors.ts";
 import type { GuestStreamRequest } from "../model/guest-stream.ts";
+import type { GuestMount } from "../model/machine.ts";
 import type { ExecSpec } from "../model/spec.ts";
 import type { StepTiming } from "../model/vm.ts";
 import { AgentConnection, type ConnectOptions } from "./connection.ts";
@@ -30,6 +31,7 @@ export interface GuestConfig {
   readonly writable: { readonly disk: string; readonly type: "ext4" };
   readonly env: Readonly<Record<string, string>>;
   readonly hosts: readonly { readonly address: string; readonly names: readonly string[] }[];
+  readonly mounts: readonly GuestMount[];
   readonly poweroff: "acpi" | "reset";
 }
 

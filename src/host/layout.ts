@@ -41,6 +41,9 @@ export class Layout {
   get imagesDir(): string {
     return join(this.stateDir, "images");
   }
+  get volumesDir(): string {
+    return join(this.stateDir, "volumes");
+  }
   get kernelsDir(): string {
     return join(this.stateDir, "kernels");
   }
@@ -68,6 +71,9 @@ export class Layout {
   }
   handles(id: string): string {
     return join(this.vmDir(id), "handles.json");
+  }
+  volume(id: string): string {
+    return join(this.volumesDir, `${id}.ext4`);
   }
   console(id: string): string {
     return join(this.vmDir(id), "console.log");
@@ -116,7 +122,7 @@ export function findLayout(env: Readonly<Record<string, string | undefined>>, ui
  * symbolic link where only a directory will do (the shared /tmp).
  */
 export function createLayout(layout: Layout, uid: number): void {
-  for (const dir of [layout.stateDir, layout.cacheDir, layout.runtimeDir, layout.vmsDir]) {
+  for (const dir of [layout.stateDir, layout.cacheDir, layout.runtimeDir, layout.vmsDir, layout.volumesDir]) {
     try {
       mkdirSync(dir, { recursive: true, mode: 0o700 });
     } catch (error) {

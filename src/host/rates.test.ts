@@ -17,6 +17,7 @@ function createDraft(): MachineDraft {
       { id: "disk", path: "/d", readOnly: false },
     ],
     nics: [{ id: "net0", mac: "52:54:00:00:00:01", tap: "tap0" }],
+    mounts: [],
     cmdline: [],
   };
 }

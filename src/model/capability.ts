@@ -3,7 +3,7 @@
  * start, with each undo pushed; all of them at a clean-up, whatever one of them throws.
  */
 import type { LongOptions, ReadyImage } from "./boot.ts";
-import type { Disk, Nic } from "./machine.ts";
+import type { Disk, GuestMount, Nic } from "./machine.ts";
 import type { VmRecord } from "./vm.ts";
 
 /** What capabilities add to the machine. */
@@ -11,6 +11,8 @@ export interface MachineDraft {
   readonly disks: Disk[];
   readonly nics: Nic[];
   readonly cmdline: string[];
+  /** Disks that the agent mounts in the guest beside its root. */
+  readonly mounts: GuestMount[];
 }
 
 export interface CapabilityContext {

@@ -17,6 +17,16 @@ export interface Disk {
   readonly rate?: Rate;
 }
 
+/** A disk that the agent mounts. */
+export interface GuestMount {
+  /** The id of the disk. */
+  readonly disk: string;
+  readonly type: "ext4";
+  /** Absolute path in the guest. */
+  readonly target: string;
+  readonly readOnly: boolean;
+}
+
 /** A network card of the guest on an existing tap. */
 export interface Nic {
   readonly id: string;

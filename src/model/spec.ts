@@ -1,6 +1,7 @@
 /** What a VM is asked to be, and what a command in it is asked to be; the limits of both. */
 import { BangerError } from "./errors.ts";
 import { quote } from "./names.ts";
+import type { VolumeMount } from "./volume.ts";
 
 /** The limits of a spec, as the API states and the daemon enforces them. */
 export const SPEC_LIMITS: Readonly<
@@ -22,6 +23,8 @@ export interface VmSpec {
   readonly env: Readonly<Record<string, string>>;
   /** The driver that has to run it; undefined: the best that the host has at each start. */
   readonly vmm?: string | undefined;
+  /** Volumes that are mounted in the guest; absent: none. */
+  readonly volumes?: readonly VolumeMount[] | undefined;
 }
 
 /** A command to run in a guest. */

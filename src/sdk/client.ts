@@ -19,6 +19,7 @@ import type {
   Vm,
   VmEvent,
   VmStats,
+  Volume,
 } from "../api/types.ts";
 import { BangerError, type ErrorBody } from "../model/errors.ts";
 import { Command, type CommandListener } from "./command.ts";
@@ -243,6 +244,27 @@ export class Client {
 
   async removeImage(name: string, options?: CallOptions): Promise<Image> {
     return await this.#json("image.remove", { ...options, path: { image: name } });
+  }
+
+  async listVolumes(options?: CallOptions): Promise<readonly Volume[]> {
+    return (await this.#json<{ volumes: readonly Volume[] }>("volume.list", { ...options })).volumes;
+  }
+
+  async createVolume(wish: { name: string; sizeBytes: number }, options?: CallOptions): Promise<Volume> {
+    return await this.#json("volume.create", { ...options, body: wish });
+  }
+
+  async showVolume(name: string, options?: CallOptions): Promise<Volume> {
+    return await this.#json("volume.show", { ...options, path: { volume: name } });
+  }
+
+  /** Makes a volume larger; its file system follows when it is next mounted. */
+  async setVolume(name: string, wish: { sizeBytes: number }, options?: CallOptions): Promise<Volume> {
+    return await this.#json("volume.set", { ...options, path: { volume: name }, body: wish });
+  }
+
+  async removeVolume(name: string, options?: CallOptions): Promise<Volume> {
+    return await this.#json("volume.remove", { ...options, path: { volume: name } });
   }
 
   async #json<T>(id: OperationId, input: CallInput): Promise<T> {

@@ -15,6 +15,7 @@ export type {
   Vm,
   VmEvent,
   VmStats,
+  Volume,
 } from "../api/types.ts";
 export { BangerError, type ErrorCode } from "../model/errors.ts";
 export type { GuestEndpoint, GuestFileFacts, GuestStreamRequest } from "../model/guest-stream.ts";

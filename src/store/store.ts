@@ -5,11 +5,13 @@ import { ImageTable } from "./images.ts";
 import { openDatabase } from "./open.ts";
 import { SpaceReserve } from "./reserve.ts";
 import { VmTable } from "./vms.ts";
+import { VolumeTable } from "./volumes.ts";
 
 export interface Store extends Disposable {
   readonly vms: VmTable;
   readonly events: EventTable;
   readonly images: ImageTable;
+  readonly volumes: VolumeTable;
 }
 
 /** Opens the store at `path`; errors as `openDatabase`. Disposing closes it. */
@@ -21,6 +23,7 @@ export function openStore(path: string, now: () => number = Date.now): Store {
     events,
     vms: new VmTable(db, { events, reserve }),
     images: new ImageTable(db),
+    volumes: new VolumeTable(db),
     [Symbol.dispose]: () => db.close(),
   };
 }

@@ -7,6 +7,7 @@ import { BangerError } from "../model/errors.ts";
 import { validateImageName } from "../model/image-reference.ts";
 import { validateVmName, vmNameFromBytes } from "../model/names.ts";
 import type { VmRecord } from "../model/vm.ts";
+import { type VolumeMount, validateMounts } from "../model/volume.ts";
 import type { VmContext } from "./context.ts";
 import { Steps } from "./steps.ts";
 
@@ -19,6 +20,7 @@ export interface NewVm {
   readonly diskMib?: number | undefined;
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly vmm?: string | undefined;
+  readonly volumes?: readonly VolumeMount[] | undefined;
   readonly ephemeral?: boolean | undefined;
 }
 
@@ -29,6 +31,7 @@ export interface NewVm {
 export async function createVm(ctx: VmContext, wanted: NewVm, options: LongOptions): Promise<VmRecord> {
   if (wanted.name !== undefined) validateVmName(wanted.name);
   if (wanted.vmm !== undefined) ctx.demandDriver(wanted.vmm);
+  validateMounts(wanted.volumes ?? []);
   const imageName = validateImageName(wanted.image ?? ctx.defaults.image);
   const steps = new Steps("create", { ...ctx, ...options });
   const image = await steps.run("image", () => ctx.images.ensure(imageName, options));
@@ -40,6 +43,7 @@ export async function createVm(ctx: VmContext, wanted: NewVm, options: LongOptio
     ctx.onStep("create:reserve");
     const record = ctx.store.vms.reserve(({ addresses }) => {
       if (ctx.store.images.byDigest(image.digest).length === 0) throw imageChanged(imageName);
+      for (const { volume } of wanted.volumes ?? []) ctx.store.volumes.get(volume);
       return {
         id,
         name: wanted.name ?? freeName(ctx),
@@ -51,6 +55,7 @@ export async function createVm(ctx: VmContext, wanted: NewVm, options: LongOptio
           diskMib: wanted.diskMib ?? ctx.defaults.diskMib,
           env: wanted.env ?? {},
           ...(wanted.vmm === undefined ? {} : { vmm: wanted.vmm }),
+          ...(wanted.volumes === undefined || wanted.volumes.length === 0 ? {} : { volumes: wanted.volumes }),
         },
         imageDigest: image.digest,
         address: nextAddress(ctx.defaults.addressPool, addresses),

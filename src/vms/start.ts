@@ -71,7 +71,7 @@ async function boot(ctx: VmContext, vm: VmRecord, steps: Steps, options: LongOpt
     undo.defer(() => cleanupVm(ctx, vm.id));
     for (const capability of ctx.capabilities) await capability.prepare?.(context, undo);
   });
-  const machine = describe(ctx, context, files);
+  const { machine, mounts } = describe(ctx, context, files);
   const running = await steps.run("spawn", async () => {
     const dir = { stateDir: ctx.layout.vmDir(vm.id), runtimeDir: ctx.layout.vmRuntimeDir(vm.id) };
     const running = await driver.driver.start(machine, dir, {
@@ -90,7 +90,7 @@ async function boot(ctx: VmContext, vm: VmRecord, steps: Steps, options: LongOpt
   );
   undo.defer(() => agent.close());
   await steps.run("configure", async () => {
-    const configuring = configure(agent, vm, guestConfig(vm, image, running));
+    const configuring = configure(agent, vm, { ...guestConfig(vm, image, running), mounts });
     await withDeadline(configuring, {
       ms: ctx.bootDeadlineMs,
       signal: options.signal,
@@ -123,18 +123,20 @@ function describe(
   ctx: VmContext,
   context: CapabilityContext,
   files: { kernelPath: string; initramfsPath: string },
-): Machine {
-  const draft: MachineDraft = { disks: [], nics: [], cmdline: [] };
+): { readonly machine: Machine; readonly mounts: MachineDraft["mounts"] } {
+  const draft: MachineDraft = { disks: [], nics: [], cmdline: [], mounts: [] };
   for (const capability of ctx.capabilities) capability.contribute?.(context, draft);
   const { vm } = context;
-  return {
+  const { mounts, ...devices } = draft;
+  const machine = {
     id: vm.id,
     vcpus: vm.spec.vcpus,
     memoryMib: vm.spec.memoryMib,
     ...files,
-    ...draft,
+    ...devices,
     consolePath: ctx.layout.console(vm.id),
   };
+  return { machine, mounts };
 }
 
 async function configure(agent: Agent, vm: VmRecord, config: GuestConfig): Promise<void> {
@@ -143,7 +145,7 @@ async function configure(agent: Agent, vm: VmRecord, config: GuestConfig): Promi
   if (vm.startedAt !== undefined) await agent.grow();
 }
 
-function guestConfig(vm: VmRecord, image: ReadyImage, running: Running): GuestConfig {
+function guestConfig(vm: VmRecord, image: ReadyImage, running: Running): Omit<GuestConfig, "mounts"> {
   return {
     hostname: vm.name,
     init: "agent",

@@ -82,6 +82,7 @@ export class RealGuests implements AsyncDisposable {
       writable: { disk: "disk", type: "ext4" },
       env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" },
       hosts: [],
+      mounts: [],
       machineId: identity.machineId,
       poweroff: running.poweroff,
     });

@@ -9,6 +9,7 @@ import { type LoadedConfig, loadConfig } from "../../src/host/config.ts";
 import { createLayout, findLayout, type Layout } from "../../src/host/layout.ts";
 import type { ImageConfig } from "../../src/model/spec.ts";
 import { Client } from "../../src/sdk/client.ts";
+import type { Volumes } from "../../src/storage/volumes.ts";
 import type { Store } from "../../src/store/store.ts";
 import { createFakeDriver, type FakeDriverOptions } from "../../src/vmm/fake/driver.ts";
 import { agentProgram } from "../../src/vmm/fake/programs.ts";
@@ -39,6 +40,7 @@ export interface TestDaemon extends AsyncDisposable {
   readonly client: Client;
   readonly store: Store;
   readonly vms: Vms;
+  readonly volumes: Volumes;
   /** Registers an image of a few bytes under `name` and returns its digest. */
   addImage(name: string, config?: ImageConfig): Promise<string>;
   /** Ends this daemon as a crash would: nothing is told to anybody. Its VMs live on; its home stays. */
@@ -73,7 +75,7 @@ export async function createTestDaemon(options: TestDaemonOptions = {}): Promise
     bootFiles: async () => ({ kernelPath: file, initramfsPath: file }),
     ...composeOptions,
   });
-  const { vms } = composition.services;
+  const { vms, volumes } = composition.services;
   await vms.reconcile();
   const server = serve(layout.socket, composition.services);
   const client = await Client.create(layout.socket);
@@ -89,6 +91,7 @@ export async function createTestDaemon(options: TestDaemonOptions = {}): Promise
     client,
     store: composition.store,
     vms,
+    volumes,
     addImage: async (name, config = {}) => await addImage(layout, composition.store, { name, config }),
     crash: async () => {
       crashed = true;

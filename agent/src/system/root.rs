@@ -6,6 +6,7 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, mount_move, unmount};
 use rustix::process::{chdir, chroot};
 
 use super::find_disk;
+use super::writable::Writable;
 use super::initramfs::clear_initramfs;
 use crate::failure::{Code, Failure, OrFail, Outcome};
 use crate::requests::{Disk, Volume};
@@ -107,11 +108,18 @@ pub fn mount_volume(volume: &Volume) -> Outcome<()> {
         make_directory(&path, 0o755)?;
     }
     let disk = Disk { disk: volume.disk.clone(), kind: volume.kind.clone() };
-    let flags = match volume.read_only {
-        true => MountFlags::RDONLY,
-        false => MountFlags::NOATIME,
+    let ext4 = disk.kind == "ext4";
+    let (flags, data) = match volume.read_only {
+        // The journal of one that was not unmounted cannot be replayed on a disk that takes no writes.
+        true => (MountFlags::RDONLY, if ext4 { "noload" } else { "" }),
+        false => (MountFlags::NOATIME, if ext4 { "noinit_itable" } else { "" }),
     };
-    mount_disk(&disk, &volume.target, flags, "").map(drop)
+    let device = mount_disk(&disk, &volume.target, flags, data)?;
+    if ext4 && !volume.read_only {
+        // It may have become larger since it was last used.
+        Writable::open(&volume.target, Some(device))?.grow()?;
+    }
+    Ok(())
 }
 
 /// Returns the name of the block device.

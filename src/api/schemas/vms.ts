@@ -4,9 +4,11 @@ import { MAX_IMAGE_NAME, validateImageName } from "../../model/image-reference.t
 import { validateVmName } from "../../model/names.ts";
 import { SPEC_LIMITS, type VmSpec, validateVmm } from "../../model/spec.ts";
 import { type StepTiming, VM_STATES } from "../../model/vm.ts";
+import { MAX_MOUNTS } from "../../model/volume.ts";
 import { type CreateVm, type KillVm, type SetVm, type StopVm, type Vm, type VmEvent } from "../types.ts";
 import { ErrorSchema } from "./common.ts";
 import { Env, ruled, whole } from "./fields.ts";
+import { VolumeMountSchema } from "./volumes.ts";
 
 export const StepTimingSchema: z.ZodType<StepTiming> = z
   .strictObject({ name: z.string(), ms: z.number().describe("Milliseconds") })
@@ -20,6 +22,7 @@ export const VmSpecSchema: z.ZodType<VmSpec> = z
     diskMib: z.int().describe("Size of the writable layer"),
     env: z.record(z.string(), z.string()),
     vmm: z.string().optional().describe("The driver that has to run it"),
+    volumes: z.array(VolumeMountSchema).optional(),
   })
   .meta({ id: "VmSpec" });
 
@@ -59,6 +62,7 @@ export const CreateVmSchema: z.ZodType<CreateVm> = z
     diskMib: whole(SPEC_LIMITS.diskMib).optional(),
     env: Env.optional(),
     vmm: ruled(validateVmm, 32).optional().describe("The driver; absent: the best that the host has"),
+    volumes: z.array(VolumeMountSchema).max(MAX_MOUNTS).optional(),
   })
   .meta({ id: "CreateVm" });
 

@@ -6,6 +6,7 @@ import { validateImageName } from "../../model/image-reference.ts";
 import { quote, validateVmName } from "../../model/names.ts";
 import { formatDurationMs } from "../../model/quantities.ts";
 import { validateVmm } from "../../model/spec.ts";
+import { parseMount, validateMounts } from "../../model/volume.ts";
 import { attach, findTty, outputListener } from "../attach.ts";
 import type { CliContext } from "../context.ts";
 import { createProgressView } from "../render/progress.ts";
@@ -18,6 +19,7 @@ interface VmFlags extends SizeFlags {
   readonly name?: string;
   readonly image?: string;
   readonly vmm?: string;
+  readonly volume?: readonly string[];
 }
 
 interface RunFlags extends VmFlags, ExecFlags {
@@ -48,7 +50,8 @@ Examples:
   banger run --rm -- uname -a
   printf hi | banger run --rm -- cat
   banger run --rm --memory 2G --vcpus 2 -e DEBUG=1 -- make test
-  banger run -d --name web`,
+  banger run -d --name web
+  banger run -d --name db -v data:/var/lib/postgresql`,
     )
     .action(async (words: string[], flags: RunFlags) => {
       if (words.length > 0) throw commandWithoutDashes(words);
@@ -132,7 +135,8 @@ function addVmOptions(command: Command): Command {
     .option("--vcpus <n>", "virtual CPUs")
     .option("--memory <size>", "memory, such as 512M or 4G")
     .option("--disk <size>", "size of the writable disk, such as 8G")
-    .option("--vmm <driver>", "firecracker or qemu (default: the best that the host has)");
+    .option("--vmm <driver>", "firecracker or qemu (default: the best that the host has)")
+    .option("-v, --volume <NAME:/PATH[:ro]>", "mount a volume, may be repeated", collect, []);
 }
 
 /** Checks every flag before anything is touched. Errors: `invalid_argument`. */
@@ -146,6 +150,7 @@ function createVm(flags: VmFlags): CreateVm {
     memoryMib: size.memoryMib ?? variables.memoryMib,
     diskMib: size.diskMib ?? variables.diskMib,
     vmm: flags.vmm === undefined ? undefined : validateVmm(flags.vmm),
+    volumes: validateMounts((flags.volume ?? []).map(parseMount)),
   };
 }
 
