@@ -49,6 +49,9 @@ export function validateVolumeName(name: string): string {
   }
 }
 
+// oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+const CONTROL = /[\0-\x1f\x7f]/;
+
 /** Checks where a volume is mounted. Errors: `invalid_argument`. */
 export function validateMountTarget(target: string): string {
   const parts = target.split("/").slice(1);
@@ -57,7 +60,7 @@ export function validateMountTarget(target: string): string {
     target.startsWith("/") &&
     plain &&
     target.length <= 4096 &&
-    !/[\0-\x1f\x7f]/.test(target) &&
+    !CONTROL.test(target) &&
     !NEEDED.has(target)
   ) {
     return target;

@@ -22,11 +22,12 @@ import type {
   Volume,
 } from "../api/types.ts";
 import { BangerError, type ErrorBody } from "../model/errors.ts";
+import { connectionError, daemonEnded, readBytes, readLines, readText } from "./answers.ts";
 import { Command, type CommandListener } from "./command.ts";
 import { GuestFiles } from "./files/guest-files.ts";
 import { follow } from "./follow.ts";
 import { GuestStream } from "./guest-stream.ts";
-import { createTransport, type HttpAnswer, isAbsent, isLost, type Transport } from "./transport.ts";
+import { createTransport, type HttpAnswer, type Transport } from "./transport.ts";
 
 export interface CallOptions {
   /** Cancels the operation, also in the daemon. */
@@ -308,41 +309,5 @@ export class Client {
     } catch (error) {
       throw connectionError(error);
     }
-  }
-}
-
-function connectionError(error: unknown): BangerError {
-  if (isAbsent(error)) return new BangerError("unavailable", "no daemon answers", { cause: error });
-  return isLost(error) ? daemonEnded(error) : BangerError.from(error);
-}
-
-function daemonEnded(cause?: unknown): BangerError {
-  return new BangerError("unavailable", "the daemon ended before the operation did", {
-    cure: "repeat the command; the next daemon cleans up what was half done",
-    cause,
-  });
-}
-
-async function* readBytes(answer: HttpAnswer): AsyncGenerator<Uint8Array> {
-  try {
-    yield* answer.body;
-  } catch (error) {
-    throw connectionError(error);
-  }
-}
-
-async function readText(answer: HttpAnswer): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of answer.body) chunks.push(chunk);
-  return Buffer.concat(chunks).toString("utf8");
-}
-
-async function* readLines(body: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of body) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = lines.pop() ?? "";
-    yield* lines;
   }
 }

@@ -1,5 +1,6 @@
 /** Removal: the end of a VM's process, host resources, record and directory. */
 import { rm } from "node:fs/promises";
+import { BangerError } from "../model/errors.ts";
 import { decide } from "../model/state-machine.ts";
 import type { VmRecord } from "../model/vm.ts";
 import { cleanupVm } from "./cleanup.ts";
@@ -9,21 +10,23 @@ import { hurry } from "./kill.ts";
 import { endVm } from "./stop.ts";
 
 /**
- * Deletes a VM and its disk, and returns what it was. `force` ends a running one first, without asking the guest: its disk
- * goes with it. Cancelling the caller does not stop a removal half-way. Errors: `failed_precondition` (state), `not_found`.
+ * Deletes a VM and its disk, and returns what it was. `force` ends a running one first, without asking the guest, for its disk
+ * goes with it; one that writes to a volume is powered off, so that what it wrote there is on disk. Cancelling the caller does not
+ * stop a removal half-way. Errors: `failed_precondition` (state), `not_found`.
  */
 export async function removeVm(
   ctx: VmContext,
   id: string,
   options: { readonly force: boolean },
 ): Promise<VmRecord> {
-  if (options.force) hurry(ctx, id);
+  if (options.force) makeWay(ctx, id);
   return await ctx.locks.hold(id, async () => {
     const record = currentVm(ctx, id);
     decide(options.force ? "forceRemove" : "remove", record);
     if (ctx.live.has(id)) {
       await endVm(ctx, id, {
-        timeoutMs: 0,
+        // Its own disk goes with it; what it wrote to a volume does not, and must get there first.
+        timeoutMs: writesVolume(record) ? ctx.stopTimeoutMs : 0,
         onProgress: () => undefined,
         signal: new AbortController().signal,
       });
@@ -38,4 +41,15 @@ export async function removeVm(
     ctx.onStep("remove:done");
     return record;
   });
+}
+
+/** Ends what holds the lock, but for a guest that writes to a volume: it is given the time that a stop takes. */
+function makeWay(ctx: VmContext, id: string): void {
+  const record = ctx.store.vms.byId(id);
+  if (record === undefined || !writesVolume(record)) return hurry(ctx, id);
+  ctx.starts.get(id)?.abort(new BangerError("cancelled", "the start was ended by a removal"));
+}
+
+function writesVolume({ startedSpec, spec }: VmRecord): boolean {
+  return ((startedSpec ?? spec).volumes ?? []).some((mount) => !mount.readOnly);
 }

@@ -12,7 +12,7 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { copyBetween } from "../../src/sdk/files/copy-between.ts";
 import type { GuestFiles } from "../../src/sdk/files/guest-files.ts";
 import { refusal } from "../support/refusal.ts";

@@ -20,7 +20,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import fc from "fast-check";
+import * as fc from "fast-check";
 
 /** A directory of a test, removed with it. */
 export function createScratch(): Disposable & { readonly path: string; at(...names: string[]): string } {
@@ -128,7 +128,9 @@ export function describeTree(root: string): string[] {
     const time = String(status.mtimeNs / 1000n);
     if (status.isDirectory()) {
       lines.push(`${shown}/ ${mode} ${time}`);
-      for (const child of readdirSync(path, { encoding: "buffer" }).toSorted(Buffer.compare)) {
+      for (const child of readdirSync(path, { encoding: "buffer" }).toSorted((a, b) =>
+        Buffer.compare(a, b),
+      )) {
         walk(Buffer.concat([path, Buffer.from("/"), child]), `${shown}/${child.toString("hex")}`);
       }
     } else if (status.isSymbolicLink()) {

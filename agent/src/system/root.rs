@@ -6,8 +6,8 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, mount_move, unmount};
 use rustix::process::{chdir, chroot};
 
 use super::find_disk;
-use super::writable::Writable;
 use super::initramfs::clear_initramfs;
+use super::writable::Writable;
 use crate::failure::{Code, Failure, OrFail, Outcome};
 use crate::requests::{Disk, Volume};
 

@@ -3,11 +3,11 @@
 use std::os::fd::AsFd;
 
 use rustix::fs::{AtFlags, Mode, Timespec, Timestamps, UTIME_OMIT, chownat, fchmod, fchown, fgetxattr, flistxattr};
-use rustix::fs::{XattrFlags, fsetxattr, futimens, utimensat};
+use rustix::fs::{Stat, XattrFlags, fsetxattr, futimens, utimensat};
 use rustix::io::{Errno, Result};
 use rustix::process::{Gid, Uid};
 
-use super::member::Member;
+use super::member::{Kind, Member};
 
 /// Bytes of names and of one value that the kernel allows (XATTR_LIST_MAX, XATTR_SIZE_MAX of limits.h).
 const MAX_XATTR: usize = 65_536;
@@ -57,6 +57,15 @@ pub fn timestamps((seconds, nanoseconds): (i64, u32)) -> Timestamps {
     let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
     let last_modification = Timespec { tv_sec: seconds, tv_nsec: i64::from(nanoseconds.min(999_999_999)) };
     Timestamps { last_access, last_modification }
+}
+
+/// A member with what `status` says.
+pub fn describe(name: Vec<u8>, kind: Kind, size: u64, status: &Stat) -> Member {
+    let mut member = Member::new(name, kind, size);
+    member.mode = status.st_mode & 0o7777;
+    (member.uid, member.gid) = (status.st_uid, status.st_gid);
+    member.mtime = (status.st_mtime, status.st_mtime_nsec as u32);
+    member
 }
 
 /// The extended attributes of an open file that mean something elsewhere.

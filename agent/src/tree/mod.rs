@@ -19,10 +19,11 @@ mod tree_out;
 mod walk;
 
 pub use file_out::FileOut;
+pub use place::check_name;
 pub use put::Put;
 pub use stat::stat;
 pub use tree_in::TreeIn;
-pub use tree_out::{TreeOut, check_name};
+pub use tree_out::TreeOut;
 
 /// Bytes of a tar block.
 const BLOCK: usize = 512;

@@ -149,3 +149,11 @@ pub fn components(name: &[u8]) -> Outcome<Vec<&[u8]>> {
     }
     Ok(parts)
 }
+
+/// A name in the archive: relative, or `.` for what is in a directory. Errors: `invalid_argument`.
+pub fn check_name(name: &str) -> Outcome<()> {
+    match name == "." || (components(name.as_bytes())?.join(&b'/') == name.as_bytes() && !name.is_empty()) {
+        true => Ok(()),
+        false => Err(Failure::new(Code::InvalidArgument, format!("tar-out: {name:?} is no name of a member"))),
+    }
+}

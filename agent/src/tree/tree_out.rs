@@ -7,12 +7,12 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, major, minor
 use rustix::io::{Errno, pread, retry_on_intr};
 use serde_json::{Value, json};
 
-use super::attributes::read_xattrs;
+use super::attributes::{describe, read_xattrs};
 use super::member::{Kind, Member};
 use super::sparse::{Piece, find_pieces, format_map};
 use super::walk::Level;
 use super::{BLOCK, padding};
-use crate::failure::{Code, Failure, Outcome};
+use crate::failure::Outcome;
 use crate::requests::{TarEntry, TarOutRequest};
 use crate::upload::failure;
 use crate::wire::ByteQueue;
@@ -295,22 +295,5 @@ impl TreeOut {
         if self.notes.len() < MAX_NOTES {
             self.notes.push(format!("{}: {what}", String::from_utf8_lossy(name).escape_debug()));
         }
-    }
-}
-
-fn describe(name: Vec<u8>, kind: Kind, size: u64, status: &Stat) -> Member {
-    let mut member = Member::new(name, kind, size);
-    member.mode = status.st_mode & 0o7777;
-    (member.uid, member.gid) = (status.st_uid, status.st_gid);
-    member.mtime = (status.st_mtime, status.st_mtime_nsec as u32);
-    member
-}
-
-/// A name in the archive: relative, or `.` for what is in a directory. Errors: `invalid_argument`.
-pub fn check_name(name: &str) -> Outcome<()> {
-    match name == "." || (super::place::components(name.as_bytes())?.join(&b'/') == name.as_bytes() && !name.is_empty())
-    {
-        true => Ok(()),
-        false => Err(Failure::new(Code::InvalidArgument, format!("tar-out: {name:?} is no name of a member"))),
     }
 }

@@ -2,8 +2,9 @@
 import type { Command } from "commander";
 import { BangerError } from "../../model/errors.ts";
 import { parseSizeBytes } from "../../model/quantities.ts";
+import { type CopyOptions, type CopyResult, send } from "../../sdk/files/access.ts";
 import { copyBetween } from "../../sdk/files/copy-between.ts";
-import { type CopyOptions, type CopyResult, type GuestFiles, send } from "../../sdk/files/guest-files.ts";
+import type { GuestFiles } from "../../sdk/files/guest-files.ts";
 import type { CliContext } from "../context.ts";
 import { type CopyPath, parseCopyPath } from "../copy-paths.ts";
 import { EXIT } from "../exit-codes.ts";

@@ -1,9 +1,9 @@
 /** Copying from one guest to another: an archive runs through this process, and nothing is kept on the way. */
-import { type CopyOptions, type CopyResult, count, type GuestFiles, send } from "./guest-files.ts";
+import { type CopyOptions, type CopyResult, count, type GuestAccess, send } from "./access.ts";
 import { planIntoGuest, seenInGuest } from "./places.ts";
 
 export interface GuestPath {
-  readonly files: GuestFiles;
+  readonly files: GuestAccess;
   readonly path: string;
 }
 

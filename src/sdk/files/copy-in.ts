@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { BangerError } from "../../model/errors.ts";
-import { type CopyOptions, type CopyResult, count, type GuestFiles, send } from "./guest-files.ts";
+import { type CopyJob, type CopyResult, count, type GuestAccess, send } from "./access.ts";
 import { pack } from "./pack.ts";
 import { joinPath, lookAtHost, planIntoGuest } from "./places.ts";
 
@@ -11,12 +11,7 @@ export const RESUME_BYTES: number = 32 * 1024 * 1024;
 const PIECE = 256 * 1024;
 const MAX_ID = 2 ** 32 - 2;
 
-export interface CopyJob extends CopyOptions {
-  readonly hostPath: string;
-  readonly guestPath: string;
-}
-
-export async function copyIn(files: GuestFiles, job: CopyJob): Promise<CopyResult> {
+export async function copyIn(files: GuestAccess, job: CopyJob): Promise<CopyResult> {
   const { hostPath, guestPath, signal, archive = false } = job;
   const follow = job.follow === true || hostPath.endsWith("/");
   const source = lookAtHost(hostPath, follow);
@@ -57,7 +52,7 @@ export async function copyIn(files: GuestFiles, job: CopyJob): Promise<CopyResul
 
 /** Sends one file, from where an earlier attempt ended. Returns the bytes sent now. */
 async function putFile(
-  files: GuestFiles,
+  files: GuestAccess,
   job: CopyJob,
   { path, owner }: { readonly path: string; readonly owner: { readonly uid: number; readonly gid: number } },
 ): Promise<number> {

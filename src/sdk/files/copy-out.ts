@@ -13,8 +13,8 @@ import {
 import { join } from "node:path";
 import { BangerError } from "../../model/errors.ts";
 import type { GuestFileFacts } from "../../model/guest-stream.ts";
-import { type CopyJob, partialKey, RESUME_BYTES } from "./copy-in.ts";
-import type { CopyResult, GuestFiles } from "./guest-files.ts";
+import type { CopyJob, CopyResult, GuestAccess } from "./access.ts";
+import { partialKey, RESUME_BYTES } from "./copy-in.ts";
 import { shownName } from "./place.ts";
 import { lookAtHost, seenInGuest } from "./places.ts";
 import { type CopyPlan, planCopy } from "./rules.ts";
@@ -22,7 +22,7 @@ import { type UnpackLimits, unpack, writeAll } from "./unpack.ts";
 
 const DEFAULT_LIMITS: UnpackLimits = { entries: 5_000_000, bytes: 2 ** 40 };
 
-export async function copyOut(files: GuestFiles, job: CopyJob): Promise<CopyResult> {
+export async function copyOut(files: GuestAccess, job: CopyJob): Promise<CopyResult> {
   const { guestPath, signal, archive = false, limits = DEFAULT_LIMITS } = job;
   const follow = job.follow === true || guestPath.endsWith("/");
   const source = await files.stat(guestPath, { follow, signal });
@@ -79,7 +79,7 @@ function planOntoHost({ guestPath, hostPath }: CopyJob, source: GuestFileFacts):
 
 /** Fetches one file, from where an earlier attempt ended; what came waits beside its place. */
 async function getFile(
-  files: GuestFiles,
+  files: GuestAccess,
   job: CopyJob,
   { source, plan }: { readonly source: GuestFileFacts; readonly plan: CopyPlan },
 ): Promise<CopyResult> {

@@ -3,35 +3,12 @@ import { GuestFileFactsSchema } from "../../api/schemas/guest-stream.ts";
 import { BangerError } from "../../model/errors.ts";
 import type { GuestFileFacts, GuestStreamRequest } from "../../model/guest-stream.ts";
 import { GuestStream, type GuestStreamOptions } from "../guest-stream.ts";
+import { type CopyOptions, type CopyResult, type GuestAccess, type LookOptions, send } from "./access.ts";
 import { copyIn } from "./copy-in.ts";
 import { copyOut } from "./copy-out.ts";
-import type { UnpackLimits } from "./unpack.ts";
-
-export interface CopyOptions {
-  readonly signal?: AbortSignal | undefined;
-  /** Links are followed: what they point to is copied. Default: links stay links. */
-  readonly follow?: boolean | undefined;
-  /** Owners, set-user-ID bits and, between guests, devices and extended attributes are kept. */
-  readonly archive?: boolean | undefined;
-  /** Hears of content as it moves, in bytes. */
-  readonly onProgress?: ((bytes: number) => void) | undefined;
-  /** Hears once how much there will be, when that is known. */
-  readonly onTotal?: ((bytes: number) => void) | undefined;
-  /** What a guest may send. Default: 5,000,000 files and 1 TiB. */
-  readonly limits?: UnpackLimits | undefined;
-}
-
-export interface CopyResult {
-  /** Files, directories and links. */
-  readonly entries: number;
-  /** Of content, holes not counted. */
-  readonly bytes: number;
-  /** What was left out, for people. */
-  readonly notes: readonly string[];
-}
 
 /** Errors of all methods: BangerError; `not_found` for paths that are not there, and the daemon's own. Paths are absolute in the guest. */
-export class GuestFiles {
+export class GuestFiles implements GuestAccess {
   readonly #open: (options: GuestStreamOptions & { readonly request: GuestStreamRequest }) => GuestStream;
 
   constructor(open: (options: GuestStreamOptions & { readonly request: GuestStreamRequest }) => GuestStream) {
@@ -44,10 +21,7 @@ export class GuestFiles {
   }
 
   /** What a path is; `follow`: what it leads to, and where that is. */
-  async stat(
-    path: string,
-    options: { readonly follow?: boolean; readonly signal?: AbortSignal | undefined } = {},
-  ): Promise<GuestFileFacts> {
+  async stat(path: string, options: LookOptions = {}): Promise<GuestFileFacts> {
     const { follow = false, signal } = options;
     await using stream = this.open({ type: "stat", path, follow }, { signal });
     const parsed = GuestFileFactsSchema.safeParse(await stream.result);
@@ -56,10 +30,7 @@ export class GuestFiles {
   }
 
   /** As `stat`; undefined when nothing is there. */
-  async statIfThere(
-    path: string,
-    options: { readonly follow?: boolean; readonly signal?: AbortSignal | undefined } = {},
-  ): Promise<GuestFileFacts | undefined> {
+  async statIfThere(path: string, options: LookOptions = {}): Promise<GuestFileFacts | undefined> {
     try {
       return await this.stat(path, options);
     } catch (error) {
@@ -121,27 +92,4 @@ export class GuestFiles {
   async copyOut(guestPath: string, hostPath: string, options: CopyOptions = {}): Promise<CopyResult> {
     return await copyOut(this, { hostPath, guestPath, ...options });
   }
-}
-
-/** Sends all of it and waits for the answer. Returns the bytes that the guest has written. Errors: those of the stream and of `content`. */
-export async function send(
-  stream: GuestStream,
-  content: Uint8Array | AsyncIterable<Uint8Array>,
-  onProgress?: (bytes: number) => void,
-): Promise<number> {
-  for await (const piece of content instanceof Uint8Array ? [content] : content) {
-    await stream.write(piece);
-    onProgress?.(piece.length);
-    // The guest has given its reason; the rest is not wanted.
-    if (stream.over) break;
-  }
-  await stream.end();
-  return count(await stream.result, "bytes");
-}
-
-/** A number of an answer. Errors: `guest_error`. */
-export function count(answer: Readonly<Record<string, unknown>>, field: string): number {
-  const value = answer[field];
-  if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return value;
-  throw new BangerError("guest_error", `the guest agent's answer lacks ${field}`);
 }

@@ -96,7 +96,7 @@ class Packer {
     }
     const isTop = name.equals(HERE);
     yield encodeMember(describe("directory", isTop ? name : Buffer.concat([name, SLASH]), status));
-    for (const child of readdirSync(path, { encoding: "buffer" }).toSorted(Buffer.compare)) {
+    for (const child of readdirSync(path, { encoding: "buffer" }).toSorted((a, b) => Buffer.compare(a, b))) {
       const childPath = Buffer.concat([path, SLASH, child]);
       const childName = isTop ? child : Buffer.concat([name, SLASH, child]);
       try {

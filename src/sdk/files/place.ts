@@ -169,7 +169,7 @@ export function components(name: Buffer): Buffer[] {
   return parts;
 }
 
-const PARENT = Buffer.from("..");
+const PARENT = Buffer.from([0x2e, 0x2e]);
 const SELF = Buffer.from(".");
 
 function shownPath(base: string, parts: readonly Buffer[]): string {
@@ -178,9 +178,8 @@ function shownPath(base: string, parts: readonly Buffer[]): string {
 
 /** A name of any bytes, fit for a terminal. */
 export function shownName(name: Buffer | string): string {
-  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
-  return name
-    .toString()
-    .slice(0, 300)
-    .replaceAll(/[\u0000-\u001f\u007f-\u009f]/gu, "?");
+  return name.toString().slice(0, 300).replaceAll(CONTROL, "?");
 }
+
+// oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+const CONTROL = /[\u0000-\u001f\u007f-\u009f]/gu;

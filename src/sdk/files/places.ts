@@ -2,7 +2,7 @@
 import { type BigIntStats, lstatSync, statSync } from "node:fs";
 import { BangerError } from "../../model/errors.ts";
 import type { GuestFileFacts } from "../../model/guest-stream.ts";
-import type { GuestFiles } from "./guest-files.ts";
+import type { GuestAccess } from "./access.ts";
 import { type CopyPlan, type CopySource, planCopy, type Seen } from "./rules.ts";
 
 /** A file of this host; undefined when it is not there. */
@@ -22,7 +22,7 @@ export function seenInGuest(facts: GuestFileFacts): Seen {
 
 /** Where a copy goes in the guest: a directory that is there, and a name. Errors: those of `planCopy`, `not_found`. */
 export async function planIntoGuest(
-  files: GuestFiles,
+  files: GuestAccess,
   {
     source,
     path,
