@@ -1,7 +1,7 @@
 /**
  * The benchmark: banger against something real that runs in the same minutes on the same machine. Prints a table and the
  * same as JSON. Times of a shared machine mean little; the figures of the last columns are what counts. Arguments: `start`,
- * `stop`, `life`, `snapshot`, `firecracker`, `images`; none means all. Exit code 1 when a target is missed.
+ * `stop`, `life`, `snapshot`, `firecracker`, `images`, `files`; none means all. Exit code 1 when a target is missed.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -41,6 +41,10 @@ try {
   }
   if (wanted("snapshot")) rows.push(...(await (await import("./snapshot.ts")).benchSnapshot(scratch)));
   if (wanted("images")) rows.push(...(await (await import("./images.ts")).benchImages(scratch)));
+  if (wanted("files")) {
+    await using home = await createRealHome();
+    rows.push(...(await (await import("./files.ts")).benchFiles(home, scratch)));
+  }
   console.log(renderRows(rows));
   console.log(`\n${JSON.stringify(rows)}`);
   process.exitCode = rows.every((row) => row.met) ? 0 : 1;
