@@ -56,8 +56,7 @@ function row(
   { theirs, least }: { readonly theirs: readonly number[]; readonly least: number },
 ): Row {
   const median = [...ours].toSorted((a, b) => a - b)[Math.floor(ours.length / 2)] ?? 0;
-  if (theirs.length === 0)
-    return limitRow(`${name}, ms (no sshd to compare with)`, median, {});
+  if (theirs.length === 0) return limitRow(`${name}, ms (no sshd to compare with)`, median, {});
   return ratioRow(`${name} / over ssh`, summarise([...ours]), summarise([...theirs]), 1 / least);
 }
 
