@@ -94,15 +94,21 @@ function carry(socket: Socket, stream: GuestStream, onProblem: ForwardOptions["o
   let sent: Promise<void> = Promise.resolve();
   socket.on("data", (bytes: Uint8Array) => {
     socket.pause();
-    sent = stream.write(bytes).then(() => void socket.resume());
+    sent = sent.then(async () => await stream.write(bytes)).then(() => void socket.resume());
   });
-  socket.on("end", () => void sent.then(async () => await stream.end()));
+  let heardAll = false;
+  socket.on("end", () => {
+    heardAll = true;
+    void sent.then(async () => await stream.end());
+  });
   let problem: BangerError | undefined;
   socket.on("error", (error) => {
     problem ??= new BangerError("unavailable", `a connection broke: ${error.message}`, { cause: error });
   });
   socket.on("close", () => {
-    stream.cancel();
+    // Both sides have ended: what was heard last may still be on its way into the guest, which then ends the stream.
+    const ended = heardAll && socket.writableFinished && problem === undefined;
+    if (!ended) stream.cancel();
     if (problem !== undefined) onProblem?.(problem);
   });
   socket.resume();
