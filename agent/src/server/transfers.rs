@@ -126,7 +126,7 @@ impl Server {
     }
 
     fn refuse_frozen(&self, path: &str) -> Outcome<()> {
-        match self.uploads.is_frozen() {
+        match self.freezer.holds_writes() {
             true => {
                 let message = format!("writing {path}: the guest's file system is frozen");
                 Err(Failure::new(Code::FailedPrecondition, message))

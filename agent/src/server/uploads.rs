@@ -24,11 +24,6 @@ impl Uploads {
         self.by_stream.remove(&stream);
     }
 
-    /// Whether nothing may be written.
-    pub fn is_frozen(&self) -> bool {
-        self.frozen
-    }
-
     /// Gives up every file.
     pub fn clear(&mut self) {
         self.by_stream.clear();
