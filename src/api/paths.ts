@@ -46,6 +46,11 @@ export type OperationId =
   | "image.import"
   | "image.export"
   | "image.remove"
+  | "image.show"
+  | "image.tag"
+  | "image.prune"
+  | "image.verify"
+  | "catalog"
   | "volume.list"
   | "volume.create"
   | "volume.show"
@@ -86,6 +91,11 @@ export const PATHS: Readonly<Record<OperationId, Path>> = {
   "image.import": { method: "POST", path: "/v1/images/import", kind: "progress" },
   "image.export": { method: "GET", path: "/v1/images/{image}/export", kind: "bytes" },
   "image.remove": { method: "DELETE", path: "/v1/images/{image}", kind: "json" },
+  "image.show": { method: "GET", path: "/v1/images/{image}", kind: "json" },
+  "image.tag": { method: "POST", path: "/v1/images/{image}/tag", kind: "json" },
+  "image.prune": { method: "POST", path: "/v1/images/prune", kind: "json" },
+  "image.verify": { method: "POST", path: "/v1/images/verify", kind: "progress" },
+  catalog: { method: "GET", path: "/v1/catalog", kind: "json" },
   "volume.list": { method: "GET", path: "/v1/volumes", kind: "json" },
   "volume.create": { method: "POST", path: "/v1/volumes", kind: "json" },
   "volume.show": { method: "GET", path: "/v1/volumes/{volume}", kind: "json" },

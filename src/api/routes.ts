@@ -5,6 +5,14 @@ import { EmptySchema } from "./schemas/common.ts";
 import { ExecListSchema, ExecRequestSchema, StartedExecSchema } from "./schemas/exec.ts";
 import { ConfigReportSchema, DaemonStatusSchema, DoctorReportSchema } from "./schemas/host.ts";
 import {
+  CatalogSchema,
+  ImageDetailsSchema,
+  PruneImagesSchema,
+  PruneReportSchema,
+  TagImageSchema,
+  VerifyReportSchema,
+} from "./schemas/image-care.ts";
+import {
   ExportImageQuerySchema,
   ImageListSchema,
   ImageSchema,
@@ -144,6 +152,25 @@ export const ROUTES: Readonly<Record<OperationId, RouteContract>> = {
     summary: "Forgets an image name, and its content when nothing else uses it",
     answer: ImageSchema,
   },
+  "image.show": {
+    summary: "One image: what it runs, what it is made of, who uses it",
+    answer: ImageDetailsSchema,
+  },
+  "image.tag": {
+    summary: "Gives an image another name; what that stood for goes when nothing else uses it",
+    body: TagImageSchema,
+    answer: ImageSchema,
+  },
+  "image.prune": {
+    summary: "Removes images and blobs that nothing uses, and says why the others stay",
+    body: PruneImagesSchema,
+    answer: PruneReportSchema,
+  },
+  "image.verify": {
+    summary: "Reads all images, blobs and kernels, and says which are not what their digests say",
+    answer: VerifyReportSchema,
+  },
+  catalog: { summary: "The images that can be made by name", answer: CatalogSchema },
   "volume.list": { summary: "All volumes, by name", answer: VolumeListSchema },
   "volume.create": { summary: "Makes an empty volume", body: CreateVolumeSchema, answer: VolumeSchema },
   "volume.show": { summary: "One volume, and who has it", answer: VolumeSchema },

@@ -3,7 +3,7 @@ import type { DoctorRow } from "../model/doctor.ts";
 import type { ErrorBody } from "../model/errors.ts";
 import type { EventKind } from "../model/event.ts";
 import type { GuestStreamMessage, GuestStreamRequest } from "../model/guest-stream.ts";
-import type { VmSpec } from "../model/spec.ts";
+import type { ImageConfig, VmSpec } from "../model/spec.ts";
 import type { StepTiming, VmState } from "../model/vm.ts";
 import type { VolumeMount } from "../model/volume.ts";
 
@@ -176,6 +176,72 @@ export interface ImportImage {
   readonly name: string;
   /** An absolute path of a root file system tar on the host. */
   readonly path: string;
+}
+
+export interface ImageDetails extends Image {
+  /** All names of its content. */
+  readonly names: readonly string[];
+  /** VMs made from it, at most five. */
+  readonly vms: readonly string[];
+  /** False: its content is damaged or gone. */
+  readonly usable: boolean;
+  readonly config: ImageConfig;
+  /** Of an image that came as an OCI image. */
+  readonly manifestDigest?: string | undefined;
+  /** Manifest, configuration, layers; 0 bytes: it is gone. */
+  readonly blobs: readonly { readonly digest: string; readonly sizeBytes: number }[];
+}
+
+export interface TagImage {
+  /** The new name. */
+  readonly name: string;
+}
+
+export interface PruneImages {
+  /** Also images that have a name and no VM. */
+  readonly all?: boolean | undefined;
+  /** Only say what would be removed. */
+  readonly dryRun?: boolean | undefined;
+}
+
+export interface PruneItem {
+  readonly kind: "image" | "blob" | "download" | "kernel";
+  /** The digest; of a download its file's name. */
+  readonly id: string;
+  readonly names: readonly string[];
+  readonly sizeBytes: number;
+  /** False: it stays. */
+  readonly removed: boolean;
+  /** Why it goes or stays. */
+  readonly reason: string;
+}
+
+export interface VerifyReport {
+  /** How many images, blobs and kernels were read. */
+  readonly checked: number;
+  readonly damages: readonly Damage[];
+}
+
+export interface Damage {
+  readonly kind: "image" | "blob" | "kernel";
+  /** The digest. */
+  readonly id: string;
+  /** What is wrong. */
+  readonly problem: string;
+  /** Of the images that it concerns. */
+  readonly names: readonly string[];
+  /** VMs that cannot start. */
+  readonly vms: readonly string[];
+  /** What to do. */
+  readonly cure: string;
+}
+
+/** An image that can be made by name. */
+export interface CatalogImage {
+  readonly name: string;
+  readonly description: string;
+  /** Whether it was made already. */
+  readonly here: boolean;
 }
 
 export interface DaemonStatus {

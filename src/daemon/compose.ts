@@ -10,6 +10,7 @@ import { createLimitsCapability } from "../host/limits-capability.ts";
 import { checkLimits } from "../host/limits-check.ts";
 import { createRatesCapability, type RatesOptions } from "../host/rates-capability.ts";
 import { checkRates } from "../host/rates-check.ts";
+import { Catalog } from "../images/catalog.ts";
 import { ImageService } from "../images/image-service.ts";
 import { Images } from "../images/images.ts";
 import type { ImageLimits } from "../images/tar/limits.ts";
@@ -69,8 +70,11 @@ export function compose(options: ComposeOptions): Composition {
   const { layout, log } = options;
   const config = options.config.values;
   const store = openStore(layout.database);
+  const onStep = options.onStep ?? (() => undefined);
   const images = new ImageService({
     store,
+    catalog: new Catalog(config.catalog),
+    onStep,
     images: new Images({
       imagesDir: layout.imagesDir,
       kernelsDir: layout.kernelsDir,
@@ -83,6 +87,7 @@ export function compose(options: ComposeOptions): Composition {
         clock: createClock(),
       },
       limits: imageLimits(config),
+      onStep,
     }),
   });
   const chrootBase =
@@ -136,7 +141,7 @@ export function compose(options: ComposeOptions): Composition {
     bootDeadlineMs: options.bootDeadlineMs ?? config.bootTimeoutMs,
     stopTimeoutMs: config.stopTimeoutMs,
     autoStop: { afterMs: config.autoStopAfterMs, clock: options.idleClock ?? createIdleClock() },
-    onStep: options.onStep ?? (() => undefined),
+    onStep,
     onTiming: (operation, step, ms) => metrics.step(operation, step, ms),
   });
   const startedAt = Date.now();

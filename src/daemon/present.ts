@@ -1,6 +1,7 @@
 /** From records to the bodies of the API. */
-import type { Exec, Image, Vm } from "../api/types.ts";
+import type { Damage, Exec, Image, ImageDetails as ImageDetailsBody, Vm } from "../api/types.ts";
 import type { GuestExec } from "../guest/agent.ts";
+import type { ExplainedDamage, ImageDetails } from "../images/image-service.ts";
 import { exitCodeOfSignal } from "../model/signals.ts";
 import type { VmRecord } from "../model/vm.ts";
 import type { ImageRecord } from "../store/images.ts";
@@ -34,6 +35,15 @@ export function presentVm(vms: Vms, record: VmRecord): Vm {
 export function presentImage(record: ImageRecord): Image {
   const { name, digest, sizeBytes, source, createdAt } = record;
   return { name, digest, sizeBytes, source, createdAt };
+}
+
+export function presentImageDetails(details: ImageDetails): ImageDetailsBody {
+  const { record, names, users, usable, manifestDigest, blobs } = details;
+  return { ...presentImage(record), config: record.config, names, vms: users, usable, manifestDigest, blobs };
+}
+
+export function presentDamage({ kind, id, problem, names, vms, cure }: ExplainedDamage): Damage {
+  return { kind, id, problem, names, vms, cure };
 }
 
 export function presentExec(exec: GuestExec): Exec {

@@ -49,6 +49,7 @@ const OTHERS: { readonly [P in keyof Config]: readonly [fromFile: string | numbe
   imageMaxPathBytes: [300, "500"],
   imageMaxXattrBytes: [3000, "5000"],
   registries: ['{"a.io":{"mirrors":["m"],"ca":"/a.pem"}}', '{"b.io":{"mirrors":[],"insecure":true}}'],
+  catalog: ['{"web":{"packages":["nginx"]}}', '{"db":{"reference":"some/db"}}'],
 };
 
 function createPlace(): Disposable & { readonly dir: string; readonly path: string } {
@@ -144,6 +145,8 @@ guest = "/root/a"
 [registries."a.io"]
 mirrors = ["m"]
 ca = "/a.pem"
+[catalog.web]
+packages = ["nginx"]
 `);
   expect(tables.values).toEqual(dotted.values);
   expect(new Set(Object.values(tables.origins))).toEqual(new Set(["file"]));

@@ -15,15 +15,24 @@ export async function sweepBlobs(
   images: ImageBlobs,
   { olderThanMs }: { readonly olderThanMs: number },
 ): Promise<Digest[]> {
-  const used = new Set<Digest>();
-  for (const digest of await images.list()) {
-    for (const blob of (await images.read(digest)).oci?.blobs ?? []) used.add(blob);
-  }
   const removed: Digest[] = [];
-  for (const digest of await store.list()) {
-    if (used.has(digest) || (await store.ageMs(digest)) < olderThanMs) continue;
+  for (const digest of await unusedBlobs(store, images)) {
+    if ((await store.ageMs(digest)) < olderThanMs) continue;
     await store.remove(digest);
     removed.push(digest);
   }
   return removed;
+}
+
+/** Blobs that no image is made of, but those of `without`. */
+export async function unusedBlobs(
+  store: BlobStore,
+  images: ImageBlobs,
+  without: readonly string[] = [],
+): Promise<Digest[]> {
+  const used = new Set<Digest>();
+  for (const image of await images.readable()) {
+    if (!without.includes(image.digest)) for (const blob of image.oci?.blobs ?? []) used.add(blob);
+  }
+  return (await store.list()).filter((digest) => !used.has(digest));
 }

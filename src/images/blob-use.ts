@@ -4,6 +4,11 @@ export class BlobUse {
   #users = 0;
   #removal: Promise<unknown> = Promise.resolve();
 
+  /** Whether somebody relies on blobs right now. */
+  get busy(): boolean {
+    return this.#users > 0;
+  }
+
   /** Runs work that writes blobs and relies on those that are there; a removal that began before ends first. */
   async hold<T>(work: () => Promise<T>): Promise<T> {
     this.#users += 1;

@@ -1,8 +1,8 @@
 /**
  * Images on disk: `images/<digest>/{rootfs.squashfs, image.json}`, where the digest is the SHA-256 of the
  * root file system or, when there is a configuration or an OCI manifest, of that SHA-256 and these, because the same files
- * may be run in two ways. An image is published whole or not at all and never changes afterwards. Names live
- * elsewhere.
+ * may be run in two ways. An image is published whole or not at all and never changes afterwards, except that one that was
+ * found damaged gets the file `damaged` beside it, and the next image of that digest takes its place. Names live elsewhere.
  */
 import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
@@ -52,6 +52,8 @@ export interface Image {
   readonly oci?: OciOrigin | undefined;
   /** The squashfs file, absolute. Shared by all VMs of the image; never written. */
   readonly rootfsPath: string;
+  /** It was found to be something else than its digest says, and must not be used. */
+  readonly damaged: boolean;
 }
 
 export interface ImageParts {
@@ -68,26 +70,33 @@ export interface OciOrigin {
 
 export class ImageBlobs {
   private readonly dir: string;
+  private readonly onStep: (step: string) => void;
 
-  constructor(imagesDir: string) {
+  /** `onStep` hears of every step before it is done. */
+  constructor(imagesDir: string, onStep: (step: string) => void = () => undefined) {
     this.dir = imagesDir;
+    this.onStep = onStep;
   }
 
   /**
    * Publishes what `build` writes to the path that it is given. Contents that are there already stay, with
-   * the description they have. When `build` throws, nothing is left behind.
+   * the description they have, unless they are damaged. When `build` throws, nothing is left behind.
    */
   async publish(parts: ImageParts, build: (rootfsPath: string) => Promise<void>): Promise<Image> {
     let digest = "";
     await publishDirectory(this.dir, async (dir) => {
+      this.onStep("image:build");
       const rootfsPath = join(dir, "rootfs.squashfs");
       await build(rootfsPath);
       digest = addressOf(await hashFile(rootfsPath), parts);
       const { size } = await stat(rootfsPath);
       const facts = { digest, sizeBytes: size, createdAtMs: Date.now(), ...parts };
       await writeFile(join(dir, "image.json"), `${JSON.stringify(facts, undefined, 2)}\n`);
+      if (await this.isDamaged(digest)) await this.remove(digest);
+      this.onStep("image:publish");
       return digest;
     });
+    this.onStep("image:published");
     return this.read(digest);
   }
 
@@ -101,16 +110,42 @@ export class ImageBlobs {
     const parsed = imageFile.safeParse(parseJson(text));
     if (!parsed.success)
       throw new BangerError("internal", `${dir}/image.json is damaged`, { cure: `rm -r ${dir}` });
-    return { ...parsed.data, rootfsPath: join(dir, "rootfs.squashfs") };
+    const damaged = await isThere(join(dir, DAMAGED));
+    return { ...parsed.data, rootfsPath: join(dir, "rootfs.squashfs"), damaged };
   }
 
-  /** The image that was made of an OCI manifest; undefined: none. */
-  async byManifest(manifestDigest: Digest): Promise<Image | undefined> {
+  /** All images whose descriptions can be read. */
+  async readable(): Promise<Image[]> {
+    const images: Image[] = [];
     for (const digest of await this.list()) {
-      const image = await this.read(digest);
-      if (image.oci?.manifestDigest === manifestDigest) return image;
+      // What cannot be read is `verify`'s to tell; it must not keep the others from being used.
+      const image = await this.read(digest).catch(() => undefined);
+      if (image !== undefined) images.push(image);
     }
-    return undefined;
+    return images;
+  }
+
+  /** What is wrong with an image, as a phrase; undefined: nothing. Reads all of it. Errors: `cancelled`. */
+  async check(digest: string, signal?: AbortSignal): Promise<string | undefined> {
+    const image = await this.read(digest).catch((error: unknown) => BangerError.from(error));
+    if (image instanceof BangerError) return image.message;
+    if (!(await isThere(image.rootfsPath))) return "its root file system is gone";
+    // As it was written: the order of its fields counts.
+    const text = await readFile(join(this.path(digest), "image.json"), "utf8");
+    const parts = JSON.parse(text) as ImageParts;
+    const found = addressOf(await hashFile(image.rootfsPath, signal), parts);
+    return found === digest ? undefined : "its root file system or its configuration is another";
+  }
+
+  /** Keeps the image from being used; the next one of this digest takes its place. Safe to repeat. */
+  async markDamaged(digest: string): Promise<void> {
+    await writeFile(join(this.path(digest), DAMAGED), "");
+  }
+
+  /** The good image that was made of an OCI manifest; undefined: none. */
+  async byManifest(manifestDigest: Digest): Promise<Image | undefined> {
+    const images = await this.readable();
+    return images.find((image) => image.oci?.manifestDigest === manifestDigest && !image.damaged);
   }
 
   /** The digests of all images, sorted. */
@@ -141,6 +176,15 @@ export class ImageBlobs {
     return removeLeftovers(this.dir);
   }
 
+  /** There, and not to be used. */
+  private async isDamaged(digest: string): Promise<boolean> {
+    if (!(await isThere(this.path(digest)))) return false;
+    return await this.read(digest).then(
+      (image) => image.damaged,
+      () => true, // Its description says nothing any more.
+    );
+  }
+
   private path(digest: string): string {
     // The digest becomes a path: nothing but hex digits may get there.
     if (!/^[0-9a-f]{64}$/u.test(digest)) {
@@ -150,10 +194,23 @@ export class ImageBlobs {
   }
 }
 
+/** Beside an image that was found damaged. */
+const DAMAGED = "damaged";
+
 function addressOf(rootfs: string, { config, oci }: ImageParts): string {
   if (Object.keys(config).length === 0 && oci === undefined) return rootfs;
   const facts = JSON.stringify([rootfs, config, oci?.manifestDigest ?? null]);
   return createHash("sha256").update(facts).digest("hex");
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return await stat(path).then(
+    () => true,
+    (error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+      throw error;
+    },
+  );
 }
 
 function parseJson(text: string): unknown {

@@ -49,6 +49,12 @@ export interface DebianOptions {
    * there.
    */
   readonly etcAptDir: string;
+  /** `system`: Debian's small base below the packages (the default); `files`: nothing but the files of the packages. */
+  readonly base?: "system" | "files";
+  /** Beside those that a system has anyway. */
+  readonly packages?: readonly string[];
+  /** Scripts for `sh -c`, with the root file system as $1, run when all is in place. */
+  readonly finish?: readonly string[];
   readonly onStage?: (stage: string) => void;
   readonly signal?: AbortSignal;
 }
@@ -80,18 +86,7 @@ async function pipeIntoSquashfs(
   const report = stageReporter(options.onStage);
   report("preparing the base system");
   const builder = startProgram(
-    [
-      "mmdebstrap",
-      "--variant=minbase",
-      `--include=${EXTRA_PACKAGES.join(",")}`,
-      ...LEFT_OUT,
-      ...KEPT,
-      `--customize-hook=${FORGET_HOST}`,
-      "--format=tar",
-      options.suite,
-      "-",
-      ...sources,
-    ],
+    ["mmdebstrap", ...recipeOptions(options), "--format=tar", options.suite, "-", ...sources],
     {
       stdout: "pipe",
       aptPackage: "mmdebstrap squashfs-tools",
@@ -115,6 +110,17 @@ async function pipeIntoSquashfs(
   } finally {
     await builder.stop();
   }
+}
+
+/** With `files` nothing of a package is run, and mmdebstrap has no hook after the unpacking but its extract hook. */
+function recipeOptions({ base, packages = [], finish = [] }: DebianOptions): string[] {
+  if (base === "files") {
+    const hooks = [...finish, FORGET_HOST].map((script) => `--extract-hook=${script}`);
+    return ["--variant=extract", `--include=${packages.join(",")}`, ...hooks];
+  }
+  const hooks = [FORGET_HOST, ...finish].map((script) => `--customize-hook=${script}`);
+  const include = [...EXTRA_PACKAGES, ...packages].join(",");
+  return ["--variant=minbase", `--include=${include}`, ...LEFT_OUT, ...KEPT, ...hooks];
 }
 
 /** What mmdebstrap's information lines mean to a person; undefined for the rest. */

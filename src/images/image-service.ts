@@ -1,13 +1,15 @@
 /** Images by name: the records beside the content, and what a start needs of them. */
 import type { BootFiles, ImageSource, LongOptions, ReadyImage } from "../model/boot.ts";
 import { BangerError } from "../model/errors.ts";
-import { parseImageReference, showImageReference, validateImageName } from "../model/image-reference.ts";
+import { validateImageName } from "../model/image-reference.ts";
 import type { ImageRecord } from "../store/images.ts";
 import type { Store } from "../store/store.ts";
-import type { Image } from "./blobs.ts";
-import { CATALOG, isInCatalog } from "./catalog.ts";
+import type { Catalog } from "./catalog.ts";
+import { type PruneItem, type PruneOptions, pruneImages } from "./image-prune.ts";
+import { fullName, ImageRecords } from "./image-records.ts";
 import type { Images } from "./images.ts";
 import { parsePlatform, validateRunnable } from "./oci/platform.ts";
+import type { Damage } from "./verify.ts";
 
 export interface PullImageOptions extends LongOptions {
   /** `os/architecture`; absent: what runs here. */
@@ -17,21 +19,59 @@ export interface PullImageOptions extends LongOptions {
 export interface ImageServiceOptions {
   readonly images: Images;
   readonly store: Store;
+  readonly catalog: Catalog;
+  /** Hears of every step before it is done. */
+  readonly onStep?: (step: string) => void;
+}
+
+export interface ImageDetails {
+  readonly record: ImageRecord;
+  /** All that stand for its content. */
+  readonly names: readonly string[];
+  /** Names of VMs made from it, at most five. */
+  readonly users: readonly string[];
+  readonly manifestDigest: string | undefined;
+  readonly blobs: readonly { readonly digest: string; readonly sizeBytes: number }[];
+  /** False: its content is damaged or gone. */
+  readonly usable: boolean;
+}
+
+export interface ExplainedDamage extends Damage {
+  /** What stands for it. */
+  readonly names: readonly string[];
+  /** Names of VMs that cannot start. */
+  readonly vms: readonly string[];
+  readonly cure: string;
+}
+
+export interface VerifyReport {
+  /** How many images, blobs and kernels were read. */
+  readonly checked: number;
+  readonly damages: readonly ExplainedDamage[];
 }
 
 export class ImageService implements ImageSource {
   readonly #images: Images;
-  readonly #store: Store;
+  readonly #catalog: Catalog;
+  readonly #records: ImageRecords;
   /** Content that was read once; it never changes. */
   readonly #ready = new Map<string, ReadyImage>();
 
   constructor(options: ImageServiceOptions) {
     this.#images = options.images;
-    this.#store = options.store;
+    this.#catalog = options.catalog;
+    this.#records = new ImageRecords({ onStep: () => undefined, ...options });
   }
 
   list(): readonly ImageRecord[] {
-    return this.#store.images.list();
+    return this.#records.list();
+  }
+
+  /** What can be made by name. */
+  available(): { readonly name: string; readonly description: string; readonly here: boolean }[] {
+    return this.#catalog.list().map(({ name, description }) => {
+      return { name, description, here: this.#records.find(name) !== undefined };
+    });
   }
 
   /**
@@ -43,20 +83,26 @@ export class ImageService implements ImageSource {
     validateImageName(name);
     const platform = options.platform === undefined ? undefined : parsePlatform(options.platform);
     if (platform !== undefined) validateRunnable(platform, "the platform that was asked for");
-    if (isInCatalog(name)) return await this.#record(name, await this.#images.pull(name, waiter(options)));
     const { onProgress, signal } = options;
-    const image = await this.#images
-      .pullReference(name, { onProgress, signal, platform })
-      .catch((error: unknown) => {
-        throw signal.aborted || name.includes("/") ? error : notHereEither(name, error);
-      });
-    return await this.#record(fullName(name), image);
+    const wish = { onProgress, signal, platform };
+    if (this.#catalog.has(name)) {
+      const { recipe } = this.#catalog.get(name);
+      const made =
+        recipe.kind === "reference"
+          ? this.#images.pullReference(recipe.reference, wish)
+          : this.#images.build(name, recipe, waiter(options));
+      return await this.#records.record(name, await made);
+    }
+    const image = await this.#images.pullReference(name, wish).catch((error: unknown) => {
+      throw signal.aborted || name.includes("/") ? error : notHereEither(name, error, this.#catalog.names());
+    });
+    return await this.#records.record(fullName(name), image);
   }
 
   /** Makes an image of what a tar holds under `name`, replacing what the name stood for. Errors: those of `importTar`. */
   async importTar(name: string, path: string, options: LongOptions): Promise<ImageRecord> {
     validateImageName(name);
-    return await this.#record(name, await this.#images.importTar(path, waiter(options)));
+    return await this.#records.record(name, await this.#images.importTar(path, waiter(options)));
   }
 
   /**
@@ -67,11 +113,33 @@ export class ImageService implements ImageSource {
     name: string,
     { format, signal }: { readonly format: "oci" | "rootfs"; readonly signal: AbortSignal },
   ): Promise<AsyncIterable<Uint8Array>> {
-    const record = this.#find(name);
-    if (record === undefined) throw unknownImage(name);
+    const record = this.#records.get(name);
     return format === "oci"
       ? await this.#images.exportLayout(record.digest, record.name)
       : await this.#images.exportRootfs(record.digest, signal);
+  }
+
+  /** Everything about one image. Errors: `not_found`. */
+  async show(name: string): Promise<ImageDetails> {
+    const record = this.#records.get(name);
+    const { digest } = record;
+    const image = await this.#images.image(digest).catch((error: unknown) => BangerError.from(error));
+    const readable = !(image instanceof BangerError);
+    return {
+      record,
+      names: this.#records.names(digest),
+      users: this.#records.users(digest),
+      manifestDigest: readable ? image.oci?.manifestDigest : undefined,
+      blobs: readable ? await this.#images.blobSizes(image) : [],
+      usable: readable && !image.damaged,
+    };
+  }
+
+  /** Gives an image another name, which may have stood for something else. Errors: `not_found`, `invalid_argument`. */
+  async tag(name: string, newName: string): Promise<ImageRecord> {
+    validateImageName(newName);
+    const record = this.#records.get(name);
+    return await this.#records.record(newName, await this.#images.image(record.digest));
   }
 
   /**
@@ -79,30 +147,59 @@ export class ImageService implements ImageSource {
    * when a VM was made from it and this is its last name.
    */
   async remove(name: string): Promise<ImageRecord> {
-    const record = this.#find(name);
-    if (record === undefined) throw unknownImage(name);
-    const shared = this.#store.images.byDigest(record.digest).length > 1;
-    const users = this.#store.vms.usersOfImage(record.digest);
+    const record = this.#records.get(name);
+    const shared = this.#records.names(record.digest).length > 1;
+    const users = this.#records.users(record.digest);
     if (!shared && users.length > 0) {
       throw new BangerError("failed_precondition", `the image ${name} is used by ${users.join(", ")}`, {
         cure: `remove them first with: banger rm ${users.join(" ")}`,
         details: { vms: users },
       });
     }
-    this.#store.images.remove(record.name);
-    await this.#removeUnused(record.digest);
+    await this.#records.forget(record);
+    this.#ready.clear();
     return record;
+  }
+
+  /** See `pruneImages`. */
+  async prune(options: PruneOptions): Promise<PruneItem[]> {
+    const items = await pruneImages(this.#images, this.#records, options);
+    this.#ready.clear();
+    return items;
+  }
+
+  /** See `verifyImages`; what is damaged comes with the names that stand for it and the cure. */
+  async verify(options: LongOptions): Promise<VerifyReport> {
+    const { checked, damages } = await this.#images.verify(waiter(options));
+    this.#ready.clear();
+    return { checked, damages: damages.map((damage) => this.#explain(damage)) };
+  }
+
+  #explain(damage: Damage): ExplainedDamage {
+    const names = damage.images.flatMap((digest) => this.#records.names(digest));
+    // Without a blob an image still boots; it cannot be exported.
+    const vms = damage.kind === "image" ? this.#records.users(damage.id) : [];
+    return { ...damage, names, vms, cure: this.#cureOf(damage, names[0]) };
+  }
+
+  #cureOf(damage: Damage, name: string | undefined): string {
+    if (damage.kind === "kernel") return "remove it, then pull or import it again: banger kernel rm NAME";
+    if (name === undefined) return "nothing is made of it: banger image prune";
+    const local = /^(?:import|commit) /u.test(this.#records.get(name).source);
+    return local
+      ? `make it again as it was made: banger image import ${name} TAR`
+      : `fetch it again: banger image pull ${name}`;
   }
 
   /** Removes what crashes left: half-made builds, and content that no name and no VM refers to. */
   async sweep(): Promise<void> {
     await this.#images.removeLeftovers();
-    for (const digest of await this.#images.digests()) await this.#removeUnused(digest);
+    for (const digest of await this.#images.digests()) await this.#records.removeUnused(digest);
   }
 
   async ensure(name: string, options: LongOptions): Promise<ReadyImage> {
     validateImageName(name);
-    const known = this.#find(name) ?? (await this.pull(name, options));
+    const known = this.#records.find(name) ?? (await this.pull(name, options));
     return await this.byDigest(known.digest);
   }
 
@@ -119,61 +216,28 @@ export class ImageService implements ImageSource {
     return { kernelPath: kernel.vmlinuxPath, initramfsPath: await this.#images.initramfs(kernel) };
   }
 
-  /** By the name as it is, else as a reference; a name of the catalog means the catalog's. */
-  #find(name: string): ImageRecord | undefined {
-    const found = this.#store.images.byName(name);
-    return found ?? (isInCatalog(name) ? undefined : this.#store.images.byName(fullName(name)));
-  }
-
-  async #record(name: string, image: Image): Promise<ImageRecord> {
-    const record: ImageRecord = {
-      name,
-      digest: image.digest,
-      sizeBytes: image.sizeBytes,
-      source: image.source,
-      config: image.config,
-      createdAt: image.createdAtMs,
-    };
-    const before = this.#store.images.byName(name);
-    this.#store.images.upsert(record);
-    if (before !== undefined) await this.#removeUnused(before.digest);
-    return record;
-  }
-
-  async #removeUnused(digest: string): Promise<void> {
-    if (this.#store.images.byDigest(digest).length > 0 || this.#store.vms.usersOfImage(digest).length > 0)
-      return;
-    this.#ready.delete(digest);
-    await this.#images.remove(digest);
-  }
-
   async #read(digest: string): Promise<ReadyImage> {
     try {
-      const { config, rootfsPath } = await this.#images.image(digest);
-      return { digest, config, rootfsPath };
+      const { config, rootfsPath, damaged } = await this.#images.image(digest);
+      if (!damaged) return { digest, config, rootfsPath };
     } catch (error) {
       if (BangerError.from(error).code !== "not_found") throw error;
-      const name = this.#store.images.byDigest(digest)[0]?.name ?? "NAME";
-      throw new BangerError(
-        "failed_precondition",
-        `the content of the image ${name} (${digest.slice(0, 12)}) is gone`,
-        {
-          cure: `make it anew with: banger image pull ${name}`,
-          cause: error,
-        },
-      );
+      const { shown, cure } = this.#unusable(digest);
+      throw new BangerError("failed_precondition", `the content of the image ${shown} is gone`, {
+        cure,
+        cause: error,
+      });
     }
+    const { shown, cure } = this.#unusable(digest);
+    throw new BangerError("failed_precondition", `the content of the image ${shown} is damaged`, { cure });
   }
-}
 
-/** The whole reference; a name that is none stays as it is. */
-function fullName(name: string): string {
-  try {
-    return showImageReference(parseImageReference(name));
-  } catch (error) {
-    // An import may be called what no registry could call it.
-    if (BangerError.from(error).code === "invalid_argument") return name;
-    throw error;
+  #unusable(digest: string): { readonly shown: string; readonly cure: string } {
+    const [name = "NAME"] = this.#records.names(digest);
+    return {
+      shown: `${name} (${digest.slice(0, 12)})`,
+      cure: `make it anew with: banger image pull ${name}`,
+    };
   }
 }
 
@@ -182,24 +246,17 @@ function waiter(options: LongOptions): { signal: AbortSignal; onStage: (text: st
 }
 
 /** A name without a registry may be a slip in the name of an image that is here or in the catalog. */
-function notHereEither(name: string, thrown: unknown): BangerError {
+function notHereEither(name: string, thrown: unknown, available: readonly string[]): BangerError {
   const error = BangerError.from(thrown);
   if (error.code !== "not_found" && error.code !== "permission_denied" && error.code !== "unavailable")
     return error;
-  const names = CATALOG.map((entry) => entry.name).join(", ");
   return new BangerError(
     error.code,
     `there is no image ${name} here or in the catalog, and ${error.message}`,
     {
-      cure: `list the images with: banger image ls; the catalog has: ${names}`,
+      cure: `list the images with: banger image ls; the catalog has: ${available.join(", ")}`,
       details: error.details,
       cause: error,
     },
   );
-}
-
-function unknownImage(name: string): BangerError {
-  return new BangerError("not_found", `there is no image named ${name}`, {
-    cure: "list the images with: banger image ls",
-  });
 }

@@ -2,9 +2,14 @@ import { describe, expect, test } from "bun:test";
 import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BangerError } from "../model/errors.ts";
+import { Catalog } from "./catalog.ts";
 import { type ImageBuilders, Images } from "./images.ts";
 import { publishKernel } from "./kernel-store.ts";
 import { createTemporaryDirectory, createVmlinux, failureOf } from "./testing.ts";
+
+const { recipe } = new Catalog().get("debian");
+if (recipe.kind !== "debian") throw new Error("debian is made of Debian's packages");
+const DEBIAN = recipe;
 
 function createImages(dir: string, builders: Partial<ImageBuilders> = {}): Images {
   return new Images({
@@ -16,7 +21,7 @@ function createImages(dir: string, builders: Partial<ImageBuilders> = {}): Image
   });
 }
 
-describe("Images.pull()", () => {
+describe("Images.build()", () => {
   test("publishes what the recipe builds; two at once share the work", async () => {
     await using dir = await createTemporaryDirectory();
     let builds = 0;
@@ -30,7 +35,7 @@ describe("Images.pull()", () => {
     });
     const stages: string[] = [];
     const pull = (): Promise<{ digest: string }> =>
-      images.pull("debian", { onStage: (stage) => stages.push(stage) });
+      images.build("debian", DEBIAN, { onStage: (stage) => stages.push(stage) });
     const [one, two] = await Promise.all([pull(), pull()]);
     expect(one).toEqual(two);
     expect(builds).toBe(1);
@@ -58,17 +63,11 @@ describe("Images.pull()", () => {
         throw new BangerError("unavailable", "no mirror");
       },
     });
-    expect((await failureOf(images.pull("debian"))).code).toBe("unavailable");
-    expect((await failureOf(images.pull("debian", { signal: controller.signal }))).code).toBe("cancelled");
+    expect((await failureOf(images.build("debian", DEBIAN))).code).toBe("unavailable");
+    expect((await failureOf(images.build("debian", DEBIAN, { signal: controller.signal }))).code).toBe(
+      "cancelled",
+    );
     expect(await readdir(join(dir.path, "images"))).toEqual([]);
-  });
-
-  test("names what there is when the image is unknown", async () => {
-    await using dir = await createTemporaryDirectory();
-    const error = await failureOf(createImages(dir.path).pull("alpine"));
-    expect(error.code).toBe("not_found");
-    expect(error.message).toContain("debian");
-    expect(error.cure).toContain("banger image import alpine");
   });
 
   test("removes what crashed builds left, and keeps a digest from becoming a path", async () => {

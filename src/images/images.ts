@@ -10,11 +10,12 @@ import { SharedWork, type Waiter } from "../lib/shared-work.ts";
 import { BangerError } from "../model/errors.ts";
 import { exportLayout } from "./archive/export-layout.ts";
 import { exportRootfs } from "./archive/export-rootfs.ts";
-import { sweepBlobs, UNUSED_BLOB_MS } from "./blob-sweep.ts";
+import { sweepBlobs, UNUSED_BLOB_MS, unusedBlobs } from "./blob-sweep.ts";
 import { BlobUse } from "./blob-use.ts";
 import { type Image, ImageBlobs } from "./blobs.ts";
-import { findCatalogEntry } from "./catalog.ts";
+import type { Recipe } from "./catalog.ts";
 import { buildDebianRootfs } from "./debian.ts";
+import type { PruneItem } from "./image-prune.ts";
 import {
   type ImportOptions,
   type ImportPlaces,
@@ -24,11 +25,12 @@ import {
 } from "./import.ts";
 import { createInitramfs } from "./initramfs.ts";
 import { buildDebianKernel } from "./kernel-build.ts";
-import { type Kernel, listKernels } from "./kernel-store.ts";
+import { type Kernel, listKernels, verifyKernels } from "./kernel-store.ts";
 import { BlobStore } from "./oci/blob-store.ts";
 import { RegistryPuller, type RegistryPullerOptions } from "./registry/pull.ts";
 import { RegistryImages, type RegistryPullOptions } from "./registry-images.ts";
 import type { ImageLimits } from "./tar/limits.ts";
+import { type Verified, verifyImages } from "./verify.ts";
 
 export interface ImagesOptions {
   /** Content-addressed root file systems; created when absent, as are the next two. */
@@ -44,6 +46,8 @@ export interface ImagesOptions {
   readonly registry?: Omit<RegistryPullerOptions, "store">;
   /** What images of strangers may have. */
   readonly limits?: ImageLimits;
+  /** Hears of every step before it is done. */
+  readonly onStep?: (step: string) => void;
   /** The slow makers, for tests to replace. */
   readonly builders?: Partial<ImageBuilders>;
 }
@@ -52,6 +56,8 @@ export interface ImageBuilders {
   readonly debianRootfs: typeof buildDebianRootfs;
   readonly debianKernel: typeof buildDebianKernel;
 }
+
+type DebianRecipe = Extract<Recipe, { kind: "debian" }>;
 
 export class Images {
   private readonly options: ImagesOptions;
@@ -65,7 +71,7 @@ export class Images {
 
   constructor(options: ImagesOptions) {
     this.options = options;
-    this.blobs = new ImageBlobs(options.imagesDir);
+    this.blobs = new ImageBlobs(options.imagesDir, options.onStep);
     this.store = new BlobStore(join(options.imagesDir, "blobs"));
     const registry = options.registry ?? {
       registries: {},
@@ -84,18 +90,20 @@ export class Images {
   }
 
   /**
-   * Makes a catalog's image anew, even when an earlier build is there. Two pulls of one name share the work,
-   * and either may be aborted alone. Errors: `not_found` (not in the catalog), and those of the build:
-   * `unavailable`, `resource_exhausted`, `cancelled`.
+   * Makes an image of Debian's packages anew, even when an earlier build is there. Two builds of one name share the work,
+   * and either may be aborted alone. Errors: those of the build: `unavailable`, `resource_exhausted`, `cancelled`.
    */
-  async pull(name: string, waiter: Waiter = {}): Promise<Image> {
-    const { recipe } = findCatalogEntry(name);
+  async build(name: string, recipe: DebianRecipe, waiter: Waiter = {}): Promise<Image> {
+    const { suite, base, packages, finish, config } = recipe;
     return this.pulls.run(name, waiter, async (context) => {
       await this.blobs.removeLeftovers();
-      return this.blobs.publish({ config: {}, source: `${recipe.kind} ${recipe.suite}` }, (path) =>
+      return this.blobs.publish({ config, source: `debian ${suite}` }, (path) =>
         this.builders.debianRootfs(path, {
           ...context,
-          suite: recipe.suite,
+          suite,
+          base,
+          packages,
+          finish,
           etcAptDir: this.options.etcAptDir ?? "/etc/apt",
         }),
       );
@@ -143,6 +151,54 @@ export class Images {
   /** The digests of all images on disk. */
   async digests(): Promise<string[]> {
     return this.blobs.list();
+  }
+
+  /** Of the root file system; 0 when its description cannot be read. */
+  async sizeOf(digest: string): Promise<number> {
+    const image = await this.blobs.read(digest).catch(() => undefined); // `verify` says what is wrong with it.
+    return image?.sizeBytes ?? 0;
+  }
+
+  /** The blobs that an image came with; 0 bytes: it is gone. */
+  async blobSizes({ oci }: Image): Promise<{ readonly digest: string; readonly sizeBytes: number }[]> {
+    const sizes = (oci?.blobs ?? []).map(async (digest) => ({
+      digest,
+      sizeBytes: await this.store.sizeOf(digest),
+    }));
+    return await Promise.all(sizes);
+  }
+
+  /** Blobs that no image but those of `without` is made of, and beginnings of downloads; whether they could go now. */
+  async unusedBlobs(without: readonly string[] = []): Promise<PruneItem[]> {
+    const fate = this.use.busy
+      ? { names: [], removed: false, reason: "a pull or an import is under way" }
+      : { names: [], removed: true, reason: "no image is made of it" };
+    const digests = await unusedBlobs(this.store, this.blobs, without);
+    const blobs = digests.map(async (id): Promise<PruneItem> => {
+      return { kind: "blob", id, sizeBytes: await this.store.sizeOf(id), ...fate };
+    });
+    const partials = (await this.store.partials()).map(
+      ({ name, sizeBytes }): PruneItem => ({ kind: "download", id: name, sizeBytes, ...fate }),
+    );
+    return [...(await Promise.all(blobs)), ...partials];
+  }
+
+  /** Removes what `unusedBlobs` names, unless blobs are in use. */
+  async removeUnusedBlobs(): Promise<void> {
+    await this.use.removeIfIdle(async () => {
+      await sweepBlobs(this.store, this.blobs, { olderThanMs: 0 });
+      await this.store.removePartials();
+    });
+  }
+
+  /** See `verifyImages`; kernels too. */
+  async verify(waiter: Waiter = {}): Promise<Verified> {
+    const images = await verifyImages(this.blobs, this.store, waiter);
+    const kernels = await verifyKernels(this.options.kernelsDir, waiter);
+    return {
+      checked: images.checked + kernels.checked,
+      damages: [...images.damages, ...kernels.damages],
+    };
   }
 
   /** Removes an image that no VM uses, which the caller knows, and the blobs that only it was made of. One that is not there is fine. */

@@ -4,11 +4,12 @@
  */
 import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { z } from "zod";
 import { publishDirectory } from "../lib/publish.ts";
 import { BangerError } from "../model/errors.ts";
 import type { KernelModule } from "./kernel-modules.ts";
+import type { Damage, Verified, VerifyContext } from "./verify.ts";
 
 /** A kernel that is ready to boot. Its files are the store's: shared, never written. */
 export interface Kernel {
@@ -84,17 +85,56 @@ export async function readKernel(kernelsDir: string, id: string): Promise<Kernel
 
 /** All kernels, newest first. A missing directory holds none. */
 export async function listKernels(kernelsDir: string): Promise<Kernel[]> {
-  const names = await readdir(kernelsDir).catch((error: unknown) => {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-    throw error;
-  });
-  const ids = names.filter((name) => /^[0-9a-f]{64}$/u.test(name));
+  const ids = await kernelIds(kernelsDir);
   const kernels = await Promise.all(ids.map((id) => readKernel(kernelsDir, id)));
   return kernels.sort((a, b) => b.createdAtMs - a.createdAtMs);
 }
 
+async function kernelIds(kernelsDir: string): Promise<string[]> {
+  const names = await readdir(kernelsDir).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  });
+  return names.filter((name) => /^[0-9a-f]{64}$/u.test(name)).sort();
+}
+
+/** Reads every kernel; a damaged one is only told of. Errors: `cancelled`, those of the file system. */
+export async function verifyKernels(
+  kernelsDir: string,
+  { signal, onStage }: VerifyContext,
+): Promise<Verified> {
+  const damages: Damage[] = [];
+  const ids = await kernelIds(kernelsDir);
+  for (const id of ids) {
+    signal?.throwIfAborted();
+    onStage?.(`checking kernel ${id.slice(0, 12)}`);
+    const problem = await checkKernel(kernelsDir, id);
+    if (problem !== undefined) damages.push({ kind: "kernel", id, problem, images: [] });
+  }
+  return { checked: ids.length, damages };
+}
+
+/** What is wrong with a kernel, as a phrase; undefined: nothing. */
+async function checkKernel(kernelsDir: string, id: string): Promise<string | undefined> {
+  try {
+    const kernel = await readKernel(kernelsDir, id);
+    const vmlinux = await readFile(kernel.vmlinuxPath);
+    const modules = kernel.modules.map(async (path) => ({
+      name: basename(path, ".ko"),
+      bytes: await readFile(path),
+    }));
+    const found = kernelId({ vmlinux, modules: await Promise.all(modules) });
+    return found === id ? undefined : "its files are others";
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return "a file of it is gone";
+    if (error instanceof BangerError) return error.message;
+    throw error;
+  }
+}
+
 /** Each part goes in with its length, so that no two kernels share a hash by moving a boundary. */
-function kernelId(parts: KernelParts): string {
+function kernelId(parts: Pick<KernelParts, "vmlinux" | "modules">): string {
   const hash = createHash("sha256");
   const files = [{ name: "vmlinux", bytes: parts.vmlinux }, ...parts.modules];
   for (const file of files) hash.update(`${file.name} ${file.bytes.byteLength}\n`).update(file.bytes);

@@ -42,6 +42,7 @@ export function renderConfigDoc(): string {
     "",
     FILE_SYNC,
     REGISTRIES,
+    CATALOG,
     "## Example\n",
     "```toml",
     EXAMPLE,
@@ -78,6 +79,17 @@ names: log in with \`docker login HOST\`, or \`skopeo login --authfile ~/.docker
 \`NO_PROXY\` of the daemon's environment are obeyed.
 `;
 
+const CATALOG = `## catalog
+
+Each \`[catalog.NAME]\` is an image that \`image pull NAME\` and \`run --image NAME\` make; \`image ls --available\` lists them with the built-in
+ones, and one of the same name goes before those.
+
+- \`packages\`: Debian packages beside those of the small base system, built like \`debian\` itself; \`suite\`: the release, \`bookworm\` when
+  absent; \`command\`: what the image runs, such as \`["/sbin/init"]\`.
+- \`reference\`, instead of these: an image of a registry, under a name of your own.
+- \`description\`: one line for the list.
+`;
+
 const EXAMPLE = `log_level = "debug"
 auto_stop_after = "2h"
 
@@ -97,7 +109,10 @@ mode = "0644"
 mirrors = ["mirror.example:5000"]
 
 [registries."mirror.example:5000"]
-ca = "/etc/ssl/our-ca.pem"`;
+ca = "/etc/ssl/our-ca.pem"
+
+[catalog.web]
+packages = ["nginx"]`;
 
 /** Any host: what is shown does not depend on it. */
 const SOME_HOST: HostSize = { cores: 4, memoryMib: 16_384 };

@@ -291,6 +291,22 @@ const SAMPLES: { readonly [P in keyof Config]: Sample } = {
       { a: { mirrors: Array.from({ length: 9 }, () => "m") } },
     ],
   },
+  catalog: {
+    good: [
+      ["{}", {}, "{}"],
+      [
+        '{"web": {"packages": ["nginx"]}}',
+        { web: { packages: ["nginx"] } },
+        '{"web":{"packages":["nginx"]}}',
+      ],
+    ],
+    toml: [
+      [{}, {}],
+      [{ db: { reference: "some/db" } }, { db: { reference: "some/db" } }],
+    ],
+    bad: ["[]", "{", '{"a/b":{}}', '{"a":{"packages":["-x"]}}', '{"a":1}'],
+    badToml: [1, true, null, [], new Date(0), { a: { suite: 12 } }, { a: { other: 1 } }],
+  },
 };
 
 test.each(CONFIG_PROPERTIES)(

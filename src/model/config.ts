@@ -3,6 +3,7 @@
  * environment, what it may be, what it is when nobody says, and what it does. A key that nothing obeys is not here.
  */
 import { DEFAULT_POOL, validatePool } from "./addresses.ts";
+import { type CatalogSettings, catalogKind } from "./catalog-settings.ts";
 import {
   bytesPerSecond,
   type ConfigScalar,
@@ -62,6 +63,7 @@ export interface Config {
   readonly imageMaxPathBytes: number;
   readonly imageMaxXattrBytes: number;
   readonly registries: Registries;
+  readonly catalog: CatalogSettings;
 }
 
 /** What defaults look at. */
@@ -249,6 +251,13 @@ export const CONFIG_KEYS: { readonly [P in keyof Config]: ConfigKey<Config[P]> }
     kind: registriesKind,
     byDefault: () => ({}),
     description: "How registries are reached: their mirrors, plain HTTP, and whose certificates to trust",
+  },
+  catalog: {
+    path: "catalog",
+    kind: catalogKind,
+    byDefault: () => ({}),
+    description:
+      "Images that the catalog has beside its own: Debian with packages, or a name for a reference",
   },
 };
 

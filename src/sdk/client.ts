@@ -1,6 +1,7 @@
 /** The typed client of the daemon: one method an operation. */
 import { fillPath, MAX_BODY_BYTES, type OperationId, PATHS } from "../api/paths.ts";
 import type {
+  CatalogImage,
   ConfigReport,
   CreateVm,
   DaemonStatus,
@@ -9,13 +10,17 @@ import type {
   ExecRequest,
   ExportImageQuery,
   Image,
+  ImageDetails,
   ImportImage,
   Listener,
   ProgressLine,
+  PruneImages,
+  PruneItem,
   PullImage,
   RunRequest,
   SetVm,
   StopVm,
+  VerifyReport,
   Vm,
   VmEvent,
   VmStats,
@@ -245,6 +250,32 @@ export class Client {
 
   async removeImage(name: string, options?: CallOptions): Promise<Image> {
     return await this.#json("image.remove", { ...options, path: { image: name } });
+  }
+
+  async showImage(name: string, options?: CallOptions): Promise<ImageDetails> {
+    return await this.#json("image.show", { ...options, path: { image: name } });
+  }
+
+  /** Gives the image `name` another name. */
+  async tagImage(name: string, newName: string, options?: CallOptions): Promise<Image> {
+    return await this.#json("image.tag", { ...options, path: { image: name }, body: { name: newName } });
+  }
+
+  /** Removes what nothing uses; the answer also says what stays, and why. */
+  async pruneImages(wish: PruneImages = {}, options?: CallOptions): Promise<readonly PruneItem[]> {
+    const answer = this.#json<{ items: readonly PruneItem[] }>("image.prune", { ...options, body: wish });
+    return (await answer).items;
+  }
+
+  /** Reads everything that is stored by its digest. */
+  async verifyImages(options?: LongCallOptions): Promise<VerifyReport> {
+    return await this.#progress("image.verify", { ...options });
+  }
+
+  /** The images that can be made by name. */
+  async catalog(options?: CallOptions): Promise<readonly CatalogImage[]> {
+    const { images } = await this.#json<{ images: readonly CatalogImage[] }>("catalog", { ...options });
+    return images;
   }
 
   async listVolumes(options?: CallOptions): Promise<readonly Volume[]> {

@@ -6,12 +6,18 @@ import type { CliContext } from "../context.ts";
 import { forEachRef } from "../refs.ts";
 import { renderTable } from "../render/table.ts";
 import { defineImageExport, defineImageImport } from "./image-archives.ts";
+import { defineImageCare } from "./image-care.ts";
 import { type LongFlags, runLong } from "./long.ts";
+
+interface ListFlags {
+  readonly names?: boolean;
+  readonly json?: boolean;
+  readonly available?: boolean;
+}
 
 export function defineImage(program: Command, ctx: CliContext): void {
   const image = program
     .command("image")
-    .summary("the root file systems that VMs are made from")
     .summary("the root file systems that VMs are made from")
     .description("The root file systems that VMs are made from.");
   image
@@ -19,8 +25,10 @@ export function defineImage(program: Command, ctx: CliContext): void {
     .alias("list")
     .description("list images")
     .option("-q, --names", "only names")
+    .option("--available", "what can be made by name: the catalog")
     .option("--json", "as JSON")
-    .action(async ({ names = false, json = false }: { names?: boolean; json?: boolean }) => {
+    .action(async ({ names = false, json = false, available = false }: ListFlags) => {
+      if (available) return await listCatalog(ctx, { names, json });
       const images = await (await ctx.client()).listImages();
       const now = Date.now();
       if (json) ctx.printJson(images);
@@ -34,6 +42,7 @@ export function defineImage(program: Command, ctx: CliContext): void {
         ]);
         ctx.print(renderTable(["NAME", "DIGEST", "SIZE", "CREATED", "SOURCE"], rows));
       } else if (images.length > 0) ctx.print(images.map((one) => one.name).join("\n"));
+      return undefined;
     });
   image
     .command("pull")
@@ -56,6 +65,7 @@ export function defineImage(program: Command, ctx: CliContext): void {
     });
   defineImageImport(image, ctx);
   defineImageExport(image, ctx);
+  defineImageCare(image, ctx);
   image
     .command("rm")
     .description("forget images; content that nothing else uses is deleted")
@@ -64,4 +74,17 @@ export function defineImage(program: Command, ctx: CliContext): void {
       const client = await ctx.client();
       await forEachRef(ctx, names, async (name) => (await client.removeImage(validateImageName(name))).name);
     });
+}
+
+async function listCatalog(
+  ctx: CliContext,
+  { names, json }: { readonly names: boolean; readonly json: boolean },
+): Promise<void> {
+  const entries = await (await ctx.client()).catalog();
+  if (json) ctx.printJson(entries);
+  else if (names) ctx.print(entries.map((one) => one.name).join("\n"));
+  else {
+    const rows = entries.map((one) => [one.name, one.here ? "yes" : "no", one.description]);
+    ctx.print(renderTable(["NAME", "HERE", "DESCRIPTION"], rows));
+  }
 }

@@ -1,6 +1,7 @@
 /** One VM as text. */
 import type { Vm } from "../../api/types.ts";
 import { formatBytes, formatDurationMs } from "../../model/quantities.ts";
+import { renderFacts } from "./facts.ts";
 
 export function renderVm(vm: Vm): string {
   const facts: readonly (readonly [string, string | undefined])[] = [
@@ -27,10 +28,7 @@ export function renderVm(vm: Vm): string {
       vm.startSteps.map((step) => `${step.name} ${formatDurationMs(step.ms)}`).join(", ") || undefined,
     ],
   ];
-  return facts
-    .filter(([, value]) => value !== undefined)
-    .map(([name, value]) => `${name.padEnd(10)}  ${value ?? ""}`)
-    .join("\n");
+  return renderFacts(facts);
 }
 
 function time(unixMs: number | undefined): string | undefined {

@@ -1,7 +1,9 @@
 /** Routes of images: decode, one call, encode. */
+
+import { PruneImagesSchema, TagImageSchema } from "../../api/schemas/image-care.ts";
 import { ExportImageQuerySchema, ImportImageSchema, PullImageSchema } from "../../api/schemas/images.ts";
 import { decodeBody, decodeQuery } from "../decode.ts";
-import { presentImage } from "../present.ts";
+import { presentDamage, presentImage, presentImageDetails } from "../present.ts";
 import type { Router } from "../router.ts";
 import type { Services } from "../services.ts";
 
@@ -12,6 +14,20 @@ export function routeImages(router: Router, { images }: Services): void {
     const { format = "oci" } = decodeQuery(url, ExportImageQuerySchema);
     return await images.export(param("image"), { format, signal: request.signal });
   });
+  router.json("image.show", async ({ param }) => presentImageDetails(await images.show(param("image"))));
+  router.json("image.tag", async ({ param, request }) => {
+    const { name } = await decodeBody(request, TagImageSchema);
+    return presentImage(await images.tag(param("image"), name));
+  });
+  router.json("image.prune", async ({ request }) => {
+    const { all = false, dryRun = false } = await decodeBody(request, PruneImagesSchema);
+    return { items: await images.prune({ all, dryRun }) };
+  });
+  router.progress("image.verify", async () => async (options) => {
+    const { checked, damages } = await images.verify(options);
+    return { checked, damages: damages.map(presentDamage) };
+  });
+  router.json("catalog", async () => ({ images: images.available() }));
   router.progress("image.pull", async ({ request }) => {
     const { name, platform } = await decodeBody(request, PullImageSchema);
     return async (options) => presentImage(await images.pull(name, { ...options, platform }));

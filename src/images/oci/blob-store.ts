@@ -153,6 +153,25 @@ export class BlobStore {
     await rm(this.pathOf(digest), { force: true });
   }
 
+  /** The beginnings of downloads that were cut: their files' names and sizes. */
+  async partials(): Promise<{ readonly name: string; readonly sizeBytes: number }[]> {
+    const dir = join(this.#dir, "partial");
+    const names = await readdir(dir).catch(none);
+    return await Promise.all(
+      names.map(async (name) => ({ name, sizeBytes: (await stat(join(dir, name))).size })),
+    );
+  }
+
+  /** Removes all of them. Not while a download is under way. */
+  async removePartials(): Promise<void> {
+    await rm(join(this.#dir, "partial"), { recursive: true, force: true });
+  }
+
+  /** Its size; 0 when it is not there. */
+  async sizeOf(digest: Digest): Promise<number> {
+    return (await stat(this.pathOf(digest)).catch(absent))?.size ?? 0;
+  }
+
   /**
    * Removes what crashed writers left, and half-fetched blobs that are older than a week or, the oldest first, above 8 GiB
    * together. Not while a download is under way. Returns the removed names.
