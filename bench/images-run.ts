@@ -58,9 +58,7 @@ async function prepare(kind: string, given: readonly string[]): Promise<() => Pr
 async function pull(reference: string, dir: string): Promise<void> {
   const images = new Images({
     imagesDir: join(dir, "images"),
-    kernelsDir: join(dir, "kernels"),
     cacheDir: join(dir, "cache"),
-    agentPath: "",
   });
   const { signal } = new AbortController();
   await images.pullReference(reference, { signal, onProgress: () => undefined });

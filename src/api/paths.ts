@@ -51,6 +51,11 @@ export type OperationId =
   | "image.prune"
   | "image.verify"
   | "catalog"
+  | "kernel.list"
+  | "kernel.show"
+  | "kernel.pull"
+  | "kernel.import"
+  | "kernel.remove"
   | "volume.list"
   | "volume.create"
   | "volume.show"
@@ -96,6 +101,11 @@ export const PATHS: Readonly<Record<OperationId, Path>> = {
   "image.prune": { method: "POST", path: "/v1/images/prune", kind: "json" },
   "image.verify": { method: "POST", path: "/v1/images/verify", kind: "progress" },
   catalog: { method: "GET", path: "/v1/catalog", kind: "json" },
+  "kernel.list": { method: "GET", path: "/v1/kernels", kind: "json" },
+  "kernel.show": { method: "GET", path: "/v1/kernels/{kernel}", kind: "json" },
+  "kernel.pull": { method: "POST", path: "/v1/kernels/pull", kind: "progress" },
+  "kernel.import": { method: "POST", path: "/v1/kernels/import", kind: "progress" },
+  "kernel.remove": { method: "DELETE", path: "/v1/kernels/{kernel}", kind: "json" },
   "volume.list": { method: "GET", path: "/v1/volumes", kind: "json" },
   "volume.create": { method: "POST", path: "/v1/volumes", kind: "json" },
   "volume.show": { method: "GET", path: "/v1/volumes/{volume}", kind: "json" },

@@ -19,6 +19,12 @@ import {
   ImportImageSchema,
   PullImageSchema,
 } from "./schemas/images.ts";
+import {
+  ImportKernelSchema,
+  KernelListSchema,
+  KernelSchema,
+  RemovedKernelSchema,
+} from "./schemas/kernels.ts";
 import { ListenerListSchema, StatsListSchema } from "./schemas/use.ts";
 import {
   CreateVmSchema,
@@ -171,6 +177,18 @@ export const ROUTES: Readonly<Record<OperationId, RouteContract>> = {
     answer: VerifyReportSchema,
   },
   catalog: { summary: "The images that can be made by name", answer: CatalogSchema },
+  "kernel.list": { summary: "The kernels known by name", answer: KernelListSchema },
+  "kernel.show": { summary: "One kernel, and which VMs boot it", answer: KernelSchema },
+  "kernel.pull": {
+    summary: "Fetches Debian's current cloud kernel, which is the default",
+    answer: KernelSchema,
+  },
+  "kernel.import": {
+    summary: "Takes over a kernel from files, or the host's own",
+    body: ImportKernelSchema,
+    answer: KernelSchema,
+  },
+  "kernel.remove": { summary: "Forgets a kernel that no VM boots", answer: RemovedKernelSchema },
   "volume.list": { summary: "All volumes, by name", answer: VolumeListSchema },
   "volume.create": { summary: "Makes an empty volume", body: CreateVolumeSchema, answer: VolumeSchema },
   "volume.show": { summary: "One volume, and who has it", answer: VolumeSchema },

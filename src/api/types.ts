@@ -50,6 +50,8 @@ export interface CreateVm {
   readonly env?: Readonly<Record<string, string>> | undefined;
   /** The driver; absent: the best that the host has. */
   readonly vmm?: string | undefined;
+  /** A kernel's name, `host`, or `image`: the image's own; absent: Debian's. */
+  readonly kernel?: string | undefined;
   readonly volumes?: readonly VolumeMount[] | undefined;
 }
 
@@ -205,7 +207,7 @@ export interface PruneImages {
 }
 
 export interface PruneItem {
-  readonly kind: "image" | "blob" | "download" | "kernel";
+  readonly kind: "image" | "blob" | "download";
   /** The digest; of a download its file's name. */
   readonly id: string;
   readonly names: readonly string[];
@@ -242,6 +244,34 @@ export interface CatalogImage {
   readonly description: string;
   /** Whether it was made already. */
   readonly here: boolean;
+}
+
+export interface Kernel {
+  readonly name: string;
+  /** sha256 of the kernel and its modules. */
+  readonly id: string;
+  /** `uname -r`, as far as it is known. */
+  readonly release: string;
+  /** Where it came from, for a person. */
+  readonly source: string;
+  readonly sizeBytes: number;
+  /** The modules that guests load, in this order. */
+  readonly modules: readonly string[];
+  /** VMs that boot it, at most five. */
+  readonly vms: readonly string[];
+  /** Unix milliseconds. */
+  readonly createdAt: number;
+}
+
+/** A file, or the host's own kernel when there is no path. */
+export interface ImportKernel {
+  readonly name: string;
+  /** An absolute path of a vmlinuz or vmlinux on the host. */
+  readonly path?: string | undefined;
+  /** An absolute path of its modules, such as /lib/modules/RELEASE. */
+  readonly modulesDir?: string | undefined;
+  /** What the file's checksum must be. */
+  readonly sha256?: string | undefined;
 }
 
 export interface DaemonStatus {

@@ -34,6 +34,7 @@ export const GROUPS: readonly Group[] = [
   { verbs: ["prune"], load: async () => (await import("./commands/prune.ts")).definePrune },
   { verbs: ["completion"], load: async () => (await import("./commands/completion.ts")).defineCompletion },
   { verbs: ["image"], load: async () => (await import("./commands/image.ts")).defineImage },
+  { verbs: ["kernel"], load: async () => (await import("./commands/kernel.ts")).defineKernel },
   { verbs: ["volume"], load: async () => (await import("./commands/volume.ts")).defineVolume },
   { verbs: ["doctor"], load: async () => (await import("./commands/doctor.ts")).defineDoctor },
   { verbs: ["config"], load: async () => (await import("./commands/config.ts")).defineConfig },

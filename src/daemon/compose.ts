@@ -1,4 +1,5 @@
 /** The composition root: the one place that names concrete drivers and adapters. */
+import { release } from "node:os";
 import type { Logger } from "pino";
 import { createChannelCapability } from "../guest/channel-capability.ts";
 import { Cgroups } from "../host/cgroups.ts";
@@ -13,6 +14,7 @@ import { checkRates } from "../host/rates-check.ts";
 import { Catalog } from "../images/catalog.ts";
 import { ImageService } from "../images/image-service.ts";
 import { Images } from "../images/images.ts";
+import { KernelService, type KernelServiceOptions } from "../images/kernel-service.ts";
 import type { ImageLimits } from "../images/tar/limits.ts";
 import { createClock } from "../lib/clock.ts";
 import type { ImageSource } from "../model/boot.ts";
@@ -48,6 +50,8 @@ export interface ComposeOptions {
   readonly drivers?: readonly Driver[];
   /** For tests: where kernel and initramfs come from when a driver needs none. */
   readonly bootFiles?: ImageSource["bootFiles"];
+  /** For tests: other places that kernels come from. */
+  readonly kernels?: Partial<Pick<KernelServiceOptions, "host" | "buildDebian">>;
   /** For tests: goes before the configuration. */
   readonly bootDeadlineMs?: number;
   readonly onStep?: (step: string) => void;
@@ -71,15 +75,24 @@ export function compose(options: ComposeOptions): Composition {
   const config = options.config.values;
   const store = openStore(layout.database);
   const onStep = options.onStep ?? (() => undefined);
-  const images = new ImageService({
+  const kernels = new KernelService({
+    store,
+    kernelsDir: layout.kernelsDir,
+    cacheDir: layout.cacheDir,
+    agentPath: options.agentPath,
+    rootfsOf: async (digest) => (await images.byDigest(digest)).rootfsPath,
+    host: { root: "/", release: release() },
+    onStep,
+    ...options.kernels,
+  });
+  const images: ImageService = new ImageService({
+    kernels,
     store,
     catalog: new Catalog(config.catalog),
     onStep,
     images: new Images({
       imagesDir: layout.imagesDir,
-      kernelsDir: layout.kernelsDir,
       cacheDir: layout.cacheDir,
-      agentPath: options.agentPath,
       registry: {
         registries: config.registries,
         trust: { certsDirs: [layout.certsDir, "/etc/containers/certs.d", "/etc/docker/certs.d"] },
@@ -148,6 +161,7 @@ export function compose(options: ComposeOptions): Composition {
   const services: Services = {
     vms,
     images,
+    kernels,
     volumes,
     events: store.events,
     metrics,
@@ -224,6 +238,7 @@ function withBootFiles(images: ImageSource, bootFiles: ImageSource["bootFiles"] 
   return {
     ensure: (name, options) => images.ensure(name, options),
     byDigest: (digest) => images.byDigest(digest),
-    bootFiles: bootFiles ?? ((options) => images.bootFiles(options)),
+    ensureKernel: (choice, options) => images.ensureKernel(choice, options),
+    bootFiles: bootFiles ?? ((choice, options) => images.bootFiles(choice, options)),
   };
 }

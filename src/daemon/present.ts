@@ -1,7 +1,9 @@
 /** From records to the bodies of the API. */
-import type { Damage, Exec, Image, ImageDetails as ImageDetailsBody, Vm } from "../api/types.ts";
+import { basename } from "node:path";
+import type { Damage, Exec, Image, ImageDetails as ImageDetailsBody, Kernel, Vm } from "../api/types.ts";
 import type { GuestExec } from "../guest/agent.ts";
 import type { ExplainedDamage, ImageDetails } from "../images/image-service.ts";
+import type { NamedKernel } from "../images/kernel-service.ts";
 import { exitCodeOfSignal } from "../model/signals.ts";
 import type { VmRecord } from "../model/vm.ts";
 import type { ImageRecord } from "../store/images.ts";
@@ -44,6 +46,12 @@ export function presentImageDetails(details: ImageDetails): ImageDetailsBody {
 
 export function presentDamage({ kind, id, problem, names, vms, cure }: ExplainedDamage): Damage {
   return { kind, id, problem, names, vms, cure };
+}
+
+export function presentKernel({ name, kernel, sizeBytes, users }: NamedKernel): Kernel {
+  const { id, release, source, createdAtMs } = kernel;
+  const modules = kernel.modules.map((path) => basename(path, ".ko"));
+  return { name, id, release, source, sizeBytes, modules, vms: users, createdAt: createdAtMs };
 }
 
 export function presentExec(exec: GuestExec): Exec {

@@ -8,6 +8,7 @@ import { routeExec } from "./routes/exec.ts";
 import { routeGuestStreams } from "./routes/guest-streams.ts";
 import { routeHost } from "./routes/host.ts";
 import { routeImages } from "./routes/images.ts";
+import { routeKernels } from "./routes/kernels.ts";
 import { routeLook } from "./routes/look.ts";
 import { routeVms } from "./routes/vms.ts";
 import { routeVolumes } from "./routes/volumes.ts";
@@ -32,6 +33,7 @@ export function serve(path: string, services: Services): Server<SocketData> {
   routeVms(router, services);
   routeLook(router, services);
   routeImages(router, services);
+  routeKernels(router, services);
   routeVolumes(router, services);
   routeExec(router, services);
   routeGuestStreams(router, services);

@@ -2,6 +2,7 @@
 import type { Logger } from "pino";
 import type { ConfigReport, DaemonStatus, DoctorReport } from "../api/types.ts";
 import type { ImageService } from "../images/image-service.ts";
+import type { KernelService } from "../images/kernel-service.ts";
 import type { Volumes } from "../storage/volumes.ts";
 import type { EventTable } from "../store/events.ts";
 import type { Vms } from "../vms/vms.ts";
@@ -10,6 +11,7 @@ import type { Metrics } from "./metrics.ts";
 export interface Services {
   readonly vms: Vms;
   readonly images: ImageService;
+  readonly kernels: KernelService;
   readonly volumes: Volumes;
   readonly events: EventTable;
   readonly metrics: Metrics;

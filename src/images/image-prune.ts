@@ -10,7 +10,7 @@ export interface PruneOptions {
 }
 
 export interface PruneItem {
-  readonly kind: "image" | "blob" | "download" | "kernel";
+  readonly kind: "image" | "blob" | "download";
   /** The digest; of a download its file's name. */
   readonly id: string;
   /** Of an image. */

@@ -1,5 +1,5 @@
 /** Images by name: the records beside the content, and what a start needs of them. */
-import type { BootFiles, ImageSource, LongOptions, ReadyImage } from "../model/boot.ts";
+import type { BootFiles, ImageSource, KernelChoice, LongOptions, ReadyImage } from "../model/boot.ts";
 import { BangerError } from "../model/errors.ts";
 import { validateImageName } from "../model/image-reference.ts";
 import type { ImageRecord } from "../store/images.ts";
@@ -8,6 +8,7 @@ import type { Catalog } from "./catalog.ts";
 import { type PruneItem, type PruneOptions, pruneImages } from "./image-prune.ts";
 import { fullName, ImageRecords } from "./image-records.ts";
 import type { Images } from "./images.ts";
+import type { KernelService } from "./kernel-service.ts";
 import { parsePlatform, validateRunnable } from "./oci/platform.ts";
 import type { Damage } from "./verify.ts";
 
@@ -20,6 +21,7 @@ export interface ImageServiceOptions {
   readonly images: Images;
   readonly store: Store;
   readonly catalog: Catalog;
+  readonly kernels: KernelService;
   /** Hears of every step before it is done. */
   readonly onStep?: (step: string) => void;
 }
@@ -53,6 +55,7 @@ export interface VerifyReport {
 export class ImageService implements ImageSource {
   readonly #images: Images;
   readonly #catalog: Catalog;
+  readonly #kernels: KernelService;
   readonly #records: ImageRecords;
   /** Content that was read once; it never changes. */
   readonly #ready = new Map<string, ReadyImage>();
@@ -60,6 +63,7 @@ export class ImageService implements ImageSource {
   constructor(options: ImageServiceOptions) {
     this.#images = options.images;
     this.#catalog = options.catalog;
+    this.#kernels = options.kernels;
     this.#records = new ImageRecords({ onStep: () => undefined, ...options });
   }
 
@@ -164,15 +168,21 @@ export class ImageService implements ImageSource {
   /** See `pruneImages`. */
   async prune(options: PruneOptions): Promise<PruneItem[]> {
     const items = await pruneImages(this.#images, this.#records, options);
+    if (!options.dryRun) await this.#kernels.sweep();
     this.#ready.clear();
     return items;
   }
 
   /** See `verifyImages`; what is damaged comes with the names that stand for it and the cure. */
   async verify(options: LongOptions): Promise<VerifyReport> {
-    const { checked, damages } = await this.#images.verify(waiter(options));
+    const images = await this.#images.verify(waiter(options));
+    const kernels = await this.#kernels.verify(waiter(options));
     this.#ready.clear();
-    return { checked, damages: damages.map((damage) => this.#explain(damage)) };
+    const damages = [...images.damages, ...kernels.damages];
+    return {
+      checked: images.checked + kernels.checked,
+      damages: damages.map((damage) => this.#explain(damage)),
+    };
   }
 
   #explain(damage: Damage): ExplainedDamage {
@@ -194,6 +204,7 @@ export class ImageService implements ImageSource {
   /** Removes what crashes left: half-made builds, and content that no name and no VM refers to. */
   async sweep(): Promise<void> {
     await this.#images.removeLeftovers();
+    await this.#kernels.sweep();
     for (const digest of await this.#images.digests()) await this.#records.removeUnused(digest);
   }
 
@@ -211,9 +222,13 @@ export class ImageService implements ImageSource {
     return ready;
   }
 
-  async bootFiles(options: LongOptions): Promise<BootFiles> {
-    const kernel = await this.#images.kernel(waiter(options));
-    return { kernelPath: kernel.vmlinuxPath, initramfsPath: await this.#images.initramfs(kernel) };
+  /** See `KernelService.ensure`. */
+  async ensureKernel(choice: KernelChoice, options: LongOptions): Promise<void> {
+    await this.#kernels.ensure(choice, options);
+  }
+
+  async bootFiles(choice: KernelChoice, options: LongOptions): Promise<BootFiles> {
+    return await this.#kernels.bootFiles(choice, options);
   }
 
   async #read(digest: string): Promise<ReadyImage> {

@@ -1,11 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BangerError } from "../model/errors.ts";
 import { Catalog } from "./catalog.ts";
 import { type ImageBuilders, Images } from "./images.ts";
-import { publishKernel } from "./kernel-store.ts";
-import { createTemporaryDirectory, createVmlinux, failureOf } from "./testing.ts";
+import { createTemporaryDirectory, failureOf } from "./testing.ts";
 
 const { recipe } = new Catalog().get("debian");
 if (recipe.kind !== "debian") throw new Error("debian is made of Debian's packages");
@@ -14,9 +13,7 @@ const DEBIAN = recipe;
 function createImages(dir: string, builders: Partial<ImageBuilders> = {}): Images {
   return new Images({
     imagesDir: join(dir, "images"),
-    kernelsDir: join(dir, "kernels"),
     cacheDir: join(dir, "cache"),
-    agentPath: join(dir, "agent"),
     builders,
   });
 }
@@ -76,43 +73,5 @@ describe("Images.build()", () => {
     await mkdir(join(dir.path, "images", ".tmp-4194304-1-ab"), { recursive: true });
     expect(await images.removeLeftovers()).toEqual([".tmp-4194304-1-ab"]);
     expect((await failureOf(images.remove("../x"))).code).toBe("invalid_argument");
-  });
-});
-
-describe("Images.kernel() and initramfs()", () => {
-  test("builds a kernel once, and an initramfs once for each agent", async () => {
-    await using dir = await createTemporaryDirectory();
-    let builds = 0;
-    const images = createImages(dir.path, {
-      debianKernel: async (kernelsDir) => {
-        builds += 1;
-        const modules = [{ name: "virtio-rng", bytes: Buffer.from("module") }];
-        return publishKernel(kernelsDir, {
-          release: "6.1",
-          source: "test",
-          vmlinux: createVmlinux(),
-          modules,
-        });
-      },
-    });
-    const [kernel, same] = await Promise.all([images.kernel(), images.kernel()]);
-    expect(same).toEqual(kernel);
-    expect(await images.kernel()).toEqual(kernel);
-    expect(builds).toBe(1);
-
-    const error = await failureOf(images.initramfs(kernel));
-    expect(error.code).toBe("unavailable");
-    await writeFile(join(dir.path, "agent"), "agent one");
-    const [first, again] = await Promise.all([images.initramfs(kernel), images.initramfs(kernel)]);
-    expect(again).toBe(first);
-    const made = await stat(first);
-    expect(await images.initramfs(kernel)).toBe(first);
-    expect((await stat(first)).ino).toBe(made.ino);
-    const text = await readFile(first, "latin1");
-    expect(text).toContain("agent one");
-    expect(text).toContain("/modules/virtio-rng.ko\n");
-    await writeFile(join(dir.path, "agent"), "agent two");
-    expect(await images.initramfs(kernel)).not.toBe(first);
-    expect((await readdir(join(dir.path, "cache"))).length).toBe(2);
   });
 });

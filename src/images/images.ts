@@ -1,5 +1,5 @@
 /**
- * The images room's service: makes and removes images, kernels and initramfs files. It keeps no records: what
+ * The images room's service: makes and removes images. It keeps no records: what
  * it returns are the facts of what it published, and names are the caller's.
  */
 
@@ -23,9 +23,6 @@ import {
   importTar,
   type StreamOptions,
 } from "./import.ts";
-import { createInitramfs } from "./initramfs.ts";
-import { buildDebianKernel } from "./kernel-build.ts";
-import { type Kernel, listKernels, verifyKernels } from "./kernel-store.ts";
 import { BlobStore } from "./oci/blob-store.ts";
 import { RegistryPuller, type RegistryPullerOptions } from "./registry/pull.ts";
 import { RegistryImages, type RegistryPullOptions } from "./registry-images.ts";
@@ -33,13 +30,10 @@ import type { ImageLimits } from "./tar/limits.ts";
 import { type Verified, verifyImages } from "./verify.ts";
 
 export interface ImagesOptions {
-  /** Content-addressed root file systems; created when absent, as are the next two. */
+  /** Content-addressed root file systems; created when absent, as is the next. */
   readonly imagesDir: string;
-  readonly kernelsDir: string;
-  /** For what can be made again: initramfs files. */
+  /** For what is of no use after a crash. */
   readonly cacheDir: string;
-  /** The guest agent's static binary. */
-  readonly agentPath: string;
   /** Where the host's apt sources are looked up; default `/etc/apt`. */
   readonly etcAptDir?: string;
   /** How registries are reached; default: as their names say, with nobody logged in. */
@@ -54,7 +48,6 @@ export interface ImagesOptions {
 
 export interface ImageBuilders {
   readonly debianRootfs: typeof buildDebianRootfs;
-  readonly debianKernel: typeof buildDebianKernel;
 }
 
 type DebianRecipe = Extract<Recipe, { kind: "debian" }>;
@@ -66,7 +59,6 @@ export class Images {
   private readonly registry: RegistryImages;
   private readonly builders: ImageBuilders;
   private readonly pulls = new SharedWork<Image>();
-  private readonly kernels = new SharedWork<Kernel>();
   private readonly use = new BlobUse();
 
   constructor(options: ImagesOptions) {
@@ -86,7 +78,7 @@ export class Images {
       puller: new RegistryPuller({ ...registry, store: this.store }),
       limits: options.limits,
     });
-    this.builders = { debianRootfs: buildDebianRootfs, debianKernel: buildDebianKernel, ...options.builders };
+    this.builders = { debianRootfs: buildDebianRootfs, ...options.builders };
   }
 
   /**
@@ -191,14 +183,9 @@ export class Images {
     });
   }
 
-  /** See `verifyImages`; kernels too. */
+  /** See `verifyImages`. */
   async verify(waiter: Waiter = {}): Promise<Verified> {
-    const images = await verifyImages(this.blobs, this.store, waiter);
-    const kernels = await verifyKernels(this.options.kernelsDir, waiter);
-    return {
-      checked: images.checked + kernels.checked,
-      damages: [...images.damages, ...kernels.damages],
-    };
+    return await verifyImages(this.blobs, this.store, waiter);
   }
 
   /** Removes an image that no VM uses, which the caller knows, and the blobs that only it was made of. One that is not there is fine. */
@@ -206,28 +193,6 @@ export class Images {
     await this.blobs.remove(digest);
     // While they are in use they wait for the next removal.
     await this.use.removeIfIdle(async () => await sweepBlobs(this.store, this.blobs, { olderThanMs: 0 }));
-  }
-
-  /** The newest kernel; Debian's is built when there is none. Errors: those of `buildDebianKernel`. */
-  async kernel(waiter: Waiter = {}): Promise<Kernel> {
-    const [newest] = await listKernels(this.options.kernelsDir);
-    return newest ?? this.pullKernel(waiter);
-  }
-
-  /** Builds Debian's current kernel, even when there is one. Shared like `pull`. */
-  async pullKernel(waiter: Waiter = {}): Promise<Kernel> {
-    return this.kernels.run("debian", waiter, async (context) => {
-      await removeLeftovers(this.options.kernelsDir);
-      return this.builders.debianKernel(this.options.kernelsDir, context);
-    });
-  }
-
-  /**
-   * The initramfs for a kernel, built when it is not there. Errors: `unavailable` (no agent),
-   * `resource_exhausted`.
-   */
-  async initramfs(kernel: Pick<Kernel, "id" | "modules">): Promise<string> {
-    return createInitramfs({ agentPath: this.options.agentPath, kernel, dir: this.options.cacheDir });
   }
 
   private places(): ImportPlaces {
@@ -240,16 +205,11 @@ export class Images {
 
   /** Removes what crashed builds left, everywhere; safe at any time. Returns the removed names. */
   async removeLeftovers(): Promise<string[]> {
-    const { kernelsDir, cacheDir } = this.options;
+    const { cacheDir } = this.options;
     const unused = await this.use.removeIfIdle(async () => [
       ...(await this.store.removeLeftovers()),
       ...(await sweepBlobs(this.store, this.blobs, { olderThanMs: UNUSED_BLOB_MS })),
     ]);
-    return [
-      ...(await this.blobs.removeLeftovers()),
-      ...(unused ?? []),
-      ...(await removeLeftovers(kernelsDir)),
-      ...(await removeLeftovers(cacheDir)),
-    ];
+    return [...(await this.blobs.removeLeftovers()), ...(unused ?? []), ...(await removeLeftovers(cacheDir))];
   }
 }

@@ -3,10 +3,10 @@
  * SHA-256 of everything that a guest gets to see of it. A kernel is published whole or not at all.
  */
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { z } from "zod";
-import { publishDirectory } from "../lib/publish.ts";
+import { publishDirectory, temporaryName } from "../lib/publish.ts";
 import { BangerError } from "../model/errors.ts";
 import type { KernelModule } from "./kernel-modules.ts";
 import type { Damage, Verified, VerifyContext } from "./verify.ts";
@@ -88,6 +88,24 @@ export async function listKernels(kernelsDir: string): Promise<Kernel[]> {
   const ids = await kernelIds(kernelsDir);
   const kernels = await Promise.all(ids.map((id) => readKernel(kernelsDir, id)));
   return kernels.sort((a, b) => b.createdAtMs - a.createdAtMs);
+}
+
+/** Bytes of the kernel and its modules. */
+export async function kernelSize(kernel: Kernel): Promise<number> {
+  const sizes = [kernel.vmlinuxPath, ...kernel.modules].map(async (path) => (await stat(path)).size);
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+}
+
+/** Removes a kernel in one step; one that is not there is fine. The caller knows that nothing names it. */
+export async function removeKernel(kernelsDir: string, id: string): Promise<void> {
+  const doomed = join(kernelsDir, temporaryName());
+  try {
+    await rename(join(kernelsDir, id), doomed);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+    throw error;
+  }
+  await rm(doomed, { recursive: true, force: true });
 }
 
 async function kernelIds(kernelsDir: string): Promise<string[]> {

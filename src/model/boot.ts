@@ -20,6 +20,13 @@ export interface BootFiles {
   readonly initramfsPath: string;
 }
 
+/** Which kernel a VM boots. */
+export interface KernelChoice {
+  /** Its name; undefined: the default. */
+  readonly kernel: string | undefined;
+  readonly imageDigest: string;
+}
+
 export interface ImageSource {
   /**
    * The image registered under `name`, or a catalog image fetched now. A registered name never asks the catalog.
@@ -28,6 +35,8 @@ export interface ImageSource {
   ensure(name: string, options: LongOptions): Promise<ReadyImage>;
   /** The content that a VM was made from. Errors: `failed_precondition` when it is gone. */
   byDigest(digest: string): Promise<ReadyImage>;
-  /** Kernel and initramfs, made when absent. */
-  bootFiles(options: LongOptions): Promise<BootFiles>;
+  /** Sees to it that the kernel is there. Errors: `not_found`, and those of where it comes from. */
+  ensureKernel(choice: KernelChoice, options: LongOptions): Promise<void>;
+  /** Kernel and initramfs, made when absent. Errors: as `ensureKernel`. */
+  bootFiles(choice: KernelChoice, options: LongOptions): Promise<BootFiles>;
 }

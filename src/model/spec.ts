@@ -23,6 +23,8 @@ export interface VmSpec {
   readonly env: Readonly<Record<string, string>>;
   /** The driver that has to run it; undefined: the best that the host has at each start. */
   readonly vmm?: string | undefined;
+  /** The name of the kernel that it boots, looked up at each start; undefined: the default. */
+  readonly kernel?: string | undefined;
   /** Volumes that are mounted in the guest; absent: none. */
   readonly volumes?: readonly VolumeMount[] | undefined;
 }

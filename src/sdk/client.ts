@@ -12,6 +12,8 @@ import type {
   Image,
   ImageDetails,
   ImportImage,
+  ImportKernel,
+  Kernel,
   Listener,
   ProgressLine,
   PruneImages,
@@ -276,6 +278,28 @@ export class Client {
   async catalog(options?: CallOptions): Promise<readonly CatalogImage[]> {
     const { images } = await this.#json<{ images: readonly CatalogImage[] }>("catalog", { ...options });
     return images;
+  }
+
+  async listKernels(options?: CallOptions): Promise<readonly Kernel[]> {
+    return (await this.#json<{ kernels: readonly Kernel[] }>("kernel.list", { ...options })).kernels;
+  }
+
+  async showKernel(name: string, options?: CallOptions): Promise<Kernel> {
+    return await this.#json("kernel.show", { ...options, path: { kernel: name } });
+  }
+
+  /** Fetches the default kernel anew. */
+  async pullKernel(options?: LongCallOptions): Promise<Kernel> {
+    return await this.#progress("kernel.pull", { ...options });
+  }
+
+  async importKernel(wish: ImportKernel, options?: LongCallOptions): Promise<Kernel> {
+    return await this.#progress("kernel.import", { ...options, body: wish });
+  }
+
+  /** Forgets a kernel that no VM boots; returns its name. */
+  async removeKernel(name: string, options?: CallOptions): Promise<string> {
+    return (await this.#json<{ name: string }>("kernel.remove", { ...options, path: { kernel: name } })).name;
   }
 
   async listVolumes(options?: CallOptions): Promise<readonly Volume[]> {

@@ -2,6 +2,7 @@
 
 import { EventTable } from "./events.ts";
 import { ImageTable } from "./images.ts";
+import { KernelTable } from "./kernels.ts";
 import { openDatabase } from "./open.ts";
 import { SpaceReserve } from "./reserve.ts";
 import { VmTable } from "./vms.ts";
@@ -11,6 +12,7 @@ export interface Store extends Disposable {
   readonly vms: VmTable;
   readonly events: EventTable;
   readonly images: ImageTable;
+  readonly kernels: KernelTable;
   readonly volumes: VolumeTable;
 }
 
@@ -23,6 +25,7 @@ export function openStore(path: string, now: () => number = Date.now): Store {
     events,
     vms: new VmTable(db, { events, reserve }),
     images: new ImageTable(db),
+    kernels: new KernelTable(db),
     volumes: new VolumeTable(db),
     [Symbol.dispose]: () => db.close(),
   };

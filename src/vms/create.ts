@@ -5,6 +5,7 @@ import { nextAddress } from "../model/addresses.ts";
 import type { LongOptions } from "../model/boot.ts";
 import { BangerError } from "../model/errors.ts";
 import { validateImageName } from "../model/image-reference.ts";
+import { IMAGE_KERNEL, nameOfImageKernel, validateKernelName } from "../model/kernel-names.ts";
 import { validateVmName, vmNameFromBytes } from "../model/names.ts";
 import type { VmRecord } from "../model/vm.ts";
 import { type VolumeMount, validateMounts } from "../model/volume.ts";
@@ -20,6 +21,7 @@ export interface NewVm {
   readonly diskMib?: number | undefined;
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly vmm?: string | undefined;
+  readonly kernel?: string | undefined;
   readonly volumes?: readonly VolumeMount[] | undefined;
   readonly ephemeral?: boolean | undefined;
 }
@@ -31,10 +33,15 @@ export interface NewVm {
 export async function createVm(ctx: VmContext, wanted: NewVm, options: LongOptions): Promise<VmRecord> {
   if (wanted.name !== undefined) validateVmName(wanted.name);
   if (wanted.vmm !== undefined) ctx.demandDriver(wanted.vmm);
+  if (wanted.kernel !== undefined) validateKernelName(wanted.kernel);
   validateMounts(wanted.volumes ?? []);
   const imageName = validateImageName(wanted.image ?? ctx.defaults.image);
   const steps = new Steps("create", { ...ctx, ...options });
   const image = await steps.run("image", () => ctx.images.ensure(imageName, options));
+  const { kernel } = wanted;
+  if (kernel !== undefined) {
+    await steps.run("kernel", () => ctx.images.ensureKernel({ kernel, imageDigest: image.digest }, options));
+  }
   options.signal.throwIfAborted();
   const id = randomBytes(6).toString("hex");
   ctx.onStep("create:directory");
@@ -43,6 +50,7 @@ export async function createVm(ctx: VmContext, wanted: NewVm, options: LongOptio
     ctx.onStep("create:reserve");
     const record = ctx.store.vms.reserve(({ addresses }) => {
       if (ctx.store.images.byDigest(image.digest).length === 0) throw imageChanged(imageName);
+      if (kernel !== undefined && !isKernelThere(ctx, kernel, image.digest)) throw kernelChanged(kernel);
       for (const { volume } of wanted.volumes ?? []) ctx.store.volumes.get(volume);
       return {
         id,
@@ -55,6 +63,7 @@ export async function createVm(ctx: VmContext, wanted: NewVm, options: LongOptio
           diskMib: wanted.diskMib ?? ctx.defaults.diskMib,
           env: wanted.env ?? {},
           ...(wanted.vmm === undefined ? {} : { vmm: wanted.vmm }),
+          ...(kernel === undefined ? {} : { kernel }),
           ...(wanted.volumes === undefined || wanted.volumes.length === 0 ? {} : { volumes: wanted.volumes }),
         },
         imageDigest: image.digest,
@@ -80,6 +89,17 @@ export async function createVm(ctx: VmContext, wanted: NewVm, options: LongOptio
 
 function imageChanged(name: string): BangerError {
   return new BangerError("conflict", `the image ${name} was removed or replaced meanwhile`, {
+    cure: "repeat the command",
+  });
+}
+
+function isKernelThere(ctx: VmContext, kernel: string, imageDigest: string): boolean {
+  const name = kernel === IMAGE_KERNEL ? nameOfImageKernel(imageDigest) : kernel;
+  return ctx.store.kernels.byName(name) !== undefined;
+}
+
+function kernelChanged(name: string): BangerError {
+  return new BangerError("conflict", `the kernel ${name} was removed meanwhile`, {
     cure: "repeat the command",
   });
 }

@@ -56,7 +56,7 @@ async function boot(ctx: VmContext, vm: VmRecord, steps: Steps, options: LongOpt
   const { image, files, driver } = await steps.run("resolve", async () => {
     const [image, files, driver] = await Promise.all([
       ctx.images.byDigest(vm.imageDigest),
-      ctx.images.bootFiles(options),
+      ctx.images.bootFiles({ kernel: vm.spec.kernel, imageDigest: vm.imageDigest }, options),
       ctx.chooseDriver(vm.spec.vmm),
     ]);
     return { image, files, driver };

@@ -61,7 +61,9 @@ test("image prune frees by reference, says why the rest stays, and only says it 
   const blob = "blob  true no image is made of it";
   const all = [
     // Manifest, configuration and layer that are its own; the common layer is also the other's.
-    ...[blob, blob, blob],
+    blob,
+    blob,
+    blob,
     "download  true no image is made of it",
     "image named true no VM uses it",
     "image used false used by web",

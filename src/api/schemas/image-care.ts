@@ -58,7 +58,7 @@ export const PruneImagesSchema: z.ZodType<PruneImages> = z
 
 const PruneItemSchema: z.ZodType<PruneItem> = z
   .strictObject({
-    kind: z.enum(["image", "blob", "download", "kernel"]),
+    kind: z.enum(["image", "blob", "download"]),
     id: z.string().describe("The digest; of a download its file's name"),
     names: z.array(z.string()),
     sizeBytes: z.int(),

@@ -1,6 +1,7 @@
 /** Bodies about VMs: what one is asked to be, what it is, what happened to it. */
 import { z } from "zod";
 import { MAX_IMAGE_NAME, validateImageName } from "../../model/image-reference.ts";
+import { validateKernelName } from "../../model/kernel-names.ts";
 import { validateVmName } from "../../model/names.ts";
 import { SPEC_LIMITS, type VmSpec, validateVmm } from "../../model/spec.ts";
 import { type StepTiming, VM_STATES } from "../../model/vm.ts";
@@ -22,6 +23,7 @@ export const VmSpecSchema: z.ZodType<VmSpec> = z
     diskMib: z.int().describe("Size of the writable layer"),
     env: z.record(z.string(), z.string()),
     vmm: z.string().optional().describe("The driver that has to run it"),
+    kernel: z.string().optional().describe("The name of the kernel that it boots; absent: the default"),
     volumes: z.array(VolumeMountSchema).optional(),
   })
   .meta({ id: "VmSpec" });
@@ -62,6 +64,9 @@ export const CreateVmSchema: z.ZodType<CreateVm> = z
     diskMib: whole(SPEC_LIMITS.diskMib).optional(),
     env: Env.optional(),
     vmm: ruled(validateVmm, 32).optional().describe("The driver; absent: the best that the host has"),
+    kernel: ruled(validateKernelName, 64)
+      .optional()
+      .describe("A kernel's name, host, or image: the image's own; absent: Debian's"),
     volumes: z.array(VolumeMountSchema).max(MAX_MOUNTS).optional(),
   })
   .meta({ id: "CreateVm" });

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import type { CreateVm, ExecRequest, Vm } from "../../api/types.ts";
 import { BangerError } from "../../model/errors.ts";
 import { validateImageName } from "../../model/image-reference.ts";
+import { validateKernelName } from "../../model/kernel-names.ts";
 import { quote, validateVmName } from "../../model/names.ts";
 import { formatDurationMs } from "../../model/quantities.ts";
 import { validateVmm } from "../../model/spec.ts";
@@ -19,6 +20,7 @@ interface VmFlags extends SizeFlags {
   readonly name?: string;
   readonly image?: string;
   readonly vmm?: string;
+  readonly kernel?: string;
   readonly volume?: readonly string[];
 }
 
@@ -136,6 +138,7 @@ function addVmOptions(command: Command): Command {
     .option("--memory <size>", "memory, such as 512M or 4G")
     .option("--disk <size>", "size of the writable disk, such as 8G")
     .option("--vmm <driver>", "firecracker or qemu (default: the best that the host has)")
+    .option("--kernel <name>", "a kernel, host, or image: the image's own (default: debian)")
     .option("-v, --volume <NAME:/PATH[:ro]>", "mount a volume, may be repeated", collect, []);
 }
 
@@ -150,6 +153,7 @@ function createVm(flags: VmFlags): CreateVm {
     memoryMib: size.memoryMib ?? variables.memoryMib,
     diskMib: size.diskMib ?? variables.diskMib,
     vmm: flags.vmm === undefined ? undefined : validateVmm(flags.vmm),
+    kernel: flags.kernel === undefined ? undefined : validateKernelName(flags.kernel),
     volumes: validateMounts((flags.volume ?? []).map(parseMount)),
   };
 }

@@ -14,6 +14,7 @@ export function renderVm(vm: Vm): string {
       `${vm.spec.vcpus} ${vm.spec.vcpus === 1 ? "vCPU" : "vCPUs"}, ${formatBytes(vm.spec.memoryMib * 2 ** 20)} memory, ${formatBytes(vm.spec.diskMib * 2 ** 20)} disk`,
     ],
     ["next start", vm.pending.length === 0 ? undefined : `brings ${vm.pending.join(", ")}`],
+    ["kernel", vm.spec.kernel],
     ["address", vm.address],
     ["driver", vm.driver],
     ["pid", vm.pid?.toString()],
