@@ -50,6 +50,7 @@ export type OperationId =
   | "image.tag"
   | "image.prune"
   | "image.verify"
+  | "image.commit"
   | "catalog"
   | "kernel.list"
   | "kernel.show"
@@ -100,6 +101,7 @@ export const PATHS: Readonly<Record<OperationId, Path>> = {
   "image.tag": { method: "POST", path: "/v1/images/{image}/tag", kind: "json" },
   "image.prune": { method: "POST", path: "/v1/images/prune", kind: "json" },
   "image.verify": { method: "POST", path: "/v1/images/verify", kind: "progress" },
+  "image.commit": { method: "POST", path: "/v1/images/commit", kind: "progress" },
   catalog: { method: "GET", path: "/v1/catalog", kind: "json" },
   "kernel.list": { method: "GET", path: "/v1/kernels", kind: "json" },
   "kernel.show": { method: "GET", path: "/v1/kernels/{kernel}", kind: "json" },

@@ -6,6 +6,7 @@ import { ExecListSchema, ExecRequestSchema, StartedExecSchema } from "./schemas/
 import { ConfigReportSchema, DaemonStatusSchema, DoctorReportSchema } from "./schemas/host.ts";
 import {
   CatalogSchema,
+  CommitImageSchema,
   ImageDetailsSchema,
   PruneImagesSchema,
   PruneReportSchema,
@@ -175,6 +176,11 @@ export const ROUTES: Readonly<Record<OperationId, RouteContract>> = {
   "image.verify": {
     summary: "Reads all images, blobs and kernels, and says which are not what their digests say",
     answer: VerifyReportSchema,
+  },
+  "image.commit": {
+    summary: "Makes an image of a stopped or running VM: its image, and what it wrote, as one more layer",
+    body: CommitImageSchema,
+    answer: ImageSchema,
   },
   catalog: { summary: "The images that can be made by name", answer: CatalogSchema },
   "kernel.list": { summary: "The kernels known by name", answer: KernelListSchema },

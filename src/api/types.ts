@@ -199,6 +199,13 @@ export interface TagImage {
   readonly name: string;
 }
 
+export interface CommitImage {
+  /** A VM: name, id or id prefix. */
+  readonly vm: string;
+  /** The new image's name. */
+  readonly name: string;
+}
+
 export interface PruneImages {
   /** Also images that have a name and no VM. */
   readonly all?: boolean | undefined;

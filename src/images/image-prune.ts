@@ -49,7 +49,7 @@ export async function pruneImages(
   const left = new Set([...(await images.digests()), ...(await images.unusedBlobs()).map(({ id }) => id)]);
   return [...found, ...blobs].map((item) =>
     item.removed && left.has(item.id)
-      ? { ...item, removed: false, reason: "it came into use meanwhile" }
+      ? { ...item, removed: false, reason: "in use now, or it goes when the pull or import under way ends" }
       : item,
   );
 }

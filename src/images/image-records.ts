@@ -17,8 +17,11 @@ export interface ImageRecordsOptions {
 
 export class ImageRecords {
   readonly #options: ImageRecordsOptions;
-  /** Content that is removed right now, so that whoever is about to name it waits. */
-  readonly #removals = new Map<string, Promise<void>>();
+  /** Who makes content that has no name yet. */
+  #makers = 0;
+  /** Digests that lost their last name meanwhile. */
+  readonly #doomed = new Set<string>();
+  readonly #removals = new Set<Promise<void>>();
 
   constructor(options: ImageRecordsOptions) {
     this.#options = options;
@@ -53,7 +56,23 @@ export class ImageRecords {
     return this.#options.store.vms.usersOfImage(digest);
   }
 
-  /** Makes `name` stand for the image; what it stood for goes when nothing else wants it. Errors: `conflict` (just removed). */
+  /**
+   * Runs work that makes or reads content: none is removed meanwhile. What loses its last name then goes when the last such
+   * work has ended.
+   */
+  async keeping<T>(work: () => Promise<T>): Promise<T> {
+    this.#makers += 1;
+    try {
+      await Promise.all(this.#removals);
+      return await work();
+    } finally {
+      this.#makers -= 1;
+      const doomed = this.#makers > 0 ? [] : [...this.#doomed];
+      for (const digest of doomed) await this.removeUnused(digest);
+    }
+  }
+
+  /** Makes `name` stand for the image; what it stood for goes when nothing else wants it. In `keeping`. */
   async record(name: string, image: Image): Promise<ImageRecord> {
     const { store, onStep } = this.#options;
     const record: ImageRecord = {
@@ -64,11 +83,6 @@ export class ImageRecords {
       config: image.config,
       createdAt: image.createdAtMs,
     };
-    if (this.#removals.has(image.digest)) {
-      throw new BangerError("conflict", `the content of the image ${name} is just being removed`, {
-        cure: "repeat the command",
-      });
-    }
     onStep("image:record");
     const before = store.images.byName(name);
     store.images.upsert(record);
@@ -85,16 +99,22 @@ export class ImageRecords {
     this.#options.onStep("image:forgotten");
   }
 
-  /** Removes content that no name and no VM refers to; true when it did. Safe to repeat. */
-  async removeUnused(digest: string): Promise<boolean> {
-    if (this.names(digest).length > 0 || this.users(digest).length > 0) return false;
+  /** Removes content that no name and no VM refers to, as soon as nobody makes any. Safe to repeat. */
+  async removeUnused(digest: string): Promise<void> {
+    this.#doomed.delete(digest);
+    if (this.names(digest).length > 0 || this.users(digest).length > 0) return;
+    if (this.#makers > 0) {
+      this.#doomed.add(digest);
+      return;
+    }
     this.#options.onStep("image:remove");
-    const removal =
-      this.#removals.get(digest) ??
-      this.#options.images.remove(digest).finally(() => this.#removals.delete(digest));
-    this.#removals.set(digest, removal);
-    await removal;
-    return true;
+    const removal = this.#options.images.remove(digest);
+    const settled = removal.then(
+      () => undefined,
+      () => undefined, // Whoever waits for it only waits for its end.
+    );
+    this.#removals.add(settled);
+    await removal.finally(() => this.#removals.delete(settled));
   }
 }
 

@@ -9,7 +9,7 @@ import { type PruneItem, type PruneOptions, pruneImages } from "./image-prune.ts
 import { fullName, ImageRecords } from "./image-records.ts";
 import type { Images } from "./images.ts";
 import type { KernelService } from "./kernel-service.ts";
-import { parsePlatform, validateRunnable } from "./oci/platform.ts";
+import { type Platform, parsePlatform, validateRunnable } from "./oci/platform.ts";
 import type { Damage } from "./verify.ts";
 
 export interface PullImageOptions extends LongOptions {
@@ -24,6 +24,12 @@ export interface ImageServiceOptions {
   readonly kernels: KernelService;
   /** Hears of every step before it is done. */
   readonly onStep?: (step: string) => void;
+}
+
+export interface CommittedVm {
+  readonly name: string;
+  /** Copies its disk to a path; answers with the digest of the image that it was made from. */
+  readonly copyDisk: (to: string) => Promise<{ readonly digest: string }>;
 }
 
 export interface ImageDetails {
@@ -87,6 +93,13 @@ export class ImageService implements ImageSource {
     validateImageName(name);
     const platform = options.platform === undefined ? undefined : parsePlatform(options.platform);
     if (platform !== undefined) validateRunnable(platform, "the platform that was asked for");
+    return await this.#records.keeping(async () => await this.#pull(name, { ...options, platform }));
+  }
+
+  async #pull(
+    name: string,
+    { platform, ...options }: LongOptions & { readonly platform: Platform | undefined },
+  ): Promise<ImageRecord> {
     const { onProgress, signal } = options;
     const wish = { onProgress, signal, platform };
     if (this.#catalog.has(name)) {
@@ -106,7 +119,18 @@ export class ImageService implements ImageSource {
   /** Makes an image of what a tar holds under `name`, replacing what the name stood for. Errors: those of `importTar`. */
   async importTar(name: string, path: string, options: LongOptions): Promise<ImageRecord> {
     validateImageName(name);
-    return await this.#records.record(name, await this.#images.importTar(path, waiter(options)));
+    return await this.#records.keeping(async () => {
+      return await this.#records.record(name, await this.#images.importTar(path, waiter(options)));
+    });
+  }
+
+  /** Makes an image of a VM under `name`, replacing what the name stood for. Errors: those of `Images.commit`. */
+  async commit(name: string, vm: CommittedVm, options: LongOptions): Promise<ImageRecord> {
+    validateImageName(name);
+    const wish = { ...waiter(options), source: `commit ${vm.name}` };
+    return await this.#records.keeping(async () => {
+      return await this.#records.record(name, await this.#images.commit(vm.copyDisk, wish));
+    });
   }
 
   /**
@@ -142,8 +166,10 @@ export class ImageService implements ImageSource {
   /** Gives an image another name, which may have stood for something else. Errors: `not_found`, `invalid_argument`. */
   async tag(name: string, newName: string): Promise<ImageRecord> {
     validateImageName(newName);
-    const record = this.#records.get(name);
-    return await this.#records.record(newName, await this.#images.image(record.digest));
+    return await this.#records.keeping(async () => {
+      const { digest } = this.#records.get(name);
+      return await this.#records.record(newName, await this.#images.image(digest));
+    });
   }
 
   /**
@@ -165,17 +191,17 @@ export class ImageService implements ImageSource {
     return record;
   }
 
-  /** See `pruneImages`. */
+  /** See `pruneImages`; and `sweep`, unless it only is to say what would go. */
   async prune(options: PruneOptions): Promise<PruneItem[]> {
     const items = await pruneImages(this.#images, this.#records, options);
-    if (!options.dryRun) await this.#kernels.sweep();
+    if (!options.dryRun) await this.sweep();
     this.#ready.clear();
     return items;
   }
 
   /** See `verifyImages`; what is damaged comes with the names that stand for it and the cure. */
   async verify(options: LongOptions): Promise<VerifyReport> {
-    const images = await this.#images.verify(waiter(options));
+    const images = await this.#records.keeping(async () => await this.#images.verify(waiter(options)));
     const kernels = await this.#kernels.verify(waiter(options));
     this.#ready.clear();
     const damages = [...images.damages, ...kernels.damages];

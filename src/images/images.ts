@@ -5,7 +5,7 @@
 
 import { join } from "node:path";
 import { createClock } from "../lib/clock.ts";
-import { removeLeftovers } from "../lib/publish.ts";
+import { removeLeftovers, withTemporaryDirectory } from "../lib/publish.ts";
 import { SharedWork, type Waiter } from "../lib/shared-work.ts";
 import { BangerError } from "../model/errors.ts";
 import { exportLayout } from "./archive/export-layout.ts";
@@ -14,6 +14,7 @@ import { sweepBlobs, UNUSED_BLOB_MS, unusedBlobs } from "./blob-sweep.ts";
 import { BlobUse } from "./blob-use.ts";
 import { type Image, ImageBlobs } from "./blobs.ts";
 import type { Recipe } from "./catalog.ts";
+import { commitDisk } from "./commit.ts";
 import { buildDebianRootfs } from "./debian.ts";
 import type { PruneItem } from "./image-prune.ts";
 import {
@@ -183,9 +184,37 @@ export class Images {
     });
   }
 
+  /**
+   * Makes an image of the VM that `copyDisk` copies the disk of, into the path that it is given; it answers with the digest of
+   * the image that the VM was made from. Errors: those of `copyDisk` and of `commitDisk`.
+   */
+  async commit(
+    copyDisk: (to: string) => Promise<{ readonly digest: string }>,
+    options: Waiter & { readonly source: string },
+  ): Promise<Image> {
+    return await this.use.hold(
+      async () =>
+        // Beside the images: disks are as large as they.
+        await withTemporaryDirectory(this.options.imagesDir, async (dir) => {
+          const diskPath = join(dir, "disk.ext4");
+          options.onStage?.("copying the disk");
+          const { digest } = await copyDisk(diskPath);
+          const base = await this.blobs.read(digest);
+          const places = { blobs: this.blobs, store: this.store };
+          return await commitDisk(places, {
+            ...options,
+            ...this.limits(),
+            diskPath,
+            base,
+            nowMs: Date.now(),
+          });
+        }),
+    );
+  }
+
   /** See `verifyImages`. */
   async verify(waiter: Waiter = {}): Promise<Verified> {
-    return await verifyImages(this.blobs, this.store, waiter);
+    return await this.use.hold(async () => await verifyImages(this.blobs, this.store, waiter));
   }
 
   /** Removes an image that no VM uses, which the caller knows, and the blobs that only it was made of. One that is not there is fine. */

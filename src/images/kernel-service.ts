@@ -139,7 +139,7 @@ export class KernelService {
 
   /** See `verifyKernels`. */
   async verify(waiter: Waiter): Promise<Verified> {
-    return await verifyKernels(this.#options.kernelsDir, waiter);
+    return await this.#use.hold(async () => await verifyKernels(this.#options.kernelsDir, waiter));
   }
 
   /** Removes what crashes left, kernels of images that no VM boots, and kernels without a name. Not while one is being made. */
@@ -153,8 +153,8 @@ export class KernelService {
         const ofImage = name.startsWith(`${IMAGE_KERNEL}-`);
         if (ofImage && this.#usersOf(name).length === 0) store.kernels.remove(name);
       }
-      for (const { id } of await listKernels(kernelsDir)) await this.#removeUnused(id);
     });
+    for (const { id } of await listKernels(kernelsDir)) await this.#removeUnused(id);
   }
 
   async #make(
@@ -164,21 +164,24 @@ export class KernelService {
   ): Promise<NamedKernel> {
     const { kernelsDir, onStep = () => undefined } = this.#options;
     const onStage = (text: string): void => onProgress({ event: "note", text });
-    return await this.#use.hold(async () => {
+    const { before, made } = await this.#use.hold(async () => {
       onStep("kernel:make");
       const kernel = await this.#work.run(name, { signal, onStage }, (context) => work(kernelsDir, context));
       onStep("kernel:record");
-      await this.#record(name, kernel);
-      onStep("kernel:recorded");
-      return await this.#describe(name, kernel);
+      const before = this.#record(name, kernel);
+      return { before, made: await this.#describe(name, kernel) };
     });
+    onStep("kernel:recorded");
+    if (before !== undefined) await this.#removeUnused(before.id);
+    return made;
   }
 
-  async #record(name: string, { id }: Kernel): Promise<void> {
+  /** Returns what the name stood for. */
+  #record(name: string, { id }: Kernel): KernelRecord | undefined {
     const { kernels } = this.#options.store;
     const before = kernels.byName(name);
     kernels.upsert({ name, id, createdAt: Date.now() });
-    if (before !== undefined) await this.#removeUnused(before.id);
+    return before;
   }
 
   async #forget({ name, id }: KernelRecord): Promise<void> {
@@ -190,10 +193,13 @@ export class KernelService {
     onStep("kernel:removed");
   }
 
+  /** While a kernel is being made, which may turn out to be this one, the next sweep has to do. */
   async #removeUnused(id: string): Promise<void> {
     const { kernelsDir, store } = this.#options;
-    if (store.kernels.list().some((record) => record.id === id)) return;
-    await removeKernel(kernelsDir, id);
+    await this.#use.removeIfIdle(async () => {
+      if (store.kernels.list().some((record) => record.id === id)) return;
+      await removeKernel(kernelsDir, id);
+    });
   }
 
   /** Gives the default's name to the newest of Debian's kernels that has none: stores had no names of kernels once. */
@@ -201,7 +207,7 @@ export class KernelService {
     const { kernelsDir, store } = this.#options;
     if (name !== DEFAULT_KERNEL || store.kernels.byName(name) !== undefined) return undefined;
     const found = (await listKernels(kernelsDir)).find((kernel) => kernel.source.startsWith("debian "));
-    if (found !== undefined) await this.#record(name, found);
+    if (found !== undefined) this.#record(name, found);
     return found;
   }
 

@@ -2,6 +2,7 @@
 import { fillPath, MAX_BODY_BYTES, type OperationId, PATHS } from "../api/paths.ts";
 import type {
   CatalogImage,
+  CommitImage,
   ConfigReport,
   CreateVm,
   DaemonStatus,
@@ -261,6 +262,11 @@ export class Client {
   /** Gives the image `name` another name. */
   async tagImage(name: string, newName: string, options?: CallOptions): Promise<Image> {
     return await this.#json("image.tag", { ...options, path: { image: name }, body: { name: newName } });
+  }
+
+  /** Makes an image of a stopped or running VM. */
+  async commitImage(wish: CommitImage, options?: LongCallOptions): Promise<Image> {
+    return await this.#progress("image.commit", { ...options, body: wish });
   }
 
   /** Removes what nothing uses; the answer also says what stays, and why. */

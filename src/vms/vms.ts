@@ -8,6 +8,7 @@ import type { GuestStreamRequest } from "../model/guest-stream.ts";
 import type { VmRecord } from "../model/vm.ts";
 import { stopIdleVm } from "./auto-stop.ts";
 import type { VmContext, VmDeps } from "./context.ts";
+import { copyDisk } from "./copy-disk.ts";
 import { createVm, type NewVm } from "./create.ts";
 import { attachToExec, type ExecWish, execDetached, execInVm } from "./exec.ts";
 import { findVm, shownVm } from "./find.ts";
@@ -130,6 +131,11 @@ export class Vms {
 
   async run(wish: RunWish, client: RunClient): Promise<void> {
     await runVm(this.#ctx, wish, client);
+  }
+
+  /** A copy of its writable disk; see `copyDisk`. */
+  async copyDisk(ref: string, to: string): Promise<VmRecord> {
+    return await copyDisk(this.#ctx, this.find(ref).id, to);
   }
 
   /** The file that the guest's console is written to; there may be none yet. */

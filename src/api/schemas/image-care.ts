@@ -1,9 +1,11 @@
 /** Bodies about what images are, who uses them, and what is wrong with them. */
 import { z } from "zod";
 import { MAX_IMAGE_NAME, validateImageName } from "../../model/image-reference.ts";
+import { validateVmRef } from "../../model/names.ts";
 import type { ImageConfig } from "../../model/spec.ts";
 import {
   type CatalogImage,
+  type CommitImage,
   type Damage,
   type ImageDetails,
   type PruneImages,
@@ -48,6 +50,13 @@ export const ImageDetailsSchema: z.ZodType<ImageDetails> = z
 export const TagImageSchema: z.ZodType<TagImage> = z
   .strictObject({ name: ruled(validateImageName, MAX_IMAGE_NAME).describe("The new name") })
   .meta({ id: "TagImage" });
+
+export const CommitImageSchema: z.ZodType<CommitImage> = z
+  .strictObject({
+    vm: ruled(validateVmRef, 64).describe("A name, an id, or an unambiguous id prefix"),
+    name: ruled(validateImageName, MAX_IMAGE_NAME).describe("The new image's name"),
+  })
+  .meta({ id: "CommitImage" });
 
 export const PruneImagesSchema: z.ZodType<PruneImages> = z
   .strictObject({

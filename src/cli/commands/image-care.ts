@@ -1,7 +1,8 @@
-/** `image show`, `tag`, `prune` and `verify`: what images are, what they are called, what they cost, and whether they are whole. */
+/** `image show`, `tag`, `commit`, `prune` and `verify`: what images are, what they are called, what they cost, and whether they are whole. */
 import type { Command } from "commander";
 import type { ImageDetails, PruneItem } from "../../api/types.ts";
 import { validateImageName } from "../../model/image-reference.ts";
+import { validateVmRef } from "../../model/names.ts";
 import { formatBytes } from "../../model/quantities.ts";
 import type { CliContext } from "../context.ts";
 import { EXIT } from "../exit-codes.ts";
@@ -34,8 +35,27 @@ export function defineImageCare(image: Command, ctx: CliContext): void {
       const tagged = await client.tagImage(validateImageName(name), validateImageName(newName));
       ctx.print(tagged.name);
     });
+  defineCommit(image, ctx);
   definePrune(image, ctx);
   defineVerify(image, ctx);
+}
+
+function defineCommit(image: Command, ctx: CliContext): void {
+  image
+    .command("commit")
+    .description("make an image of a VM, stopped or running: its image, and what it wrote, as one more layer")
+    .argument("<vm>")
+    .argument("<name>", "the new image's name")
+    .option("-q, --quiet", "no progress on stderr")
+    .option("--json", "progress and result as JSON lines")
+    .action(async (vm: string, name: string, flags: LongFlags) => {
+      const wish = { vm: validateVmRef(vm), name: validateImageName(name) };
+      const client = await ctx.client();
+      await runLong(ctx, flags, async (options) => {
+        const result = await client.commitImage(wish, options);
+        return { result, line: `${result.name} ${result.digest}` };
+      });
+    });
 }
 
 function definePrune(image: Command, ctx: CliContext): void {

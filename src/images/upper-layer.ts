@@ -1,0 +1,151 @@
+/**
+ * The writable layer of a VM as a layer of an image: what overlayfs keeps in its upper directory
+ * (Documentation/filesystems/overlayfs.rst), told in the words of OCI (image-spec v1.1.0, layer.md, "Whiteouts").
+ */
+import { BangerError } from "../model/errors.ts";
+import { quote } from "../model/names.ts";
+import { damaged, deviceOf, type Inode } from "./ext4/layout.ts";
+import { Ext4Reader } from "./ext4/reader.ts";
+import type { WrittenEntry } from "./tar/writer.ts";
+import { END_MARK, paddingOf, writeHeader } from "./tar/writer.ts";
+
+/** Deeper than PATH_MAX allows. */
+const MAX_DEPTH = 2048;
+const MAX_PATH = 4096;
+const OVERLAY = "trusted.overlay.";
+
+/** What the agent writes for each VM, which is no part of what an image is. */
+const OF_THE_VM: ReadonlySet<string> = new Set([
+  "etc/hostname",
+  "etc/hosts",
+  "etc/machine-id",
+  "etc/resolv.conf",
+]);
+
+/**
+ * The bytes of the tar. The disk must not change meanwhile, and its journal must have been replayed. Sockets are left out, as tar
+ * does. Errors: `invalid_argument` (damaged), `unsupported` (a directory of the image was renamed, or a name cannot be told).
+ */
+export async function* upperLayer(diskPath: string): AsyncGenerator<Uint8Array> {
+  await using disk = await Ext4Reader.open(diskPath);
+  if (disk.dirty) throw damaged("its journal was not replayed");
+  const top = (await disk.list(await disk.root())).find((entry) => entry.name === "upper");
+  // A VM whose agent never mounted it has changed nothing.
+  if (top !== undefined) yield* new UpperWalk(disk).directory(await disk.inode(top.inode), "", 0);
+  yield END_MARK;
+}
+
+class UpperWalk {
+  readonly #disk: Ext4Reader;
+  /** The first path of a file with several names. */
+  readonly #linked = new Map<number, string>();
+  /** A directory stands in one place only; a damaged disk may say otherwise, for ever. */
+  readonly #seen = new Set<number>();
+
+  constructor(disk: Ext4Reader) {
+    this.#disk = disk;
+  }
+
+  async *directory(directory: Inode, path: string, depth: number): AsyncGenerator<Uint8Array> {
+    if (directory.kind !== "directory" || depth > MAX_DEPTH || this.#seen.has(directory.number))
+      throw damaged("its directories make no sense");
+    this.#seen.add(directory.number);
+    for (const { name, inode } of await this.#disk.list(directory)) {
+      const child = path === "" ? name : `${path}/${name}`;
+      if (child.length > MAX_PATH || name.startsWith(".wh.")) throw untold(child);
+      if (!OF_THE_VM.has(child)) yield* this.#entry(await this.#disk.inode(inode), child, depth);
+    }
+  }
+
+  async *#entry(inode: Inode, path: string, depth: number): AsyncGenerator<Uint8Array> {
+    if (inode.kind === "socket") return;
+    if (isWhiteout(inode)) {
+      yield writeHeader({ ...PLAIN, path: whiteoutOf(path), mtimeSeconds: inode.mtimeSeconds });
+      return;
+    }
+    const first = this.#linked.get(inode.number);
+    if (first !== undefined) {
+      yield writeHeader({ ...facts(inode, path), kind: "hardlink", linkPath: first, sizeBytes: 0 });
+      return;
+    }
+    if (inode.kind !== "directory" && inode.links > 1) this.#linked.set(inode.number, path);
+    const xattrs = await this.#disk.xattrs(inode);
+    const own = xattrs.filter(([name]) => !name.startsWith(OVERLAY));
+    const overlay = new Map(xattrs.filter(([name]) => name.startsWith(OVERLAY)));
+    if (overlay.has(`${OVERLAY}redirect`) || overlay.has(`${OVERLAY}metacopy`)) throw renamed(path);
+    const entry = { ...facts(inode, path), xattrs: own.map(([name, value]) => ({ name, value })) };
+    if (inode.kind === "symlink") {
+      yield writeHeader({ ...entry, linkPath: await this.#disk.target(inode) });
+    } else if (inode.kind === "file") {
+      yield writeHeader(entry);
+      yield* this.#disk.contents(inode);
+      yield Buffer.alloc(paddingOf(inode.sizeBytes));
+    } else {
+      yield writeHeader(entry);
+    }
+    if (inode.kind !== "directory") return;
+    if (overlay.get(`${OVERLAY}opaque`) === "y") {
+      yield writeHeader({ ...PLAIN, path: `${path}/.wh..wh..opq`, mtimeSeconds: inode.mtimeSeconds });
+    }
+    yield* this.directory(inode, path, depth + 1);
+  }
+}
+
+const PLAIN = {
+  kind: "file",
+  linkPath: "",
+  mode: 0o644,
+  uid: 0,
+  gid: 0,
+  sizeBytes: 0,
+  major: 0,
+  minor: 0,
+  xattrs: [],
+} as const;
+
+function facts(inode: Inode, path: string): WrittenEntry {
+  const { kind, mode, uid, gid, mtimeSeconds, sizeBytes } = inode;
+  const isDevice = kind === "character" || kind === "block";
+  return {
+    ...PLAIN,
+    kind: kind === "socket" ? "fifo" : kind,
+    path,
+    mode,
+    uid,
+    gid,
+    // Tars of this writer know no times before 1970.
+    mtimeSeconds: Math.max(0, mtimeSeconds),
+    sizeBytes: kind === "file" ? sizeBytes : 0,
+    ...(isDevice ? deviceOf(inode) : {}),
+  };
+}
+
+/** A character device 0/0 says that the name of the layer below is gone. */
+function isWhiteout(inode: Inode): boolean {
+  if (inode.kind !== "character") return false;
+  const { major, minor } = deviceOf(inode);
+  return major === 0 && minor === 0;
+}
+
+function whiteoutOf(path: string): string {
+  const slash = path.lastIndexOf("/") + 1;
+  return `${path.slice(0, slash)}.wh.${path.slice(slash)}`;
+}
+
+function renamed(path: string): BangerError {
+  const shown = quote(Buffer.from(path, "latin1").toString());
+  return new BangerError(
+    "unsupported",
+    `the directory ${shown} was renamed, which no layer of an image can say`,
+    {
+      cure: `in the VM, copy it and remove the original: cp -a ${shown} ${shown}.new && rm -r ${shown} && mv -T ${shown}.new ${shown}`,
+    },
+  );
+}
+
+function untold(path: string): BangerError {
+  const shown = quote(Buffer.from(path, "latin1").toString());
+  return new BangerError("unsupported", `the name ${shown} cannot be told in a layer of an image`, {
+    cure: "give it a shorter name that does not begin with .wh.",
+  });
+}
