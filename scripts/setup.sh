@@ -16,6 +16,7 @@ done <<END
 qemu-system-x86_64:qemu-system-x86:runs the virtual machines
 mmdebstrap:mmdebstrap:builds the default image
 sqfstar:squashfs-tools:writes images
+sqfs2tar:squashfs-tools-ng:exports images
 mkfs.ext4:e2fsprogs:makes the disks of VMs
 lz4:lz4:unpacks the kernel
 xz:xz-utils:unpacks kernels and archives

@@ -25,6 +25,12 @@ const PROGRAMS: readonly { program: string; apt: string; purpose: string; requir
   { program: "mkfs.ext4", apt: "e2fsprogs", purpose: "makes the disks of VMs", required: true },
   { program: "mmdebstrap", apt: "mmdebstrap", purpose: "builds the default image", required: false },
   { program: "sqfstar", apt: "squashfs-tools", purpose: "writes images", required: false },
+  {
+    program: "sqfs2tar",
+    apt: "squashfs-tools-ng",
+    purpose: "exports images, and commits VMs",
+    required: false,
+  },
   { program: "apt-get", apt: "apt", purpose: "fetches the kernel", required: false },
   { program: "dpkg-deb", apt: "dpkg", purpose: "unpacks the kernel", required: false },
   { program: "lz4", apt: "lz4", purpose: "unpacks Debian's kernel", required: false },

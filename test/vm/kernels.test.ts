@@ -9,10 +9,8 @@ test("a VM boots the kernel that it is told to, which stays as long as the VM", 
   // The default kernel has no name before somebody asks; any kernel serves as a file to import.
   const [id = ""] = readdirSync(join(home.home, "kernels"));
   const dir = join(home.home, "kernels", id);
-  const imported = await home.banger([
-    ...["kernel", "import", "-q", "mine", join(dir, "vmlinux")],
-    ...["--modules", join(dir, "modules")],
-  ]);
+  const files = [join(dir, "vmlinux"), "--modules", join(dir, "modules")];
+  const imported = await home.banger(["kernel", "import", "-q", "mine", ...files]);
   expect(imported).toMatchObject({ code: 0 });
   const run = await home.banger(["run", "--name", "k", "--kernel", "mine", "--", "uname", "-r"]);
   expect(run).toMatchObject({ code: 0 });

@@ -121,17 +121,17 @@ export class Ext4Reader implements AsyncDisposable {
       yield* zeros(at, Math.min(from * blockBytes, inode.sizeBytes));
       at = Math.max(at, Math.min(from * blockBytes, inode.sizeBytes));
       const end = Math.min((from + count) * blockBytes, inode.sizeBytes);
-      if (start === undefined) {
-        yield* zeros(at, end);
-        at = Math.max(at, end);
-      }
-      while (at < end && start !== undefined) {
-        const size = Math.min(CHUNK_BYTES, end - at);
-        yield await this.#read(start * blockBytes + (at - from * blockBytes), size);
-        at += size;
-      }
+      if (start === undefined) yield* zeros(at, end);
+      else yield* this.#pieces(start * blockBytes + (at - from * blockBytes), end - at);
+      at = Math.max(at, end);
     }
     yield* zeros(at, inode.sizeBytes);
+  }
+
+  async *#pieces(at: number, sizeBytes: number): AsyncGenerator<Buffer> {
+    for (let done = 0; done < sizeBytes; done += CHUNK_BYTES) {
+      yield await this.#read(at + done, Math.min(CHUNK_BYTES, sizeBytes - done));
+    }
   }
 
   /** In the order of the file. */
