@@ -90,7 +90,8 @@ export class Images {
     const { suite, base, packages, finish, config } = recipe;
     return this.pulls.run(name, waiter, async (context) => {
       await this.blobs.removeLeftovers();
-      return this.blobs.publish({ config, source: `debian ${suite}` }, (path) =>
+      const source = name === "debian" ? `debian ${suite}` : `debian ${suite} (${name})`;
+      return this.blobs.publish({ config, source }, (path) =>
         this.builders.debianRootfs(path, {
           ...context,
           suite,

@@ -5,12 +5,13 @@
 import { expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import type { Layout } from "../../src/host/layout.ts";
+import { createTemporaryDirectory } from "../../src/images/testing.ts";
 import { BangerError, type Client } from "../../src/sdk/index.ts";
 import { refusal } from "../support/refusal.ts";
 import { createFaultHome, type FaultHome, startDaemon } from "./daemon-process.ts";
 import type { CrashPoint } from "./daemon-program.ts";
 import { eachAtOnce } from "./each-at-once.ts";
-import { IMAGE_OPERATIONS, type ImageOperation } from "./image-operations.ts";
+import { createPull, IMAGE_OPERATIONS, type ImageOperation } from "./image-operations.ts";
 
 const AT_ONCE = 2;
 /** The suite was blind if it found fewer. */
@@ -20,20 +21,28 @@ let tried = 0;
 
 test.each(IMAGE_OPERATIONS.map((operation) => [operation.title, operation] as const))(
   "%s: killed at each of its steps, the store is valid, and the repetition leaves nothing over",
-  async (_, operation) => {
-    const points = await findPoints(operation);
-    expect(points.length).toBeGreaterThan(1);
-    await eachAtOnce(points, AT_ONCE, async (point) => {
-      await tryCrash(operation, point);
-      tried += 1;
-    });
-  },
+  async (_, operation) => await tryAll(operation),
 );
+
+test("image pull: killed at each of its steps, the store is valid, and the repetition leaves nothing over", async () => {
+  await using dir = await createTemporaryDirectory();
+  await using pull = await createPull(dir.path);
+  await tryAll(pull.operation);
+});
 
 test(`the daemon was killed at no fewer than ${LEAST_POINTS} points`, () => {
   console.log(`fault suite: the daemon was killed at ${tried} points of operations on images`);
   expect(tried).toBeGreaterThanOrEqual(LEAST_POINTS);
 });
+
+async function tryAll(operation: ImageOperation): Promise<void> {
+  const points = await findPoints(operation);
+  expect(points.length).toBeGreaterThan(1);
+  await eachAtOnce(points, AT_ONCE, async (point) => {
+    await tryCrash(operation, point);
+    tried += 1;
+  });
+}
 
 async function findPoints(operation: ImageOperation): Promise<CrashPoint[]> {
   await using home = await createFaultHome();

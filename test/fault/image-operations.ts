@@ -1,7 +1,8 @@
 /** The operations on images and kernels at whose every step the daemon is killed. */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { layerTar, writeLayout } from "../../src/images/layers/testing.ts";
+import { createServerOf } from "../../src/images/registry/testing.ts";
 import { createVmlinux } from "../../src/images/testing.ts";
 import { runProgram } from "../../src/lib/run-program.ts";
 import type { Client } from "../../src/sdk/client.ts";
@@ -38,6 +39,37 @@ async function importKernel(client: Client, dir: string, size: number): Promise<
   const path = join(dir, `vmlinux-${size}`);
   writeFileSync(path, createVmlinux(size));
   await client.importKernel({ name: "mine", path });
+}
+
+/** A registry with the image `app:latest`, and the pull of it. */
+export async function createPull(
+  dir: string,
+): Promise<AsyncDisposable & { readonly operation: ImageOperation }> {
+  mkdirSync(join(dir, "blobs"), { recursive: true });
+  await writeLayout(dir, [layerTar([{ path: "pulled", content: "pulled" }])]);
+  const index = JSON.parse(readFileSync(join(dir, "index.json"), "utf8")) as {
+    manifests: { digest: string; mediaType: string }[];
+  };
+  const [manifest] = index.manifests;
+  const server = await createServerOf((request, response) => {
+    const [, kind, wanted = ""] = /^\/v2\/app\/(manifests|blobs)\/([\w:]+)$/u.exec(request.url ?? "") ?? [];
+    const digest = wanted === "latest" ? manifest?.digest : wanted;
+    if (kind === undefined || digest === undefined) return false;
+    const type = kind === "manifests" ? manifest?.mediaType : "application/octet-stream";
+    response.writeHead(200, { "content-type": type, "docker-content-digest": digest });
+    response.end(readFileSync(join(dir, "blobs/sha256", digest.slice(7))));
+    return true;
+  });
+  const name = `${server.host}/app:latest`;
+  return {
+    operation: {
+      title: "image pull",
+      prepare: nothing,
+      act: (client) => client.pullImage({ name }),
+      after: [name, IMAGE],
+    },
+    [Symbol.asyncDispose]: async () => await server[Symbol.asyncDispose](),
+  };
 }
 
 const nothing = async (): Promise<undefined> => undefined;

@@ -100,7 +100,7 @@ function defineVerify(image: Command, ctx: CliContext): void {
 function renderImage(image: ImageDetails): string {
   const { config } = image;
   const words = (list: readonly string[] | undefined): string | undefined =>
-    list === undefined ? undefined : JSON.stringify(list);
+    list === undefined || list.length === 0 ? undefined : JSON.stringify(list);
   const blobs = image.blobs.map(({ digest, sizeBytes }) => `${digest} ${formatBytes(sizeBytes)}`);
   return renderFacts([
     ["name", image.name],
