@@ -2,7 +2,7 @@
 import { basename } from "node:path";
 import type { Damage, Exec, Image, ImageDetails as ImageDetailsBody, Kernel, Vm } from "../api/types.ts";
 import type { GuestExec } from "../guest/agent.ts";
-import type { ExplainedDamage, ImageDetails } from "../images/image-service.ts";
+import type { ExplainedDamage, ImageDetails } from "../images/image-reports.ts";
 import type { NamedKernel } from "../images/kernel-service.ts";
 import { exitCodeOfSignal } from "../model/signals.ts";
 import type { VmRecord } from "../model/vm.ts";

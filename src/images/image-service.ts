@@ -7,6 +7,7 @@ import type { Store } from "../store/store.ts";
 import type { Catalog } from "./catalog.ts";
 import { type PruneItem, type PruneOptions, pruneImages } from "./image-prune.ts";
 import { fullName, ImageRecords } from "./image-records.ts";
+import type { CommittedVm, ExplainedDamage, ImageDetails, VerifyReport } from "./image-reports.ts";
 import type { Images } from "./images.ts";
 import type { KernelService } from "./kernel-service.ts";
 import { type Platform, parsePlatform, validateRunnable } from "./oci/platform.ts";
@@ -24,38 +25,6 @@ export interface ImageServiceOptions {
   readonly kernels: KernelService;
   /** Hears of every step before it is done. */
   readonly onStep?: (step: string) => void;
-}
-
-export interface CommittedVm {
-  readonly name: string;
-  /** Copies its disk to a path; answers with the digest of the image that it was made from. */
-  readonly copyDisk: (to: string) => Promise<{ readonly digest: string }>;
-}
-
-export interface ImageDetails {
-  readonly record: ImageRecord;
-  /** All that stand for its content. */
-  readonly names: readonly string[];
-  /** Names of VMs made from it, at most five. */
-  readonly users: readonly string[];
-  readonly manifestDigest: string | undefined;
-  readonly blobs: readonly { readonly digest: string; readonly sizeBytes: number }[];
-  /** False: its content is damaged or gone. */
-  readonly usable: boolean;
-}
-
-export interface ExplainedDamage extends Damage {
-  /** What stands for it. */
-  readonly names: readonly string[];
-  /** Names of VMs that cannot start. */
-  readonly vms: readonly string[];
-  readonly cure: string;
-}
-
-export interface VerifyReport {
-  /** How many images, blobs and kernels were read. */
-  readonly checked: number;
-  readonly damages: readonly ExplainedDamage[];
 }
 
 export class ImageService implements ImageSource {
