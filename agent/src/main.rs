@@ -1,4 +1,4 @@
-//! `banger-agent`: process 1 of a guest, or with `--serve-unix PATH` or `--serve-fd N` a rehearsal for tests on the host; with
+//! `banger-agent`: process 1 of a guest, first and, where an init of the image's own takes its place, last; or with `--serve-unix PATH` or `--serve-fd N` a rehearsal for tests on the host; with
 //! `--configured` a rehearsal of a guest that goes on from a snapshot.
 
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
@@ -7,11 +7,14 @@ use banger_agent::boot::boot;
 use banger_agent::console;
 use banger_agent::failure::{Code, Failure, OrFail, Outcome};
 use banger_agent::server::{Channel, Link, LinkKind, Listener, Server};
-use banger_agent::system::{RealMachine, Rehearsal};
+use banger_agent::system::{RealMachine, Rehearsal, hand_back, is_handback};
 
 fn main() {
     std::panic::set_hook(Box::new(|info| console::die(&info.to_string())));
     let is_init = rustix::process::getpid().as_raw_nonzero().get() == 1;
+    if is_init && is_handback() {
+        hand_back();
+    }
     let result = if is_init { serve_guest() } else { rehearse() };
     if let Err(failure) = result {
         console::die(&failure.message);

@@ -43,6 +43,8 @@ pub struct Exec {
     pub exit: Option<Exit>,
     /// Whether the timeout killed it.
     pub timed_out: bool,
+    /// What asks it to end, where that is not TERM.
+    pub stop_signal: Option<Signal>,
 }
 
 /// A stream bound to a command.

@@ -8,6 +8,11 @@ use serde::Deserialize;
 use super::invalid;
 use crate::failure::Outcome;
 
+/// Directories that one request may name.
+const MAX_DIRECTORIES: usize = 256;
+/// The init and its arguments.
+const MAX_INIT_ARGS: usize = 64;
+
 /// The whole request. Fields are those of `protocol/README.md`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -20,6 +25,12 @@ pub struct Configure {
     /// `agent` (the default) or `systemd`.
     #[serde(default)]
     pub init: Option<String>,
+    /// The init and its arguments; empty: where inits usually are.
+    #[serde(default)]
+    pub init_argv: Vec<String>,
+    /// Absolute paths of directories that are to be there.
+    #[serde(default)]
+    pub directories: Vec<String>,
     /// The read-only root.
     pub rootfs: Disk,
     /// The writable layer; a tmpfs when absent.
@@ -104,12 +115,15 @@ impl Configure {
         self.machine_id.as_deref().map_or(Ok(()), validate_machine_id)?;
         validate_hosts(&self.hosts)?;
         validate_resolver(&self.nameservers, &self.search)?;
-        for Volume { target, .. } in &self.mounts {
-            let mut parts = target.split('/');
-            let absolute = parts.next() == Some("") && target.len() > 1;
-            if !absolute || target.contains('\0') || parts.any(|part| matches!(part, "." | "..")) {
-                return Err(invalid(format!("mounts: bad target {target:?}")));
-            }
+        if let Some(Volume { target, .. }) = self.mounts.iter().find(|volume| !is_path(&volume.target)) {
+            return Err(invalid(format!("mounts: bad target {target:?}")));
+        }
+        if let Some(path) = self.directories.iter().find(|path| !is_path(path)) {
+            return Err(invalid(format!("directories: bad path {path:?}")));
+        }
+        if self.directories.len() > MAX_DIRECTORIES || self.init_argv.len() > MAX_INIT_ARGS {
+            let message = format!("more than {MAX_DIRECTORIES} directories or {MAX_INIT_ARGS} arguments of the init");
+            return Err(invalid(message));
         }
         super::exec::validate_env(&self.env)
     }
@@ -150,6 +164,12 @@ pub fn validate_resolver(nameservers: &[String], search: &[String]) -> Outcome<(
         Some(bad) => Err(invalid(format!("search: {bad:?} is no domain"))),
         None => Ok(()),
     }
+}
+
+/// Whether it is absolute, not the root, and without `.` and `..`.
+fn is_path(path: &str) -> bool {
+    let mut parts = path.split('/');
+    parts.next() == Some("") && path.len() > 1 && !path.contains('\0') && !parts.any(|part| matches!(part, "." | ".."))
 }
 
 /// Whether `text` is one word on one line.

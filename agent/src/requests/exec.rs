@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use rustix::process::Signal;
 use serde::Deserialize;
 
 use super::invalid;
+use crate::exec::signal_from_name;
 use crate::failure::Outcome;
 
 /// Entries of argv and of env, each.
@@ -36,6 +38,9 @@ pub struct ExecRequest {
     /// Whether it belongs to no stream.
     #[serde(default)]
     pub detach: bool,
+    /// Name, without `SIG`, of the signal that asks it to end at a power off; absent: TERM.
+    #[serde(default)]
+    pub stop_signal: Option<String>,
 }
 
 /// The terminal of a command.
@@ -51,10 +56,18 @@ pub struct Tty {
 }
 
 impl ExecRequest {
+    /// What asks it to end, where that is not TERM.
+    pub fn stop_signal(&self) -> Option<Signal> {
+        self.stop_signal.as_deref().and_then(signal_from_name).filter(|signal| *signal != Signal::TERM)
+    }
+
     /// Refuses with `invalid_argument` what no kernel could run.
     pub fn validate(&self) -> Outcome<()> {
         if !is_id(&self.id) {
             return Err(invalid("id must be 1 to 64 characters of A-Za-z0-9_-"));
+        }
+        if let Some(name) = self.stop_signal.as_deref().filter(|name| signal_from_name(name).is_none()) {
+            return Err(invalid(format!("stopSignal: {name:?} is no signal name")));
         }
         if self.argv.is_empty() || self.argv.len() > MAX_ARGS {
             return Err(invalid(format!("argv must have 1 to {MAX_ARGS} entries")));

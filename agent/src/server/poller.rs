@@ -66,6 +66,12 @@ impl Poller {
         epoll::add(&self.epoll, fd, data, flags | EventFlags::ET)
     }
 
+    /// Watches a signalfd anew: epoll has it wait for the process that added it (signalfd(2), "epoll(7) semantics").
+    pub fn renew(&self, fd: impl AsFd, source: Source) -> io::Result<()> {
+        epoll::delete(&self.epoll, fd.as_fd())?;
+        self.add(fd, source)
+    }
+
     /// Waits until something is ready or the deadline has come.
     pub fn wait(&mut self, deadline: Option<Instant>) -> io::Result<Vec<(Source, Readiness)>> {
         let timeout = deadline.map(|deadline| {

@@ -15,6 +15,9 @@ impl Server {
         if pending.child {
             self.reap();
         }
+        if pending.init_done {
+            self.init_done();
+        }
         if pending.terminate {
             self.terminate();
         }

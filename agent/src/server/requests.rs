@@ -1,5 +1,6 @@
 //! Requests: each is answered at once or gets an owner that answers later.
 
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
@@ -99,6 +100,9 @@ impl Server {
 
     fn configure(&mut self, request: Configure) -> Outcome<Value> {
         let steps = self.machine.configure(&request)?;
+        if self.machine.is_beside_init() {
+            self.poller.renew(self.signals.as_fd(), Source::Signals).or_fail(Code::Internal, "watching signals")?;
+        }
         self.launcher.cgroups = self.machine.cgroup_root().map(Cgroups::new);
         self.env = Some(request.env);
         let steps = steps.iter().map(|step| json!({"name": step.name, "ms": step.ms}));
@@ -158,6 +162,7 @@ impl Server {
             cgroup: spawned.cgroup,
             exit: None,
             timed_out: false,
+            stop_signal: request.stop_signal(),
         })
     }
 

@@ -4,6 +4,8 @@ use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::io;
 
+use crate::system::DONE;
+
 /// The signals that the agent takes, blocked for itself.
 #[derive(Debug)]
 pub struct SignalFd {
@@ -18,10 +20,12 @@ pub struct Pending {
     pub child: bool,
     /// The agent was asked to end.
     pub terminate: bool,
+    /// The init has ended everything.
+    pub init_done: bool,
 }
 
 impl SignalFd {
-    /// Takes SIGCHLD and, if asked to, SIGTERM and SIGINT; ignores SIGPIPE.
+    /// Takes SIGCHLD, what the init says at its end, and, if asked to, SIGTERM and SIGINT; ignores SIGPIPE.
     pub fn new(with_termination: bool) -> io::Result<Self> {
         // SAFETY: the set is initialised by sigemptyset before its other uses, and all signal numbers are valid. Called
         // before any other thread could exist.
@@ -29,6 +33,7 @@ impl SignalFd {
             let mut set = std::mem::zeroed();
             libc::sigemptyset(&raw mut set);
             libc::sigaddset(&raw mut set, libc::SIGCHLD);
+            libc::sigaddset(&raw mut set, DONE.as_raw());
             if with_termination {
                 libc::sigaddset(&raw mut set, libc::SIGTERM);
                 libc::sigaddset(&raw mut set, libc::SIGINT);
@@ -62,10 +67,11 @@ impl SignalFd {
                 break;
             };
             for info in buffer[..count].chunks_exact(SIGINFO) {
-                // The first field is the signal number.
-                let number = u32::from_ne_bytes([info[0], info[1], info[2], info[3]]);
-                match number as i32 {
+                // `struct signalfd_siginfo`: the first field is the signal's number, the fourth the sender's.
+                let field = |at: usize| u32::from_ne_bytes([info[at], info[at + 1], info[at + 2], info[at + 3]]);
+                match field(0) as i32 {
                     libc::SIGCHLD => pending.child = true,
+                    number if number == DONE.as_raw() => pending.init_done |= field(12) == 1,
                     _ => pending.terminate = true,
                 }
             }

@@ -1,6 +1,7 @@
-//! The machine that the agent is process 1 of.
+//! The machine that the agent was started in as process 1.
 
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::mount::{MountFlags, UnmountFlags, mount_remount, unmount};
@@ -8,6 +9,7 @@ use rustix::process::Signal;
 use rustix::system::{RebootCommand, reboot};
 
 use super::boot_id::BootId;
+use super::init::{self, Init};
 use super::root::{self, WRITABLE};
 use super::writable::{self, Usage, Writable};
 use super::{Machine, Step, Stopwatch, etc, kernel};
@@ -26,6 +28,8 @@ pub struct RealMachine {
     power_off: PowerOff,
     switched: bool,
     boot_id: Option<BootId>,
+    /// Whether process 1 is the image's init.
+    beside_init: bool,
 }
 
 /// A volume that is mounted.
@@ -51,10 +55,14 @@ impl RealMachine {
 
 impl Machine for RealMachine {
     fn configure(&mut self, request: &Configure) -> Outcome<Vec<Step>> {
-        if !matches!(request.init.as_deref(), None | Some("agent")) {
-            let message = "this agent can only stay process 1 (init: \"agent\")";
-            return Err(Failure::new(Code::Unsupported, message));
-        }
+        let with_init = match request.init.as_deref() {
+            None | Some("agent") => false,
+            Some("systemd") => true,
+            Some(other) => {
+                let message = format!("this agent knows no init {other:?}, only \"agent\" and \"systemd\"");
+                return Err(Failure::new(Code::Unsupported, message));
+            }
+        };
         if self.switched {
             let message = "an earlier configure failed when it could no longer be undone";
             return Err(Failure::new(Code::FailedPrecondition, message));
@@ -83,7 +91,13 @@ impl Machine for RealMachine {
         watch.lap("mounts");
         etc::write_etc(request)?;
         watch.lap("etc");
+        root::make_directories(&request.directories);
         self.power_off = request.poweroff;
+        if with_init {
+            Init::find(&request.init_argv)?.hand_over()?;
+            self.beside_init = true;
+            watch.lap("init");
+        }
         Ok(watch.steps)
     }
 
@@ -127,9 +141,33 @@ impl Machine for RealMachine {
         self.writable.as_ref().map(Writable::usage)
     }
 
+    fn is_beside_init(&self) -> bool {
+        self.beside_init
+    }
+
     fn signal_all(&self, signal: Signal) {
-        // SAFETY: kill(2) with -1 reaches every process but this one; the agent is process 1 here.
-        unsafe { libc::kill(-1, signal.as_raw()) };
+        if !self.beside_init {
+            init::kill_rest(signal);
+            return;
+        }
+        for pid in init::processes_below(COMMANDS) {
+            // It may have ended meanwhile.
+            let _ = rustix::process::kill_process(pid, signal);
+        }
+    }
+
+    fn ask_init(&mut self, grace: Duration) -> Option<Duration> {
+        if !self.beside_init {
+            return None;
+        }
+        let asked = init::ask_to_end();
+        // What it unmounts is in order.
+        self.volumes.clear();
+        Some(asked.map_or(grace, |limit| grace.min(limit)))
+    }
+
+    fn kill_rest(&self) {
+        init::kill_rest(Signal::KILL);
     }
 
     fn settle(&mut self) {

@@ -3,6 +3,8 @@
 mod boot_id;
 mod disks;
 mod etc;
+mod handback;
+mod init;
 mod initramfs;
 mod kernel;
 mod listeners;
@@ -13,6 +15,7 @@ mod stats;
 mod writable;
 
 pub use disks::find_disk;
+pub use handback::{DONE, hand_back, is_handback};
 pub use initramfs::clear_initramfs;
 pub use listeners::list_listeners;
 pub use machine::RealMachine;
@@ -21,7 +24,7 @@ pub use stats::{read_stats, uptime_ms};
 pub use writable::Usage;
 
 use std::os::fd::OwnedFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
@@ -43,8 +46,15 @@ pub trait Machine {
     fn set_frozen(&mut self, frozen: bool) -> Outcome<()>;
     /// Figures of the writable file system.
     fn usage(&self) -> Option<Usage>;
-    /// Sends a signal to every process that the agent looks after; as process 1 that is every other one.
+    /// Whether the agent forked in `configure` and is not process 1 any more.
+    fn is_beside_init(&self) -> bool;
+    /// Sends a signal to every process that the agent looks after; as process 1 that is every other one, beside an init the commands.
     fn signal_all(&self, signal: Signal);
+    /// Asks the init, where there is one, to end everything; it says so with the signal `DONE`. Returns how long to wait for that at most;
+    /// without an init nothing is to be waited for.
+    fn ask_init(&mut self, grace: Duration) -> Option<Duration>;
+    /// Kills everything but the init, which has not ended it.
+    fn kill_rest(&self);
     /// Writes everything to disk so that nothing more can be lost.
     fn settle(&mut self);
     /// Ends the machine, or in a rehearsal the process.

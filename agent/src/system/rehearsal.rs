@@ -1,6 +1,7 @@
 //! A machine for tests on the host: it takes every order and changes nothing. Commands run on the host.
 
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 
@@ -37,6 +38,16 @@ impl Machine for Rehearsal {
     fn usage(&self) -> Option<Usage> {
         None
     }
+
+    fn is_beside_init(&self) -> bool {
+        false
+    }
+
+    fn ask_init(&mut self, _grace: Duration) -> Option<Duration> {
+        None
+    }
+
+    fn kill_rest(&self) {}
 
     fn signal_all(&self, signal: Signal) {
         let own = rustix::process::getpid().as_raw_nonzero().get();

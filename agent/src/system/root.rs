@@ -8,6 +8,7 @@ use rustix::process::{chdir, chroot};
 use super::find_disk;
 use super::initramfs::clear_initramfs;
 use super::writable::Writable;
+use crate::console;
 use crate::failure::{Code, Failure, OrFail, Outcome};
 use crate::requests::{Disk, Volume};
 
@@ -100,13 +101,28 @@ pub fn mount_system() -> Outcome<()> {
     Ok(())
 }
 
-/// Mounts a volume in the switched root, making its mount point.
-pub fn mount_volume(volume: &Volume) -> Outcome<()> {
+/// Makes directories in the switched root, with all above them, where they are missing. One that cannot be made is reported: whoever needs it
+/// will say more.
+pub fn make_directories(paths: &[String]) {
+    for path in paths {
+        if let Err(failure) = make_path(path) {
+            console::say(&failure.message);
+        }
+    }
+}
+
+fn make_path(target: &str) -> Outcome<()> {
     let mut path = String::new();
-    for part in volume.target.split('/').filter(|part| !part.is_empty()) {
+    for part in target.split('/').filter(|part| !part.is_empty()) {
         path = format!("{path}/{part}");
         make_directory(&path, 0o755)?;
     }
+    Ok(())
+}
+
+/// Mounts a volume in the switched root, making its mount point.
+pub fn mount_volume(volume: &Volume) -> Outcome<()> {
+    make_path(&volume.target)?;
     let disk = Disk { disk: volume.disk.clone(), kind: volume.kind.clone() };
     let ext4 = disk.kind == "ext4";
     let (flags, data) = match volume.read_only {
