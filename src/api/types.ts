@@ -3,6 +3,7 @@ import type { DoctorRow } from "../model/doctor.ts";
 import type { ErrorBody } from "../model/errors.ts";
 import type { EventKind } from "../model/event.ts";
 import type { GuestStreamMessage, GuestStreamRequest } from "../model/guest-stream.ts";
+import type { Init } from "../model/init.ts";
 import type { ImageConfig, VmSpec } from "../model/spec.ts";
 import type { StepTiming, VmState } from "../model/vm.ts";
 import type { VolumeMount } from "../model/volume.ts";
@@ -36,6 +37,9 @@ export interface Vm {
   readonly pending: readonly string[];
   /** The steps of the last start. */
   readonly startSteps: readonly StepTiming[];
+  /** What the image says of itself, where one VM is shown: the ports that it serves, as `80/tcp`. */
+  readonly exposedPorts?: readonly string[] | undefined;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface CreateVm {
@@ -50,6 +54,8 @@ export interface CreateVm {
   readonly env?: Readonly<Record<string, string>> | undefined;
   /** The driver; absent: the best that the host has. */
   readonly vmm?: string | undefined;
+  /** Process 1 of the guest; absent: what the image says. */
+  readonly init?: Init | undefined;
   /** A kernel's name, `host`, or `image`: the image's own; absent: Debian's. */
   readonly kernel?: string | undefined;
   readonly volumes?: readonly VolumeMount[] | undefined;

@@ -34,6 +34,12 @@ export function presentVm(vms: Vms, record: VmRecord): Vm {
   };
 }
 
+/** One VM with what its image says of itself. */
+export function presentShownVm(vms: Vms, record: VmRecord): Vm {
+  const { exposedPorts, labels } = vms.imageConfig(record);
+  return { ...presentVm(vms, record), exposedPorts, labels };
+}
+
 export function presentImage(record: ImageRecord): Image {
   const { name, digest, sizeBytes, source, createdAt } = record;
   return { name, digest, sizeBytes, source, createdAt };

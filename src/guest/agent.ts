@@ -25,12 +25,16 @@ import { type WriteFileOptions, writeFile } from "./write-file.ts";
 export interface GuestConfig {
   readonly hostname: string;
   readonly init: "agent" | "systemd";
+  /** Of `systemd`: the init and its arguments; absent: where inits usually are. */
+  readonly initArgv?: readonly string[];
   /** 32 hexadecimal digits for /etc/machine-id; without it the image's stays. */
   readonly machineId?: string;
   readonly rootfs: { readonly disk: string; readonly type: "squashfs" };
   readonly writable: { readonly disk: string; readonly type: "ext4" };
   readonly env: Readonly<Record<string, string>>;
   readonly hosts: readonly { readonly address: string; readonly names: readonly string[] }[];
+  /** Absolute paths that are made where they are missing. */
+  readonly directories?: readonly string[];
   readonly mounts: readonly GuestMount[];
   readonly poweroff: "acpi" | "reset";
 }

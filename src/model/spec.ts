@@ -1,5 +1,6 @@
 /** What a VM is asked to be, and what a command in it is asked to be; the limits of both. */
 import { BangerError } from "./errors.ts";
+import type { Init } from "./init.ts";
 import { quote } from "./names.ts";
 import type { VolumeMount } from "./volume.ts";
 
@@ -23,6 +24,8 @@ export interface VmSpec {
   readonly env: Readonly<Record<string, string>>;
   /** The driver that has to run it; undefined: the best that the host has at each start. */
   readonly vmm?: string | undefined;
+  /** Which process 1 the guest gets; undefined: what the image says. */
+  readonly init?: Init | undefined;
   /** The name of the kernel that it boots, looked up at each start; undefined: the default. */
   readonly kernel?: string | undefined;
   /** Volumes that are mounted in the guest; absent: none. */
@@ -40,6 +43,8 @@ export interface ExecSpec {
   readonly tty: { readonly cols: number; readonly rows: number; readonly term: string } | undefined;
   /** 0: none. */
   readonly timeoutMs: number;
+  /** What asks it to end when the guest powers off, a name without `SIG`; undefined: TERM. */
+  readonly stopSignal?: string | undefined;
 }
 
 /** What an image says about how its commands run. */

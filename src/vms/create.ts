@@ -5,6 +5,7 @@ import { nextAddress } from "../model/addresses.ts";
 import type { LongOptions } from "../model/boot.ts";
 import { BangerError } from "../model/errors.ts";
 import { validateImageName } from "../model/image-reference.ts";
+import type { Init } from "../model/init.ts";
 import { IMAGE_KERNEL, nameOfImageKernel, validateKernelName } from "../model/kernel-names.ts";
 import { validateVmName, vmNameFromBytes } from "../model/names.ts";
 import type { VmRecord } from "../model/vm.ts";
@@ -21,6 +22,7 @@ export interface NewVm {
   readonly diskMib?: number | undefined;
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly vmm?: string | undefined;
+  readonly init?: Init | undefined;
   readonly kernel?: string | undefined;
   readonly volumes?: readonly VolumeMount[] | undefined;
   readonly ephemeral?: boolean | undefined;
@@ -63,6 +65,7 @@ export async function createVm(ctx: VmContext, wanted: NewVm, options: LongOptio
           diskMib: wanted.diskMib ?? ctx.defaults.diskMib,
           env: wanted.env ?? {},
           ...(wanted.vmm === undefined ? {} : { vmm: wanted.vmm }),
+          ...(wanted.init === undefined ? {} : { init: wanted.init }),
           ...(kernel === undefined ? {} : { kernel }),
           ...(wanted.volumes === undefined || wanted.volumes.length === 0 ? {} : { volumes: wanted.volumes }),
         },

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import type { Agent } from "../guest/agent.ts";
 import type { AgentStream, StreamHandlers } from "../guest/stream.ts";
 import { withDeadline } from "../lib/deadline.ts";
+import { initCommand } from "../model/init.ts";
 import type { ExecSpec, ImageConfig } from "../model/spec.ts";
 import { decide } from "../model/state-machine.ts";
 import type { VmRecord } from "../model/vm.ts";
@@ -23,6 +24,8 @@ export interface ExecWish {
   readonly user?: string | undefined;
   readonly tty?: ExecSpec["tty"];
   readonly timeoutMs?: number | undefined;
+  /** See `ExecSpec`. */
+  readonly stopSignal?: string | undefined;
 }
 
 /**
@@ -91,11 +94,16 @@ export function execSpec(wish: ExecWish, image: ImageConfig): ExecSpec {
     user: wish.user ?? image.user,
     tty: wish.tty,
     timeoutMs: wish.timeoutMs ?? 0,
+    stopSignal: wish.stopSignal,
   };
 }
 
-/** The command line of a `run`: the image's entrypoint before what was asked for, or its default command. */
+/**
+ * The command line of a `run`: the image's entrypoint before what was asked for, or its default command. An init is none of either: it
+ * is process 1 or nothing.
+ */
 export function runArgv(asked: readonly string[], image: ImageConfig): readonly string[] {
+  if (initCommand(image) !== undefined) return asked;
   return [...(image.entrypoint ?? []), ...(asked.length > 0 ? asked : (image.cmd ?? []))];
 }
 

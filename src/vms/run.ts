@@ -2,6 +2,7 @@
 import type { AgentStream, StreamHandlers } from "../guest/stream.ts";
 import { BangerError } from "../model/errors.ts";
 import type { OnProgress } from "../model/progress.ts";
+import { parseSignal } from "../model/signals.ts";
 import type { VmRecord } from "../model/vm.ts";
 import type { VmContext } from "./context.ts";
 import { createVm, type NewVm } from "./create.ts";
@@ -40,7 +41,8 @@ export async function runVm(ctx: VmContext, wish: RunWish, client: RunClient): P
     if (wish.exec === undefined) return;
     const { config } = await ctx.images.byDigest(vm.imageDigest);
     const argv = runArgv(wish.exec.argv ?? [], config);
-    const stream = await execInVm(ctx, vm, { ...wish.exec, argv }, client.handlers);
+    const stopSignal = parseSignal(config.stopSignal);
+    const stream = await execInVm(ctx, vm, { ...wish.exec, argv, stopSignal }, client.handlers);
     await client.attach(stream);
   } finally {
     if (remove) await removeAfterwards(ctx, created.id);

@@ -2,23 +2,20 @@
 import { mkdirSync } from "node:fs";
 import type { Agent, GuestConfig } from "../guest/agent.ts";
 import { withDeadline } from "../lib/deadline.ts";
-import type { LongOptions, ReadyImage } from "../model/boot.ts";
+import type { LongOptions } from "../model/boot.ts";
 import type { CapabilityContext, MachineDraft, StartedGuest } from "../model/capability.ts";
 import { BangerError } from "../model/errors.ts";
 import type { Machine } from "../model/machine.ts";
 import { decide } from "../model/state-machine.ts";
 import type { StepTiming, VmRecord } from "../model/vm.ts";
-import type { Running } from "../vmm/port.ts";
 import { cleanupVm } from "./cleanup.ts";
 import type { VmContext } from "./context.ts";
 import { currentVm } from "./find.ts";
 import { greetAgent } from "./greet.ts";
+import { guestConfig } from "./guest-config.ts";
 import { writeHandles } from "./handles.ts";
 import { LiveVm } from "./live.ts";
 import { Steps } from "./steps.ts";
-
-/** What PATH is when the image does not say: Debian's default for root. */
-const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /**
  * Boots a VM and resolves when its agent has configured the guest; a running VM is left alone. A failed start leaves no process
@@ -143,18 +140,6 @@ async function configure(agent: Agent, vm: VmRecord, config: GuestConfig): Promi
   await agent.configure(config);
   // The disk may have grown since the last run; a first run made it as large as it is to be.
   if (vm.startedAt !== undefined) await agent.grow();
-}
-
-function guestConfig(vm: VmRecord, image: ReadyImage, running: Running): Omit<GuestConfig, "mounts"> {
-  return {
-    hostname: vm.name,
-    init: "agent",
-    rootfs: { disk: "rootfs", type: "squashfs" },
-    writable: { disk: "disk", type: "ext4" },
-    env: { PATH: DEFAULT_PATH, ...image.config.env, ...vm.spec.env },
-    hosts: [{ address: vm.address, names: [vm.name, `${vm.name}.vm`] }],
-    poweroff: running.poweroff,
-  };
 }
 
 /** Records a failed start. By now the undo stack has run; what it threw is part of the error. */

@@ -5,6 +5,7 @@ import { readTail } from "../lib/file-tail.ts";
 import { KeyedLock } from "../lib/keyed-lock.ts";
 import type { LongOptions } from "../model/boot.ts";
 import type { GuestStreamRequest } from "../model/guest-stream.ts";
+import type { ImageConfig } from "../model/spec.ts";
 import type { VmRecord } from "../model/vm.ts";
 import { stopIdleVm } from "./auto-stop.ts";
 import type { VmContext, VmDeps } from "./context.ts";
@@ -55,6 +56,11 @@ export class Vms {
   /** The live half of a VM, while it runs. */
   live(id: string): LiveVm | undefined {
     return this.#ctx.live.get(id);
+  }
+
+  /** What its image says of itself; nothing for an image whose name is gone. */
+  imageConfig({ imageDigest }: VmRecord): ImageConfig {
+    return this.#ctx.store.images.byDigest(imageDigest)[0]?.config ?? {};
   }
 
   directory(id: string): string {

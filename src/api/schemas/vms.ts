@@ -1,6 +1,7 @@
 /** Bodies about VMs: what one is asked to be, what it is, what happened to it. */
 import { z } from "zod";
 import { MAX_IMAGE_NAME, validateImageName } from "../../model/image-reference.ts";
+import { INITS } from "../../model/init.ts";
 import { validateKernelName } from "../../model/kernel-names.ts";
 import { validateVmName } from "../../model/names.ts";
 import { SPEC_LIMITS, type VmSpec, validateVmm } from "../../model/spec.ts";
@@ -23,6 +24,7 @@ export const VmSpecSchema: z.ZodType<VmSpec> = z
     diskMib: z.int().describe("Size of the writable layer"),
     env: z.record(z.string(), z.string()),
     vmm: z.string().optional().describe("The driver that has to run it"),
+    init: z.enum(INITS).optional().describe("Process 1 of the guest, when it is not for the image to say"),
     kernel: z.string().optional().describe("The name of the kernel that it boots; absent: the default"),
     volumes: z.array(VolumeMountSchema).optional(),
   })
@@ -48,6 +50,11 @@ export const VmSchema: z.ZodType<Vm> = z
     lastError: ErrorSchema.optional(),
     pending: z.array(z.string()).describe("The fields of spec that wait for the next start"),
     startSteps: z.array(StepTimingSchema).describe("The steps of the last start"),
+    exposedPorts: z
+      .array(z.string())
+      .optional()
+      .describe("The ports that the image says it serves, such as 80/tcp; where one VM is shown"),
+    labels: z.record(z.string(), z.string()).optional().describe("Of the image; where one VM is shown"),
   })
   .meta({ id: "Vm" });
 
@@ -64,6 +71,7 @@ export const CreateVmSchema: z.ZodType<CreateVm> = z
     diskMib: whole(SPEC_LIMITS.diskMib).optional(),
     env: Env.optional(),
     vmm: ruled(validateVmm, 32).optional().describe("The driver; absent: the best that the host has"),
+    init: z.enum(INITS).optional().describe("Process 1 of the guest; absent: what the image says"),
     kernel: ruled(validateKernelName, 64)
       .optional()
       .describe("A kernel's name, host, or image: the image's own; absent: Debian's"),

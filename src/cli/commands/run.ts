@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import type { CreateVm, ExecRequest, Vm } from "../../api/types.ts";
 import { BangerError } from "../../model/errors.ts";
 import { validateImageName } from "../../model/image-reference.ts";
+import { parseInit } from "../../model/init.ts";
 import { validateKernelName } from "../../model/kernel-names.ts";
 import { quote, validateVmName } from "../../model/names.ts";
 import { formatDurationMs } from "../../model/quantities.ts";
@@ -20,6 +21,7 @@ interface VmFlags extends SizeFlags {
   readonly name?: string;
   readonly image?: string;
   readonly vmm?: string;
+  readonly init?: string;
   readonly kernel?: string;
   readonly volume?: readonly string[];
 }
@@ -138,6 +140,7 @@ function addVmOptions(command: Command): Command {
     .option("--memory <size>", "memory, such as 512M or 4G")
     .option("--disk <size>", "size of the writable disk, such as 8G")
     .option("--vmm <driver>", "firecracker or qemu (default: the best that the host has)")
+    .option("--init <init>", "process 1 of the guest: agent or systemd (default: what the image says)")
     .option("--kernel <name>", "a kernel, host, or image: the image's own (default: debian)")
     .option("-v, --volume <NAME:/PATH[:ro]>", "mount a volume, may be repeated", collect, []);
 }
@@ -153,6 +156,7 @@ function createVm(flags: VmFlags): CreateVm {
     memoryMib: size.memoryMib ?? variables.memoryMib,
     diskMib: size.diskMib ?? variables.diskMib,
     vmm: flags.vmm === undefined ? undefined : validateVmm(flags.vmm),
+    init: flags.init === undefined ? undefined : parseInit(flags.init),
     kernel: flags.kernel === undefined ? undefined : validateKernelName(flags.kernel),
     volumes: validateMounts((flags.volume ?? []).map(parseMount)),
   };

@@ -3,6 +3,9 @@ import type { Vm } from "../../api/types.ts";
 import { formatBytes, formatDurationMs } from "../../model/quantities.ts";
 import { renderFacts } from "./facts.ts";
 
+/** Characters of what an image says. */
+const MAX_WORDS = 1000;
+
 export function renderVm(vm: Vm): string {
   const facts: readonly (readonly [string, string | undefined])[] = [
     ["name", vm.name],
@@ -14,8 +17,11 @@ export function renderVm(vm: Vm): string {
       `${vm.spec.vcpus} ${vm.spec.vcpus === 1 ? "vCPU" : "vCPUs"}, ${formatBytes(vm.spec.memoryMib * 2 ** 20)} memory, ${formatBytes(vm.spec.diskMib * 2 ** 20)} disk`,
     ],
     ["next start", vm.pending.length === 0 ? undefined : `brings ${vm.pending.join(", ")}`],
+    ["init", vm.spec.init],
     ["kernel", vm.spec.kernel],
     ["address", vm.address],
+    ["serves", printable(vm.exposedPorts)],
+    ["labels", printable(Object.entries(vm.labels ?? {}).map(([name, value]) => `${name}=${value}`))],
     ["driver", vm.driver],
     ["pid", vm.pid?.toString()],
     ["boot id", vm.bootId],
@@ -30,6 +36,16 @@ export function renderVm(vm: Vm): string {
     ],
   ];
   return renderFacts(facts);
+}
+
+/** An image is a stranger's: one line, without what could steer a terminal. */
+function printable(words: readonly string[] = []): string | undefined {
+  return (
+    words
+      .join(", ")
+      .replaceAll(/\p{Cc}/gu, "?")
+      .slice(0, MAX_WORDS) || undefined
+  );
 }
 
 function time(unixMs: number | undefined): string | undefined {

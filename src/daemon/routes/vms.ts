@@ -2,13 +2,13 @@
 import { CreateQuerySchema, RemoveQuerySchema } from "../../api/routes.ts";
 import { CreateVmSchema, KillVmSchema, SetVmSchema, StopVmSchema } from "../../api/schemas/vms.ts";
 import { decodeBody, decodeQuery } from "../decode.ts";
-import { presentVm } from "../present.ts";
+import { presentShownVm, presentVm } from "../present.ts";
 import type { Router } from "../router.ts";
 import type { Services } from "../services.ts";
 
 export function routeVms(router: Router, { vms }: Services): void {
   router.json("vm.list", async () => ({ vms: vms.list().map((vm) => presentVm(vms, vm)) }));
-  router.json("vm.show", async ({ param }) => presentVm(vms, vms.find(param("vm"))));
+  router.json("vm.show", async ({ param }) => presentShownVm(vms, vms.find(param("vm"))));
   router.progress("vm.create", async ({ request, url }) => {
     const { start } = decodeQuery(url, CreateQuerySchema);
     const wanted = await decodeBody(request, CreateVmSchema);

@@ -1,0 +1,45 @@
+/** What a guest is told when it starts: names, disks, process 1, and what its image asks for. */
+import { createHash } from "node:crypto";
+import { posix } from "node:path";
+import type { GuestConfig } from "../guest/agent.ts";
+import type { ReadyImage } from "../model/boot.ts";
+import { chooseInit } from "../model/init.ts";
+import type { ImageConfig } from "../model/spec.ts";
+import type { VmRecord } from "../model/vm.ts";
+import type { Running } from "../vmm/port.ts";
+
+/** What PATH is when the image does not say: Debian's default for root. */
+const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/** What the agent makes of one image. */
+const MAX_DIRECTORIES = 256;
+
+/** All but the mounts, which the VM's capabilities contribute. */
+export function guestConfig(vm: VmRecord, image: ReadyImage, running: Running): Omit<GuestConfig, "mounts"> {
+  const init = chooseInit(vm.spec.init, image.config);
+  return {
+    hostname: vm.name,
+    ...init,
+    // systemd without one takes every boot for the first, and asks questions on the console.
+    ...(init.init === "systemd" ? { machineId: machineIdOf(vm) } : {}),
+    rootfs: { disk: "rootfs", type: "squashfs" },
+    writable: { disk: "disk", type: "ext4" },
+    env: { PATH: DEFAULT_PATH, ...image.config.env, ...vm.spec.env },
+    hosts: [{ address: vm.address, names: [vm.name, `${vm.name}.vm`] }],
+    directories: directoriesOf(image.config),
+    poweroff: running.poweroff,
+  };
+}
+
+/** Stays for the VM's life (machine-id(5)). */
+function machineIdOf({ id, createdAt }: VmRecord): string {
+  return createHash("sha256").update(`banger ${id} ${createdAt}`).digest("hex").slice(0, 32);
+}
+
+/**
+ * The image's working directory and volumes exist when commands run, as container runtimes have it. A volume's data is in the VM's
+ * own disk and lives as long as the VM.
+ */
+function directoriesOf({ workdir, volumes = [] }: ImageConfig): string[] {
+  const paths = [workdir ?? "/", ...volumes].map((path) => posix.resolve("/", path));
+  return [...new Set(paths)].filter((path) => path !== "/").slice(0, MAX_DIRECTORIES);
+}

@@ -1,0 +1,113 @@
+/** An image whose command is an init boots systemd, with the agent beside it: from the first unit to the last unmount. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { link, mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { writeOciArchive } from "../support/oci-archive.ts";
+import { createRealHome, type RealHome } from "../support/real-home.ts";
+import { systemdTar } from "../support/systemd-image.ts";
+
+/** systemd answers once it has made its socket; its own command does not wait for that. */
+const UP = "until [ -S /run/systemd/private ]; do sleep 0.2; done";
+const BOOTED = "systemctl is-system-running --wait; systemctl --failed --no-legend";
+const GREETING = "exec 3<>/dev/tcp/127.0.0.1/22; read -r line <&3; echo $line";
+
+let home: RealHome;
+
+beforeAll(async () => {
+  home = await createRealHome();
+  const dir = join(home.home, "archive");
+  await mkdir(dir);
+  const tar = join(dir, "systemd.tar");
+  const prepared = await systemdTar();
+  await link(prepared, tar).catch(async () => await Bun.write(tar, Bun.file(prepared)));
+  const archive = await writeOciArchive(dir, { layers: [tar], config: { Cmd: ["/sbin/init"] } });
+  expect(await home.banger(["image", "import", "sysd", archive])).toMatchObject({ code: 0 });
+});
+
+afterAll(async () => {
+  await home[Symbol.asyncDispose]();
+});
+
+async function sh(vm: string, script: string): Promise<string> {
+  const { code, stdout, stderr } = await home.banger(["exec", vm, "--", "bash", "-c", script]);
+  if (code !== 0 && stdout === "") throw new Error(`${script}: exit code ${code}: ${stderr}`);
+  return stdout.trim();
+}
+
+async function shown(vm: string): Promise<{ state: string; lastError?: { message: string } }> {
+  return JSON.parse((await home.banger(["show", "--json", vm])).stdout) as { state: string };
+}
+
+test("an image whose command is an init boots systemd to running, and stops in order", async () => {
+  await using made = { [Symbol.asyncDispose]: async () => void (await home.banger(["rm", "-f", "s"])) };
+  expect(made).toBeDefined();
+  expect(
+    await home.banger(["run", "-d", "--name", "s", "--image", "sysd", "--memory", "512M"]),
+  ).toMatchObject({
+    code: 0,
+  });
+  expect(await sh("s", `${UP}; ${BOOTED}`)).toBe("running");
+  expect(await sh("s", "readlink /proc/1/exe; cat /proc/self/cgroup")).toMatch(
+    /^\/usr\/lib\/systemd\/systemd\n0::\/commands\/exec-\d+$/u,
+  );
+  expect(await sh("s", "journalctl --boot --no-pager --lines=1 --unit=ssh.service | tail -n 1")).toContain(
+    "ssh",
+  );
+  expect(await sh("s", GREETING)).toStartWith("SSH-2.0-");
+
+  // Commands are the agent's own, whatever process 1 is.
+  expect((await home.banger(["exec", "s", "--", "sh", "-c", "exit 7"])).code).toBe(7);
+  const { stdout } = await home.banger([
+    "exec",
+    "-d",
+    "s",
+    "--",
+    "sh",
+    "-c",
+    "echo detached; exec sleep 1000",
+  ]);
+  const id = stdout.trim();
+  expect((await home.banger(["exec", "ls", "s"])).stdout).toContain(id);
+  const orphan = "(trap '' TERM; exec setsid sleep 1000) >/dev/null 2>&1 & echo made";
+  expect(await sh("s", orphan)).toBe("made");
+
+  expect(await sh("s", "systemctl show --property=MainPID --value ssh; echo kept > /root/kept")).not.toBe(
+    "0",
+  );
+  expect(await home.banger(["stop", "--timeout", "60s", "s"])).toMatchObject({ code: 0 });
+  expect(await shown("s")).toMatchObject({ state: "stopped" });
+  expect((await shown("s")).lastError).toBeUndefined();
+
+  // What the journal kept says whether systemd came to its end, and what is on disk whether the agent did.
+  expect(await home.banger(["start", "s"])).toMatchObject({ code: 0 });
+  expect(await sh("s", "cat /root/kept")).toBe("kept");
+
+  // From inside: process 1 hands the machine back to the agent.
+  const inside = await home.banger([
+    "exec",
+    "s",
+    "--",
+    "sh",
+    "-c",
+    `${UP}; systemctl poweroff && sleep 1000`,
+  ]);
+  expect(inside.code).not.toBe(0);
+  expect((await home.banger(["wait", "s"])).code).toBe(0);
+  expect(await shown("s")).toMatchObject({ state: "stopped" });
+  expect((await shown("s")).lastError).toBeUndefined();
+});
+
+test("--init agent runs commands of such an image without its init", async () => {
+  const args = ["run", "--rm", "--init", "agent", "--image", "sysd", "--", "sh", "-c"];
+  const { code, stdout } = await home.banger([
+    ...args,
+    "readlink /proc/1/exe; test ! -e /run/systemd/system",
+  ]);
+  expect({ code, stdout }).toEqual({ code: 0, stdout: "/init (deleted)\n" });
+});
+
+test("--init systemd is refused by an image that has no init", async () => {
+  const refused = await home.banger(["run", "--rm", "--init", "systemd", "--image", "debian", "--", "true"]);
+  expect(refused.code).toBe(125);
+  expect(refused.stderr).toContain("the image has no init at /sbin/init");
+});
