@@ -51,8 +51,8 @@ export class ImageBudget {
     this.limits = limits;
   }
 
-  addEntry(): void {
-    this.#entries += 1;
+  addEntries(count: number): void {
+    this.#entries += count;
     if (this.#entries > this.limits.maxEntries) {
       throw limitError("maxEntries", this.limits.maxEntries, "the image has more entries than");
     }

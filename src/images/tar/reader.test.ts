@@ -116,7 +116,7 @@ describe("TarReader", () => {
         mtimeSeconds: -5,
       },
       { path: `${"b".repeat(200)}/c`, kind: "symlink", linkPath: "\xff".repeat(4000) },
-      { path: "x", content: "y".repeat(1025), xattrs: { "user.a": "\0=\n", "user.b": "" } },
+      { path: "x", content: "y".repeat(1025), xattrs: { "user.a": "\0=\n", "user.b": "b" } },
       { path: "dev", kind: "block", major: 4095, minor: 2 ** 20 - 1 },
     ] as const;
     for (const step of [1, 7, 512, 10_000]) {

@@ -163,7 +163,7 @@ export class TarReader {
 
   #onEntry(old: { readonly extents: readonly Extent[]; readonly sizeBytes: number } | undefined): void {
     if (this.#header === undefined) return;
-    this.#budget.addEntry();
+    this.#budget.addEntries(1);
     const { entry, storedBytes, mapFollows } = this.#builder.build(this.#header, old);
     this.#left = storedBytes;
     this.#paddingAfter = padding(storedBytes);

@@ -9,7 +9,7 @@ const MAX_NAME_BYTES = 255;
 const MAX_VALUE_BYTES = 65_536;
 
 /**
- * Sorted by name; the last value of a name counts. Left out are the labels of a host's own security policy and NFS's
+ * Sorted by name; the last value of a name counts, and an empty one takes it away (pax(1); so Go and with it umoci and Docker read it). Left out are the labels of a host's own security policy and NFS's
  * lists, which mean nothing elsewhere. Errors: `invalid_argument`.
  */
 export function readXattrs(
@@ -25,7 +25,9 @@ export function readXattrs(
     }
     if (value.length > MAX_VALUE_BYTES)
       throw refusedEntry(entry, "it has an extended attribute that is too large");
-    if (name !== "security.selinux" && name !== "system.nfs4_acl") found.set(name, value);
+    if (name === "security.selinux" || name === "system.nfs4_acl") continue;
+    if (value === "") found.delete(name);
+    else found.set(name, value);
   }
   const xattrs = [...found].map(([name, value]) => ({ name, value }));
   const bytes = xattrs.reduce((sum, { name, value }) => sum + name.length + value.length, 0);
