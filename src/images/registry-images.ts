@@ -1,16 +1,17 @@
 /** Images from registries: fetched, converted, and nothing left of one that turned out to be bad. */
 import { SharedWork } from "../lib/shared-work.ts";
+import { Slots } from "../lib/slots.ts";
 import type { LongOptions } from "../model/boot.ts";
 import { BangerError, type ErrorCode } from "../model/errors.ts";
 import { parseImageReference, showImageReference } from "../model/image-reference.ts";
 import { sweepBlobs } from "./blob-sweep.ts";
 import type { BlobUse } from "./blob-use.ts";
 import type { Image, ImageBlobs } from "./blobs.ts";
-import { convertOci } from "./convert.ts";
+import { convertOci, indexBlob, type LayerIndexes } from "./convert.ts";
 import type { BlobStore } from "./oci/blob-store.ts";
 import type { Platform } from "./oci/platform.ts";
-import type { RegistryPuller } from "./registry/pull.ts";
-import type { ImageLimits } from "./tar/limits.ts";
+import type { OnLayer, RegistryPuller } from "./registry/pull.ts";
+import { DEFAULT_LIMITS, ImageBudget, type ImageLimits } from "./tar/limits.ts";
 
 export interface RegistryImagesOptions {
   readonly puller: RegistryPuller;
@@ -53,9 +54,12 @@ export class RegistryImages {
     const { puller, blobs, store, limits } = this.#options;
     const reference = showImageReference(parseImageReference(name));
     onProgress({ event: "note", text: `fetching ${reference}` });
+    const indexes: LayerIndexes = new Map();
     const oci = await puller.pull(reference, {
       signal,
       onProgress,
+      onManifest: async (digest) =>
+        (await blobs.byManifest(digest)) === undefined ? this.#indexer(indexes) : undefined,
       ...(platform === undefined ? {} : { platform }),
     });
     const onStage = (text: string): void => onProgress({ event: "note", text });
@@ -64,8 +68,20 @@ export class RegistryImages {
         ...context,
         source: `registry ${reference}`,
         store,
+        indexes,
         ...(limits === undefined ? {} : { limits }),
       });
     });
+  }
+
+  /** Reads each layer once while the next are on their way, one at a time for the memory. */
+  #indexer(indexes: LayerIndexes): OnLayer {
+    const budget = new ImageBudget(this.#options.limits ?? DEFAULT_LIMITS);
+    const slot = new Slots(1);
+    return async (layer, signal) => {
+      await slot.use(signal, async () => {
+        indexes.set(`${layer.digest} ${layer.diffId}`, await indexBlob(layer, { budget, signal }));
+      });
+    };
   }
 }

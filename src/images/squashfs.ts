@@ -17,7 +17,7 @@ const ROOT_OPTIONS: readonly string[] = ["-root-mode", "0755", "-root-uid", "0",
  * For sqfstar's queues. Its default is a quarter of the host's memory, of which it fills half a gigabyte; with less it is
  * not slower.
  */
-const MEMORY = "32M";
+const MEMORY = "24M";
 
 export interface SquashfsOptions {
   /**

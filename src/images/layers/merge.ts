@@ -95,6 +95,7 @@ async function indexAll(
   const worker = async (): Promise<void> => {
     for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
       const [place, layer] = next;
+      if (layer.index !== undefined) options.budget.addEntries(layer.index.count);
       indexes[place] =
         layer.index ?? (await indexLayer(openLayer(layer, options), { ...layer, budget: options.budget }));
     }

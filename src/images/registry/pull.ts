@@ -6,7 +6,6 @@ import { parseImageReference } from "../../model/image-reference.ts";
 import type { OnProgress } from "../../model/progress.ts";
 import type { Registries } from "../../model/registries.ts";
 import type { BlobStore } from "../oci/blob-store.ts";
-import type { Descriptor } from "../oci/descriptor.ts";
 import { MAX_DOCUMENT_BYTES } from "../oci/document.ts";
 import type { LayerBlob, OciImage } from "../oci/image.ts";
 import { type OciImageConfig, parseImageConfig } from "../oci/image-config.ts";
@@ -34,7 +33,12 @@ export interface PullOptions {
   readonly platform?: Platform;
   readonly signal: AbortSignal;
   readonly onProgress: OnProgress;
+  /** Given the manifest's digest, says what is to be done with each layer that is there, while others are still fetched. */
+  readonly onManifest?: (manifestDigest: Digest) => Promise<OnLayer | undefined>;
 }
+
+/** Called once for each blob, side by side; the pull ends after it, and with its error. */
+export type OnLayer = (layer: LayerBlob, signal: AbortSignal) => Promise<void>;
 
 /** One for each blob store: pulls at once that want the same blob share its download. */
 export class RegistryPuller {
@@ -69,14 +73,18 @@ export class RegistryPuller {
     const sources = [client, ...clients.filter((other) => other !== client)];
     const config = await this.#config(found.manifest, sources, signal);
     validateRunnable(config.platform ?? platform, `the image ${text}`);
-    const paths = await this.#layers(found.manifest.layers, sources, options);
+    const onLayer = await options.onManifest?.(found.digest);
+    const layers = found.manifest.layers.flatMap((layer, index) => {
+      const diffId = config.diffIds[index];
+      return diffId === undefined ? [] : [{ ...layer, diffId }];
+    });
+    const paths = await this.#layers(layers, sources, { ...options, onLayer });
     return {
       manifestDigest: found.digest,
       config,
-      layers: found.manifest.layers.flatMap((layer, index): LayerBlob[] => {
+      layers: layers.flatMap((layer): LayerBlob[] => {
         const path = paths.get(layer.digest);
-        const diffId = config.diffIds[index];
-        return path === undefined || diffId === undefined ? [] : [{ ...layer, diffId, path }];
+        return path === undefined ? [] : [{ ...layer, path }];
       }),
     };
   }
@@ -99,9 +107,9 @@ export class RegistryPuller {
 
   /** The path of each, or the first error, after the others have ended. */
   async #layers(
-    layers: readonly Descriptor[],
+    layers: readonly Omit<LayerBlob, "path">[],
     sources: readonly RegistryClient[],
-    { signal, onProgress }: PullOptions,
+    { signal, onProgress, onLayer }: PullOptions & { readonly onLayer: OnLayer | undefined },
   ): Promise<Map<Digest, string>> {
     const progress = new LayerProgress(this.#options.clock, onProgress);
     const failed = new AbortController();
@@ -113,6 +121,7 @@ export class RegistryPuller {
           const onStage = (doneBytes: number): void => progress.moved(layer, doneBytes);
           const path = await this.#downloads.fetch(layer, sources, { signal: either, onStage });
           progress.done(layer);
+          await onLayer?.({ ...layer, path }, either);
           return [layer.digest, path] as const;
         } catch (error) {
           // The first reason counts; the others fail because of it.
