@@ -19,7 +19,7 @@ export interface LayeredImage {
   /** Uncompressed layers, and the same with gzip; from the lowest up. */
   readonly tars: readonly string[];
   readonly blobs: readonly string[];
-  /** What `sqfstar` can read as it is. */
+  /** What `sqfstar` can read as it is; beside it, the same with gzip. */
   readonly mergedTar: string;
   /** Of all layers, uncompressed. */
   readonly bytes: number;
@@ -44,6 +44,7 @@ export async function makeImage(dir: string): Promise<LayeredImage> {
   const sizes = await Promise.all(tars.map(async (tar) => (await stat(tar)).size));
   const mergedTar = join(dir, "merged.tar");
   await merge(tars, mergedTar);
+  await spawn(["gzip", "-k", "-6", mergedTar]);
   const layout = join(dir, "layout");
   await writeLayout(layout, { tars, blobs });
   return { tars, blobs, mergedTar, bytes: sizes.reduce((sum, size) => sum + size, 0), layout };

@@ -1,5 +1,10 @@
-/** One measured run of bench/images.ts, in a process of its own: does what its first argument says and prints what it took. */
-import { readdirSync, readFileSync } from "node:fs";
+/**
+ * One measured run of bench/images.ts, in a process of its own: does what its first argument says and prints what it took. Before
+ * the measured part it prints a line and waits for one, so that whoever samples its memory knows when to begin.
+ */
+
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Images } from "../src/images/images.ts";
@@ -8,18 +13,15 @@ import { indexLayer, mergeLayers } from "../src/images/layers/merge.ts";
 import { DEFAULT_LIMITS, ImageBudget } from "../src/images/tar/limits.ts";
 import { spawn, timed } from "./tools.ts";
 
-const SAMPLE_MS = 20;
-
 const [what = "", ...args] = process.argv.slice(2);
 const work = await prepare(what, args);
-let peak = 0;
-const sampler = setInterval(() => {
-  peak = Math.max(peak, rssOfTree(process.pid));
-}, SAMPLE_MS);
-const before = writtenBytes();
+console.log("ready");
+await once(process.stdin.resume(), "data");
+process.stdin.destroy();
+const bytesBefore = writtenBytes();
+const cpuBefore = cpuMs();
 const ms = await timed(work);
-clearInterval(sampler);
-console.log(JSON.stringify({ ms, writtenBytes: writtenBytes() - before, peakMib: peak / 1024 }));
+console.log(JSON.stringify({ ms, cpuMs: cpuMs() - cpuBefore, writtenBytes: writtenBytes() - bytesBefore }));
 
 async function prepare(kind: string, given: readonly string[]): Promise<() => Promise<void>> {
   const out = given.at(-1) ?? "";
@@ -28,6 +30,11 @@ async function prepare(kind: string, given: readonly string[]): Promise<() => Pr
     case "sqfstar": {
       await rm(out, { force: true });
       const script = 'exec sqfstar -comp lz4 -no-progress -quiet "$2" < "$1"';
+      return () => spawn(["sh", "-c", script, "sh", inputs[0] ?? "", out]);
+    }
+    case "gunzip-sqfstar": {
+      await rm(out, { force: true });
+      const script = 'gzip -dc "$1" | sqfstar -comp lz4 -no-progress -quiet "$2"';
       return () => spawn(["sh", "-c", script, "sh", inputs[0] ?? "", out]);
     }
     case "convert":
@@ -86,15 +93,8 @@ function writtenBytes(): number {
   return Number(/^write_bytes: (\d+)$/mu.exec(readFileSync("/proc/self/io", "utf8"))?.[1] ?? 0);
 }
 
-/** KiB of the process and everything below it. */
-function rssOfTree(pid: number): number {
-  try {
-    const own = Number(/^VmRSS:\s+(\d+)/mu.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0);
-    const children = readdirSync(`/proc/${pid}/task`).flatMap((task) =>
-      readFileSync(`/proc/${pid}/task/${task}/children`, "utf8").trim().split(" ").filter(Boolean),
-    );
-    return children.reduce((sum, child) => sum + rssOfTree(Number(child)), own);
-  } catch {
-    return 0; // It ended while it was looked at.
-  }
+/** proc_pid_stat(5): user and system time of this process (14, 15) and of the children that it waited for (16, 17), in ticks of 10 ms. */
+function cpuMs(): number {
+  const fields = readFileSync("/proc/self/stat", "utf8").split(") ").at(-1)?.split(" ") ?? [];
+  return fields.slice(14 - 3, 18 - 3).reduce((sum, ticks) => sum + Number(ticks) * 10, 0);
 }
