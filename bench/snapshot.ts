@@ -1,6 +1,6 @@
 /** Saving and resuming, on the hypervisor port: the pause, the way back to an answer, and the memory of clones. */
 import { once } from "node:events";
-import { readFileSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { Agent, parseExecResult } from "../src/guest/agent.ts";
 import { readCommandLine } from "../src/lib/process-identity.ts";
@@ -8,6 +8,7 @@ import { copySparse } from "../src/lib/sparse-copy.ts";
 import { snapshotFiles } from "../src/vmm/snapshot-files.ts";
 import { type RealGuest, RealGuests, type SavedGuest } from "../test/support/real-guests.ts";
 import { startBareQemu } from "./bare-qemu.ts";
+import { emptyQemuMib, privateMib } from "./memory.ts";
 import { limitRow, type Row, ratioRow, summarise } from "./stats.ts";
 
 const ROUNDS = 10;
@@ -108,31 +109,12 @@ async function benchMemory(guests: RealGuests, saved: SavedGuest): Promise<Row[]
   const clones = await Promise.all(Array.from({ length: CLONES }, async () => await guests.resume(saved)));
   const pids = clones.map(({ running }) => running.handles.process.pid);
   const each = pids.map(privateMib).toSorted((a, b) => a - b);
-  const alone = await emptyQemu(readCommandLine(pids[0] ?? 0)[0] ?? "");
+  const alone = await emptyQemuMib(readCommandLine(pids[0] ?? 0)[0] ?? "");
   await Promise.all(clones.map(async ({ running }) => await running.kill({ graceMs: 0 })));
   return [
     limitRow(`private memory of each of ${CLONES} idle clones, MiB`, each.at(-1) ?? 0, {}),
     limitRow("the same beyond an empty QEMU, MiB", (each.at(-1) ?? 0) - alone, { most: 25 }),
   ];
-}
-
-/** The private memory of a QEMU that has a machine and no guest, MiB. */
-async function emptyQemu(program: string): Promise<number> {
-  const argv = [program, "-M", "q35", "-m", "512M", "-nodefaults", "-display", "none", "-S", "-qmp", "stdio"];
-  const child = Bun.spawn(argv, { stdin: "pipe", stdout: "pipe", stderr: "inherit" });
-  // Its greeting comes when the machine is complete.
-  await child.stdout.getReader().read();
-  const alone = privateMib(child.pid);
-  child.kill("SIGKILL");
-  await child.exited;
-  return alone;
-}
-
-/** Pages that no other process has (proc(5), smaps_rollup). */
-function privateMib(pid: number): number {
-  const text = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
-  const kib = [...text.matchAll(/^Private_(?:Clean|Dirty):\s+([0-9]+)/gm)];
-  return kib.reduce((sum, match) => sum + Number(match[1]), 0) / 1024;
 }
 
 async function runTrue(agent: Agent): Promise<void> {

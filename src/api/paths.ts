@@ -61,7 +61,16 @@ export type OperationId =
   | "volume.create"
   | "volume.show"
   | "volume.set"
-  | "volume.remove";
+  | "volume.remove"
+  | "vm.fork"
+  | "vm.restore"
+  | "snapshot.create"
+  | "snapshot.list"
+  | "snapshot.show"
+  | "snapshot.remove"
+  | "template.list"
+  | "template.remove"
+  | "template.prune";
 
 export const PATHS: Readonly<Record<OperationId, Path>> = {
   "daemon.status": { method: "GET", path: "/v1/daemon", kind: "json" },
@@ -113,6 +122,15 @@ export const PATHS: Readonly<Record<OperationId, Path>> = {
   "volume.show": { method: "GET", path: "/v1/volumes/{volume}", kind: "json" },
   "volume.set": { method: "PATCH", path: "/v1/volumes/{volume}", kind: "json" },
   "volume.remove": { method: "DELETE", path: "/v1/volumes/{volume}", kind: "json" },
+  "vm.fork": { method: "POST", path: "/v1/vms/{vm}/fork", kind: "progress" },
+  "vm.restore": { method: "POST", path: "/v1/vms/{vm}/restore", kind: "progress" },
+  "snapshot.create": { method: "POST", path: "/v1/vms/{vm}/snapshots", kind: "progress" },
+  "snapshot.list": { method: "GET", path: "/v1/snapshots", kind: "json" },
+  "snapshot.show": { method: "GET", path: "/v1/snapshots/{snapshot}", kind: "json" },
+  "snapshot.remove": { method: "DELETE", path: "/v1/snapshots/{snapshot}", kind: "json" },
+  "template.list": { method: "GET", path: "/v1/templates", kind: "json" },
+  "template.remove": { method: "DELETE", path: "/v1/templates/{template}", kind: "json" },
+  "template.prune": { method: "POST", path: "/v1/templates/prune", kind: "json" },
 };
 
 /** Bodies above this are refused with `resource_exhausted`. */

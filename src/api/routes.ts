@@ -26,6 +26,15 @@ import {
   KernelSchema,
   RemovedKernelSchema,
 } from "./schemas/kernels.ts";
+import {
+  CreateSnapshotSchema,
+  ForksSchema,
+  ForkVmSchema,
+  RestoreVmSchema,
+  SnapshotListSchema,
+  SnapshotSchema,
+} from "./schemas/snapshots.ts";
+import { PrunedSchema, TemplateListSchema, TemplateSchema } from "./schemas/templates.ts";
 import { ListenerListSchema, StatsListSchema } from "./schemas/use.ts";
 import {
   CreateVmSchema,
@@ -49,8 +58,13 @@ export interface RouteContract {
 const Flag = z.enum(["true", "false"]).optional();
 
 /** Query of `vm.create`. */
-export const CreateQuerySchema: z.ZodType<{ start?: "true" | "false" | undefined }> = z.strictObject({
-  start: Flag,
+export const CreateQuerySchema: z.ZodType<{
+  start?: "true" | "false" | undefined;
+  cold?: "true" | "false" | undefined;
+}> = z.strictObject({ start: Flag, cold: Flag });
+/** Query of `vm.start`. */
+export const StartQuerySchema: z.ZodType<{ cold?: "true" | "false" | undefined }> = z.strictObject({
+  cold: Flag,
 });
 /** Query of `vm.remove`. */
 export const RemoveQuerySchema: z.ZodType<{ force?: "true" | "false" | undefined }> = z.strictObject({
@@ -77,13 +91,17 @@ export const ROUTES: Readonly<Record<OperationId, RouteContract>> = {
   },
   "vm.list": { summary: "All VMs, oldest first", answer: VmListSchema },
   "vm.create": {
-    summary: "Makes a VM, and starts it unless start=false",
+    summary: "Makes a VM, and starts it unless start=false; cold=true boots it without a template",
     query: CreateQuerySchema,
     body: CreateVmSchema,
     answer: VmSchema,
   },
   "vm.show": { summary: "One VM, by name, id or unambiguous id prefix", answer: VmSchema },
-  "vm.start": { summary: "Boots a stopped VM; does nothing for a running one", answer: VmSchema },
+  "vm.start": {
+    summary: "Starts a stopped VM; does nothing for a running one; cold=true boots without a template",
+    query: StartQuerySchema,
+    answer: VmSchema,
+  },
   "vm.stop": {
     summary: "Powers the guest off and waits; what it wrote is on disk",
     body: StopVmSchema,
@@ -204,4 +222,31 @@ export const ROUTES: Readonly<Record<OperationId, RouteContract>> = {
     answer: VolumeSchema,
   },
   "volume.remove": { summary: "Deletes a volume that no VM names, and what is on it", answer: VolumeSchema },
+  "vm.fork": {
+    summary: "Makes VMs that go on from where a running one is",
+    body: ForkVmSchema,
+    answer: ForksSchema,
+  },
+  "vm.restore": {
+    summary: "Takes a VM back to a snapshot of it",
+    body: RestoreVmSchema,
+    answer: VmSchema,
+  },
+  "snapshot.create": {
+    summary: "Saves a VM as it is now; a running one goes on",
+    body: CreateSnapshotSchema,
+    answer: SnapshotSchema,
+  },
+  "snapshot.list": { summary: "All snapshots, oldest first", answer: SnapshotListSchema },
+  "snapshot.show": { summary: "One snapshot, by name or id", answer: SnapshotSchema },
+  "snapshot.remove": { summary: "Deletes a snapshot; VMs made from it live on", answer: SnapshotSchema },
+  "template.list": {
+    summary: "The templates for warm starts, the one used last first",
+    answer: TemplateListSchema,
+  },
+  "template.remove": { summary: "Removes a template; what runs lives on", answer: TemplateSchema },
+  "template.prune": {
+    summary: "Removes all templates; they are made anew when missed",
+    answer: PrunedSchema,
+  },
 };

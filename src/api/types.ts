@@ -21,6 +21,8 @@ export interface Vm {
   readonly ephemeral: boolean;
   /** The VM's directory on the host. */
   readonly directory: string;
+  /** The id of the snapshot that it was made from. */
+  readonly parent?: string | undefined;
   readonly driver?: string | undefined;
   /** The guest kernel's boot id. */
   readonly bootId?: string | undefined;
@@ -59,6 +61,8 @@ export interface CreateVm {
   /** A kernel's name, `host`, or `image`: the image's own; absent: Debian's. */
   readonly kernel?: string | undefined;
   readonly volumes?: readonly VolumeMount[] | undefined;
+  /** Go on from this snapshot, by name or id, when it starts first. */
+  readonly snapshot?: string | undefined;
 }
 
 export interface Tty {
@@ -84,6 +88,8 @@ export interface RunRequest {
   readonly exec?: ExecRequest | undefined;
   /** Delete the VM when the command has ended or the client goes away. */
   readonly remove?: boolean | undefined;
+  /** Boot, even where a template would be faster. */
+  readonly cold?: boolean | undefined;
 }
 
 export interface KillVm {
@@ -168,6 +174,69 @@ export interface Image {
   readonly source: string;
   /** Unix milliseconds. */
   readonly createdAt: number;
+}
+
+/** A point in time of a VM that was saved. */
+export interface Snapshot {
+  readonly id: string;
+  readonly name: string;
+  /** The id of the VM that it was taken from, which may be gone. */
+  readonly vm: string;
+  readonly vmName: string;
+  readonly spec: VmSpec;
+  readonly imageDigest: string;
+  /** The id of the snapshot that the VM was made from. */
+  readonly parent?: string | undefined;
+  /** `machine`: memory, devices and disk; `disk`: the disk alone. */
+  readonly kind: "machine" | "disk";
+  /** What it takes of the host's disk. */
+  readonly sizeBytes: number;
+  /** How long the guest stood still for it. */
+  readonly pauseMs: number;
+  /** Unix milliseconds. */
+  readonly createdAt: number;
+}
+
+export interface CreateSnapshot {
+  /** Absent: the VM's name and a number. */
+  readonly name?: string | undefined;
+  /** Save the disk alone, also of a running VM. */
+  readonly diskOnly?: boolean | undefined;
+}
+
+export interface RestoreVm {
+  /** A snapshot of the VM, by name or id. */
+  readonly snapshot: string;
+}
+
+export interface ForkVm {
+  /** How many; default 1. */
+  readonly count?: number | undefined;
+  /** The children are PREFIX-1, PREFIX-2, …; default: the parent's name. */
+  readonly prefix?: string | undefined;
+}
+
+export interface Forks {
+  readonly vms: readonly Vm[];
+  /** How long the parent stood still. */
+  readonly pauseMs: number;
+}
+
+/** A machine that booted an image and was saved, so that VMs like it need not boot. */
+export interface Template {
+  readonly id: string;
+  /** The name that the image had. */
+  readonly image: string;
+  readonly imageDigest: string;
+  readonly vcpus: number;
+  readonly memoryMib: number;
+  readonly diskMib: number;
+  readonly driver: string;
+  /** What it takes of the host's disk. */
+  readonly sizeBytes: number;
+  /** Unix milliseconds, as the next. */
+  readonly createdAt: number;
+  readonly usedAt: number;
 }
 
 export interface PullImage {

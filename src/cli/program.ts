@@ -36,6 +36,11 @@ export const GROUPS: readonly Group[] = [
   { verbs: ["image"], load: async () => (await import("./commands/image.ts")).defineImage },
   { verbs: ["kernel"], load: async () => (await import("./commands/kernel.ts")).defineKernel },
   { verbs: ["volume"], load: async () => (await import("./commands/volume.ts")).defineVolume },
+  {
+    verbs: ["snapshot", "fork"],
+    load: async () => (await import("./commands/snapshot.ts")).defineSnapshot,
+  },
+  { verbs: ["template"], load: async () => (await import("./commands/template.ts")).defineTemplate },
   { verbs: ["doctor"], load: async () => (await import("./commands/doctor.ts")).defineDoctor },
   { verbs: ["config"], load: async () => (await import("./commands/config.ts")).defineConfig },
   { verbs: ["daemon"], load: async () => (await import("./commands/daemon.ts")).defineDaemon },

@@ -20,6 +20,8 @@ import { createClock } from "../lib/clock.ts";
 import type { ImageSource } from "../model/boot.ts";
 import type { Capability } from "../model/capability.ts";
 import type { Config } from "../model/config.ts";
+import { Snapshots } from "../snapshots/snapshots.ts";
+import { Templates } from "../snapshots/templates.ts";
 import { createDiskCapability } from "../storage/disk-capability.ts";
 import { createVolumeCapability } from "../storage/volume-capability.ts";
 import { Volumes } from "../storage/volumes.ts";
@@ -57,6 +59,8 @@ export interface ComposeOptions {
   readonly onStep?: (step: string) => void;
   /** For tests: capabilities after banger's own. */
   readonly capabilities?: readonly Capability[];
+  /** For tests: how long after a boot its template is begun. */
+  readonly templateQuietMs?: number;
   /** Default: the host's clock. Unix milliseconds. */
   readonly now?: () => number;
   /** Default: the host's monotonic clock. */
@@ -68,6 +72,9 @@ export interface Composition extends Disposable {
   readonly store: Store;
   readonly drivers: DriverChoice;
 }
+
+/** A command that was run in a VM that booted cold has mostly ended by then. */
+const TEMPLATE_QUIET_MS = 1_000;
 
 /** Builds all services on the directories of `layout`, which exist. Errors: those of `openStore`. Disposing closes the store. */
 export function compose(options: ComposeOptions): Composition {
@@ -114,14 +121,36 @@ export function compose(options: ComposeOptions): Composition {
   const rates = ratesOf(config);
   const metrics = new Metrics(() => store.vms.countByState());
   const cgroups = new Cgroups();
+  const now = options.now ?? Date.now;
   const volumes = new Volumes({
     store,
     path: (id) => layout.volume(id),
     directory: layout.volumesDir,
-    now: options.now ?? Date.now,
+    now,
   });
-  const vms = new Vms({
+  const templates = new Templates({
+    dir: layout.templatesDir,
+    maxCount: config.templatesMaxCount,
+    maxBytes: config.templatesMaxMib * 2 ** 20,
+    bootAside: async (wish, work, signal) => await vms.bootAside(wish, work, signal),
+    log,
+    now,
+    onStep,
+    quietMs: options.templateQuietMs ?? TEMPLATE_QUIET_MS,
+  });
+  const snapshots = new Snapshots({
+    dir: layout.snapshotsDir,
     store,
+    vms: () => vms,
+    report: async (driver) => (await drivers.choose(driver)).report,
+    log,
+    now,
+    onStep,
+  });
+  const vms: Vms = new Vms({
+    store,
+    snapshots,
+    warm: templates,
     layout,
     log,
     images: withBootFiles(images, options.bootFiles),
@@ -150,7 +179,7 @@ export function compose(options: ComposeOptions): Composition {
     demandDriver: (name) => void drivers.demand(name),
     driverByName: (name) => drivers.byName(name),
     defaults: vmDefaults(config),
-    now: options.now ?? Date.now,
+    now,
     bootDeadlineMs: options.bootDeadlineMs ?? config.bootTimeoutMs,
     stopTimeoutMs: config.stopTimeoutMs,
     autoStop: { afterMs: config.autoStopAfterMs, clock: options.idleClock ?? createIdleClock() },
@@ -163,6 +192,8 @@ export function compose(options: ComposeOptions): Composition {
     images,
     kernels,
     volumes,
+    templates,
+    snapshots,
     events: store.events,
     metrics,
     log,

@@ -12,7 +12,10 @@ import { becomeTheDaemon } from "./single.ts";
 
 export interface DaemonOptions
   extends Partial<
-    Pick<ComposeOptions, "drivers" | "bootFiles" | "bootDeadlineMs" | "onStep" | "capabilities">
+    Pick<
+      ComposeOptions,
+      "drivers" | "bootFiles" | "bootDeadlineMs" | "onStep" | "capabilities" | "templateQuietMs"
+    >
   > {
   readonly version: string;
   readonly agentPath: string;
@@ -46,7 +49,7 @@ async function start(options: DaemonOptions): Promise<void> {
   const config = loadHostConfig(layout);
   const log = createFileLog(layout.daemonLog, config.values.logLevel);
   const stopping = Promise.withResolvers<string>();
-  const { services, drivers } = compose({
+  const { services, drivers, store } = compose({
     ...options,
     layout,
     config,
@@ -64,11 +67,14 @@ async function start(options: DaemonOptions): Promise<void> {
   log.info({ version: options.version, socket: layout.socket }, "serving");
   report(options, "ready");
   services.images.sweep().catch((error: unknown) => log.warn({ err: error }, "sweeping images failed"));
+  void services.snapshots.sweep();
+  void services.templates.sweep((digest) => store.images.byDigest(digest).length > 0);
   // The first start of a VM then finds the verdict there.
   drivers.choose().catch((error: unknown) => log.warn({ err: error }, "no hypervisor can run here"));
-  void stopping.promise.then((why) => {
+  void stopping.promise.then(async (why) => {
     log.info({ why }, "stopping; running VMs live on");
     rmSync(layout.socket, { force: true });
+    await services.templates.stop();
     services.vms.detach();
     // Connections close with the process: who sees its own closed knows that the daemon is gone.
     process.exit(0);

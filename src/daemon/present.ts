@@ -21,6 +21,7 @@ export function presentVm(vms: Vms, record: VmRecord): Vm {
     address: record.address,
     ephemeral: record.ephemeral,
     directory: vms.directory(record.id),
+    parent: record.parent,
     driver: record.driver,
     bootId: record.bootId,
     pid: live?.running.handles.process.pid,

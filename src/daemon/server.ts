@@ -10,6 +10,8 @@ import { routeHost } from "./routes/host.ts";
 import { routeImages } from "./routes/images.ts";
 import { routeKernels } from "./routes/kernels.ts";
 import { routeLook } from "./routes/look.ts";
+import { routeSnapshots } from "./routes/snapshots.ts";
+import { routeTemplates } from "./routes/templates.ts";
 import { routeVms } from "./routes/vms.ts";
 import { routeVolumes } from "./routes/volumes.ts";
 import type { Services } from "./services.ts";
@@ -35,6 +37,8 @@ export function serve(path: string, services: Services): Server<SocketData> {
   routeImages(router, services);
   routeKernels(router, services);
   routeVolumes(router, services);
+  routeSnapshots(router, services);
+  routeTemplates(router, services);
   routeExec(router, services);
   routeGuestStreams(router, services);
   rmSync(path, { force: true });

@@ -3,6 +3,8 @@ import type { Logger } from "pino";
 import type { ConfigReport, DaemonStatus, DoctorReport } from "../api/types.ts";
 import type { ImageService } from "../images/image-service.ts";
 import type { KernelService } from "../images/kernel-service.ts";
+import type { Snapshots } from "../snapshots/snapshots.ts";
+import type { Templates } from "../snapshots/templates.ts";
 import type { Volumes } from "../storage/volumes.ts";
 import type { EventTable } from "../store/events.ts";
 import type { Vms } from "../vms/vms.ts";
@@ -13,6 +15,8 @@ export interface Services {
   readonly images: ImageService;
   readonly kernels: KernelService;
   readonly volumes: Volumes;
+  readonly templates: Templates;
+  readonly snapshots: Snapshots;
   readonly events: EventTable;
   readonly metrics: Metrics;
   readonly log: Logger;

@@ -39,6 +39,8 @@ const OTHERS: { readonly [P in keyof Config]: readonly [fromFile: string | numbe
   firecrackerJailerBin: ["my-jailer", "your-jailer"],
   firecrackerChrootBase: ["/srv/mine", "/srv/yours"],
   firecrackerTransport: ["pci", "pci"],
+  templatesMaxCount: [3, "5"],
+  templatesMaxMib: ["3G", "5G"],
   fileSync: [
     '[{"host":"/a","guest":"/root/a","mode":"0600"}]',
     '[{"host":"/b","guest":"/root/b","mode":"0644"}]',
@@ -139,6 +141,9 @@ max_size = "3G"
 max_ratio = 300
 max_path = 300
 max_xattr = 3000
+[templates]
+max_count = 3
+max_size = "3G"
 [[file_sync]]
 host = "/a"
 guest = "/root/a"

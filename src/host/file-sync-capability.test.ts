@@ -55,7 +55,7 @@ function createBench(): Bench {
         onMissing: (id, problem) => missing.push(`${id}: ${problem}`),
       });
       const vm = { id: "0123456789ab" } as never;
-      await capability.preflight?.({ vm, image: {} as never });
+      await capability.preflight?.({ vm, image: {} as never, keeps: true });
       await capability.started?.(vm, guest, {
         signal: new AbortController().signal,
         onProgress: (event) => {

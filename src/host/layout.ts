@@ -51,6 +51,12 @@ export class Layout {
   get jailsDir(): string {
     return join(this.stateDir, "jails");
   }
+  get snapshotsDir(): string {
+    return join(this.stateDir, "snapshots");
+  }
+  get templatesDir(): string {
+    return join(this.stateDir, "templates");
+  }
   get kvmVerdicts(): string {
     return join(this.cacheDir, "kvm-verdicts.json");
   }
@@ -80,6 +86,10 @@ export class Layout {
   }
   disk(id: string): string {
     return join(this.vmDir(id), "disk.ext4");
+  }
+  /** Marks the directory of a machine that is no VM: banger booted it for itself. */
+  aside(id: string): string {
+    return join(this.vmDir(id), "aside");
   }
   vmRuntimeDir(id: string): string {
     return join(this.runtimeDir, id);

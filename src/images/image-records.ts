@@ -51,9 +51,16 @@ export class ImageRecords {
     return this.#options.store.images.byDigest(digest).map((record) => record.name);
   }
 
-  /** Names of VMs made from it, at most five. */
+  /** Names of VMs and snapshots made from it, at most five of each. */
+  usersByKind(digest: string): { readonly vms: readonly string[]; readonly snapshots: readonly string[] } {
+    const { vms, snapshots } = this.#options.store;
+    return { vms: vms.usersOfImage(digest), snapshots: snapshots.usersOfImage(digest) };
+  }
+
+  /** The same as words: the names of VMs, and `the snapshot NAME`. */
   users(digest: string): string[] {
-    return this.#options.store.vms.usersOfImage(digest);
+    const { vms, snapshots } = this.usersByKind(digest);
+    return [...vms, ...snapshots.map((snapshot) => `the snapshot ${snapshot}`)];
   }
 
   /**

@@ -148,11 +148,15 @@ export class ImageService implements ImageSource {
   async remove(name: string): Promise<ImageRecord> {
     const record = this.#records.get(name);
     const shared = this.#records.names(record.digest).length > 1;
+    const { vms, snapshots } = this.#records.usersByKind(record.digest);
     const users = this.#records.users(record.digest);
     if (!shared && users.length > 0) {
       throw new BangerError("failed_precondition", `the image ${name} is used by ${users.join(", ")}`, {
-        cure: `remove them first with: banger rm ${users.join(" ")}`,
-        details: { vms: users },
+        cure:
+          vms.length > 0
+            ? `remove them first with: banger rm ${vms.join(" ")}`
+            : `remove them first with: banger snapshot rm ${snapshots.join(" ")}`,
+        details: { vms, snapshots },
       });
     }
     await this.#records.forget(record);

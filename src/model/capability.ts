@@ -4,6 +4,7 @@
  */
 import type { LongOptions, ReadyImage } from "./boot.ts";
 import type { Disk, GuestMount, Nic } from "./machine.ts";
+import type { SavedMachine } from "./saved.ts";
 import type { VmRecord } from "./vm.ts";
 
 /** What capabilities add to the machine. */
@@ -18,6 +19,10 @@ export interface MachineDraft {
 export interface CapabilityContext {
   readonly vm: VmRecord;
   readonly image: ReadyImage;
+  /** What the VM goes on from; undefined when it boots from what it has. */
+  readonly saved?: SavedMachine | undefined;
+  /** The VM outlives this run: what it is made of must outlive the host's next crash. */
+  readonly keeps: boolean;
 }
 
 /** The part of a running machine that capabilities change. */
@@ -51,6 +56,8 @@ export interface Capability {
   contribute?(context: CapabilityContext, draft: MachineDraft): void;
   /** The hypervisor's process exists, and its guest does not run yet: may put it where it belongs. What it throws fails the start. */
   spawned?(vm: VmRecord, process: { readonly pid: number }): Promise<void> | void;
+  /** The guest goes on from a saved machine and knows who it is: brings what the VM has and the saved machine had not. */
+  resumed?(context: CapabilityContext, running: RunningMachine): Promise<void>;
   /** The guest is configured, and nobody uses it yet: may prepare it. What it throws fails the start. */
   started?(vm: VmRecord, guest: StartedGuest, options: LongOptions): Promise<void>;
   /** After `set` changed the record: applies what it can, also to the running machine when there is one. */

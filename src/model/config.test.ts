@@ -246,6 +246,24 @@ const SAMPLES: { readonly [P in keyof Config]: Sample } = {
   imageMaxRatio: numberSample({ min: 10, max: 1_000_000 }),
   imageMaxPathBytes: numberSample({ min: 256, max: 65_536 }),
   imageMaxXattrBytes: numberSample({ min: 1024, max: 1_048_576 }),
+  templatesMaxCount: {
+    good: [
+      ["0", 0, 0],
+      ["1000", 1000, 1000],
+    ],
+    toml: [[4, 4]],
+    bad: ["-1", "1001", "1.5", "many"],
+    badToml: ["4", -1, 1001, 1.5, Number.NaN, Infinity, true, null, [], {}],
+  },
+  templatesMaxMib: {
+    good: [
+      ["8G", 8192, "8G"],
+      ["1M", 1, "1M"],
+    ],
+    toml: [[64, 64]],
+    bad: ["0", "17T", "-8G", "big"],
+    badToml: NOT_QUANTITY,
+  },
   fileSync: {
     good: [
       ["[]", [], "[]"],

@@ -55,6 +55,9 @@ export interface Config {
   /** Absolute, or `default`: in the state directory. */
   readonly firecrackerChrootBase: string;
   readonly firecrackerTransport: (typeof TRANSPORTS)[number];
+  /** 0: no templates. */
+  readonly templatesMaxCount: number;
+  readonly templatesMaxMib: number;
   readonly fileSync: readonly FileSyncEntry[];
   /** Of images that others made. */
   readonly imageMaxEntries: number;
@@ -207,6 +210,18 @@ export const CONFIG_KEYS: { readonly [P in keyof Config]: ConfigKey<Config[P]> }
     kind: oneOf(TRANSPORTS),
     byDefault: () => "mmio",
     description: "How Firecracker attaches devices; pci needs Firecracker 1.13",
+  },
+  templatesMaxCount: {
+    path: "templates.max_count",
+    kind: wholeNumber({ min: 0, max: 1000 }),
+    byDefault: () => 16,
+    description: "How many templates are kept for warm starts; 0: none are made or used, and every VM boots",
+  },
+  templatesMaxMib: {
+    path: "templates.max_size",
+    kind: sizeMib({ min: 1, max: SPEC_LIMITS.diskMib.max }),
+    byDefault: () => 8 * 1024,
+    description: "How much of the disk all templates may take; the least recently used go first",
   },
   fileSync: {
     path: "file_sync",

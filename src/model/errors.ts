@@ -86,6 +86,7 @@ export class BangerError extends Error {
   /** Turns anything thrown into a BangerError; what nobody translated is `internal` (our fault). */
   static from(thrown: unknown): BangerError {
     if (thrown instanceof BangerError) return thrown;
+    if (thrown instanceof SuppressedError) return BangerError.#ofBoth(thrown);
     if (thrown instanceof Error && thrown.name === "AbortError") {
       return new BangerError("cancelled", "the operation was cancelled", { cause: thrown });
     }
@@ -94,6 +95,17 @@ export class BangerError extends Error {
     return host === undefined
       ? new BangerError("internal", message, { cause: thrown })
       : new BangerError(host.code, message, { cure: host.cure, cause: thrown });
+  }
+
+  /** What went wrong first is the error; that its undo failed as well is said. */
+  static #ofBoth({ suppressed, error }: SuppressedError): BangerError {
+    const { code, message, cure, details } = BangerError.from(suppressed);
+    const undo = BangerError.from(error).message;
+    return new BangerError(code, `${message}; undoing it failed, too: ${undo}`, {
+      details,
+      ...(cure === undefined ? {} : { cure }),
+      cause: suppressed,
+    });
   }
 
   /** Rebuilds an error from its wire form. */

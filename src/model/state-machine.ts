@@ -16,6 +16,9 @@ export const OPERATIONS = [
   "exec",
   "remove",
   "forceRemove",
+  "snapshot",
+  "restore",
+  "fork",
 ] as const;
 export type Operation = (typeof OPERATIONS)[number];
 
@@ -107,6 +110,30 @@ export const TABLE: Readonly<Record<Operation, Readonly<Record<VmState, Verdict>
     starting: "go",
     stopping: "go",
   },
+  snapshot: {
+    stopped: "go",
+    error: "no:see why with: banger show NAME; then: banger start NAME",
+    running: "go",
+    paused: "go",
+    starting: WAIT,
+    stopping: WAIT,
+  },
+  restore: {
+    stopped: "go",
+    error: "go",
+    running: "go",
+    paused: "go",
+    starting: WAIT,
+    stopping: WAIT,
+  },
+  fork: {
+    stopped: "no:start it with: banger start NAME",
+    error: "no:see why with: banger show NAME; then: banger start NAME",
+    running: "go",
+    paused: "no:continue it with: banger resume NAME",
+    starting: WAIT,
+    stopping: WAIT,
+  },
 };
 
 /**
@@ -138,4 +165,7 @@ const WORDS: Readonly<Record<Operation, string>> = {
   exec: "run a command in",
   remove: "remove",
   forceRemove: "remove",
+  snapshot: "save",
+  restore: "restore",
+  fork: "fork",
 };

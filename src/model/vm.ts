@@ -24,6 +24,8 @@ export interface VmRecord {
   readonly address: string;
   /** True: the VM exists for one `run --rm` and is deleted with it, also by a daemon that finds it without its owner. */
   readonly ephemeral: boolean;
+  /** The snapshot that it was made from, by its id; it goes on from there when it starts first. */
+  readonly parent: string | undefined;
   /** The driver that runs or last ran it. */
   readonly driver: string | undefined;
   /** The guest kernel's boot id of the present or last run. */

@@ -4,12 +4,15 @@ import type {
   CatalogImage,
   CommitImage,
   ConfigReport,
+  CreateSnapshot,
   CreateVm,
   DaemonStatus,
   DoctorReport,
   Exec,
   ExecRequest,
   ExportImageQuery,
+  Forks,
+  ForkVm,
   Image,
   ImageDetails,
   ImportImage,
@@ -22,7 +25,9 @@ import type {
   PullImage,
   RunRequest,
   SetVm,
+  Snapshot,
   StopVm,
+  Template,
   VerifyReport,
   Vm,
   VmEvent,
@@ -98,14 +103,19 @@ export class Client {
     return await this.#json("vm.show", { ...options, path: { vm: ref } });
   }
 
-  /** Makes a VM and, unless `start` is false, boots it. */
-  async createVm(wish: CreateVm, options: LongCallOptions & { readonly start?: boolean } = {}): Promise<Vm> {
-    const { start = true, ...rest } = options;
-    return await this.#progress("vm.create", { ...rest, query: { start: String(start) }, body: wish });
+  /** Makes a VM and, unless `start` is false, starts it; `cold` boots it even where a template would be faster. */
+  async createVm(
+    wish: CreateVm,
+    options: LongCallOptions & { readonly start?: boolean; readonly cold?: boolean } = {},
+  ): Promise<Vm> {
+    const { start = true, cold = false, ...rest } = options;
+    const query = { start: String(start), cold: String(cold) };
+    return await this.#progress("vm.create", { ...rest, query, body: wish });
   }
 
-  async startVm(ref: string, options?: LongCallOptions): Promise<Vm> {
-    return await this.#progress("vm.start", { ...options, path: { vm: ref } });
+  async startVm(ref: string, options: LongCallOptions & { readonly cold?: boolean } = {}): Promise<Vm> {
+    const { cold = false, ...rest } = options;
+    return await this.#progress("vm.start", { ...rest, path: { vm: ref }, query: { cold: String(cold) } });
   }
 
   async stopVm(ref: string, options: LongCallOptions & StopVm = {}): Promise<Vm> {
@@ -327,6 +337,55 @@ export class Client {
 
   async removeVolume(name: string, options?: CallOptions): Promise<Volume> {
     return await this.#json("volume.remove", { ...options, path: { volume: name } });
+  }
+
+  /** Saves a VM as it is now; a running one goes on. */
+  async createSnapshot(ref: string, wish: CreateSnapshot = {}, options?: LongCallOptions): Promise<Snapshot> {
+    return await this.#progress("snapshot.create", { ...options, path: { vm: ref }, body: wish });
+  }
+
+  async listSnapshots(options?: CallOptions): Promise<readonly Snapshot[]> {
+    const { snapshots } = await this.#json<{ snapshots: readonly Snapshot[] }>("snapshot.list", {
+      ...options,
+    });
+    return snapshots;
+  }
+
+  /** `snapshot` here and below: a name or an id. */
+  async showSnapshot(snapshot: string, options?: CallOptions): Promise<Snapshot> {
+    return await this.#json("snapshot.show", { ...options, path: { snapshot } });
+  }
+
+  /** Deletes a snapshot; VMs made from it live on. */
+  async removeSnapshot(snapshot: string, options?: CallOptions): Promise<Snapshot> {
+    return await this.#json("snapshot.remove", { ...options, path: { snapshot } });
+  }
+
+  /** Takes a VM back to a snapshot of it. */
+  async restoreVm(ref: string, snapshot: string, options?: LongCallOptions): Promise<Vm> {
+    return await this.#progress("vm.restore", { ...options, path: { vm: ref }, body: { snapshot } });
+  }
+
+  /** Makes VMs that go on from where a running one is: all of them, or none. */
+  async forkVm(ref: string, wish: ForkVm = {}, options?: LongCallOptions): Promise<Forks> {
+    return await this.#progress("vm.fork", { ...options, path: { vm: ref }, body: wish });
+  }
+
+  /** The templates for warm starts. */
+  async listTemplates(options?: CallOptions): Promise<readonly Template[]> {
+    const { templates } = await this.#json<{ templates: readonly Template[] }>("template.list", {
+      ...options,
+    });
+    return templates;
+  }
+
+  async removeTemplate(id: string, options?: CallOptions): Promise<Template> {
+    return await this.#json("template.remove", { ...options, path: { template: id } });
+  }
+
+  /** Removes all of them; returns how many there were. */
+  async pruneTemplates(options?: CallOptions): Promise<number> {
+    return (await this.#json<{ removed: number }>("template.prune", { ...options })).removed;
   }
 
   async #json<T>(id: OperationId, input: CallInput): Promise<T> {

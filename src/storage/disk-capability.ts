@@ -1,7 +1,9 @@
 /** The disks of a VM: the image, shared and read-only, and a writable layer of its own. */
 import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import { removeLeftovers } from "../lib/publish.ts";
+import { publishFile, removeLeftovers } from "../lib/publish.ts";
+import { copySparse } from "../lib/sparse-copy.ts";
 import type { Capability } from "../model/capability.ts";
 import type { VmRecord } from "../model/vm.ts";
 import { createDisk, growDisk } from "./disks.ts";
@@ -10,12 +12,26 @@ import { createDisk, growDisk } from "./disks.ts";
 export function createDiskCapability(options: { diskPath: (id: string) => string }): Capability {
   return {
     name: "disks",
-    async prepare({ vm }) {
+    async prepare({ vm, saved, keeps }, undo) {
       const path = options.diskPath(vm.id);
       await removeLeftovers(dirname(path));
+      if (saved !== undefined && !existsSync(path)) {
+        await publishFile(path, async (to) => void (await copySparse(saved.diskPath, to)), {
+          // The disk of a VM that goes with its run need not outlive the host.
+          flush: keeps,
+        });
+        // A first start that fails is made anew, perhaps from something else.
+        undo.defer(() => rm(path, { force: true }));
+      }
       // The layer outlives a stop, and keeps what was written to it. It is published whole: what is there is good.
-      if (existsSync(path)) await growDisk(path, diskBytes(vm));
-      else await createDisk(path, diskBytes(vm));
+      if (!existsSync(path)) await createDisk(path, diskBytes(vm));
+      // A guest that goes on finds the disk that it had.
+      else if (saved?.machineDir === undefined) await growDisk(path, diskBytes(vm));
+    },
+    async resumed({ vm, saved }, running) {
+      if (saved === undefined || saved.diskMib >= vm.spec.diskMib) return;
+      await growDisk(options.diskPath(vm.id), diskBytes(vm));
+      await running.diskGrown("disk", diskBytes(vm));
     },
     async changed(vm, running) {
       const path = options.diskPath(vm.id);

@@ -71,4 +71,23 @@ export const MIGRATIONS: readonly Migration[] = [
       ) STRICT;
     `,
   },
+  {
+    version: 5,
+    sql: `
+      ALTER TABLE vms ADD COLUMN parent TEXT;
+      CREATE TABLE snapshots (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        vm TEXT NOT NULL,
+        vm_name TEXT NOT NULL,
+        spec TEXT NOT NULL,
+        image_digest TEXT NOT NULL,
+        parent TEXT,
+        kind TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL,
+        pause_ms REAL NOT NULL,
+        created_at INTEGER NOT NULL
+      ) STRICT;
+    `,
+  },
 ];

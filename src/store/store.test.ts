@@ -23,6 +23,7 @@ function record(over: Partial<VmRecord> = {}): VmRecord {
     imageDigest: "d".repeat(64),
     address: "172.16.0.2",
     ephemeral: false,
+    parent: undefined,
     driver: undefined,
     bootId: undefined,
     createdAt: 1000,

@@ -5,6 +5,7 @@ import { ImageTable } from "./images.ts";
 import { KernelTable } from "./kernels.ts";
 import { openDatabase } from "./open.ts";
 import { SpaceReserve } from "./reserve.ts";
+import { SnapshotTable } from "./snapshots.ts";
 import { VmTable } from "./vms.ts";
 import { VolumeTable } from "./volumes.ts";
 
@@ -14,6 +15,7 @@ export interface Store extends Disposable {
   readonly images: ImageTable;
   readonly kernels: KernelTable;
   readonly volumes: VolumeTable;
+  readonly snapshots: SnapshotTable;
 }
 
 /** Opens the store at `path`; errors as `openDatabase`. Disposing closes it. */
@@ -27,6 +29,7 @@ export function openStore(path: string, now: () => number = Date.now): Store {
     images: new ImageTable(db),
     kernels: new KernelTable(db),
     volumes: new VolumeTable(db),
+    snapshots: new SnapshotTable(db, reserve),
     [Symbol.dispose]: () => db.close(),
   };
 }

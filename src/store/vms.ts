@@ -14,6 +14,7 @@ interface Row {
   image_digest: string;
   address: string;
   ephemeral: number;
+  parent: string | null;
   driver: string | null;
   boot_id: string | null;
   created_at: number;
@@ -32,6 +33,7 @@ export type VmChange = Partial<
     | "state"
     | "spec"
     | "startedSpec"
+    | "ephemeral"
     | "driver"
     | "bootId"
     | "startedAt"
@@ -147,7 +149,7 @@ export class VmTable {
   #write(record: VmRecord): void {
     this.#db
       .query(
-        `UPDATE vms SET name = $name, state = $state, spec = $spec, started_spec = $started_spec, driver = $driver,
+        `UPDATE vms SET name = $name, state = $state, spec = $spec, ephemeral = $ephemeral, started_spec = $started_spec, driver = $driver,
            boot_id = $boot_id, started_at = $started_at, stopped_at = $stopped_at, last_error = $last_error,
            start_steps = $start_steps WHERE id = $id`,
       )
@@ -156,6 +158,7 @@ export class VmTable {
         name: record.name,
         state: record.state,
         spec: JSON.stringify(record.spec),
+        ephemeral: record.ephemeral ? 1 : 0,
         started_spec: record.startedSpec === undefined ? null : JSON.stringify(record.startedSpec),
         driver: record.driver ?? null,
         boot_id: record.bootId ?? null,
@@ -169,9 +172,9 @@ export class VmTable {
   #insert(record: VmRecord): void {
     this.#db
       .query(
-        `INSERT INTO vms (id, name, state, spec, image_digest, address, ephemeral, driver, boot_id, created_at,
+        `INSERT INTO vms (id, name, state, spec, image_digest, address, ephemeral, parent, driver, boot_id, created_at,
            started_at, stopped_at, last_error, start_steps)
-         VALUES ($id, $name, $state, $spec, $image_digest, $address, $ephemeral, NULL, NULL, $created_at,
+         VALUES ($id, $name, $state, $spec, $image_digest, $address, $ephemeral, $parent, NULL, NULL, $created_at,
            NULL, NULL, NULL, '[]')`,
       )
       .run({
@@ -182,6 +185,7 @@ export class VmTable {
         image_digest: record.imageDigest,
         address: record.address,
         ephemeral: record.ephemeral ? 1 : 0,
+        parent: record.parent ?? null,
         created_at: record.createdAt,
       });
   }
@@ -196,6 +200,7 @@ function fromRow(row: Row): VmRecord {
     imageDigest: row.image_digest,
     address: row.address,
     ephemeral: row.ephemeral === 1,
+    parent: row.parent ?? undefined,
     driver: row.driver ?? undefined,
     bootId: row.boot_id ?? undefined,
     createdAt: row.created_at,

@@ -4,6 +4,7 @@ import type { Layout } from "../host/layout.ts";
 import type { KeyedLock } from "../lib/keyed-lock.ts";
 import type { ImageSource } from "../model/boot.ts";
 import type { Capability } from "../model/capability.ts";
+import type { SavedMachines, WarmStarts } from "../model/saved.ts";
 import type { Store } from "../store/store.ts";
 import type { Driver, DriverReport } from "../vmm/port.ts";
 import type { IdleClock, IdleWatch } from "./idle.ts";
@@ -29,6 +30,8 @@ export interface VmDeps {
   readonly store: Store;
   readonly layout: Layout;
   readonly images: ImageSource;
+  readonly warm: WarmStarts;
+  readonly snapshots: SavedMachines;
   /** In the order in which they are folded. */
   readonly capabilities: readonly Capability[];
   /** The driver for a start: that of this name, else the best. Errors: `unavailable`, with every asked driver's reason. */

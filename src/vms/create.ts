@@ -8,9 +8,11 @@ import { validateImageName } from "../model/image-reference.ts";
 import type { Init } from "../model/init.ts";
 import { IMAGE_KERNEL, nameOfImageKernel, validateKernelName } from "../model/kernel-names.ts";
 import { validateVmName, vmNameFromBytes } from "../model/names.ts";
+import type { VmSpec } from "../model/spec.ts";
 import type { VmRecord } from "../model/vm.ts";
 import { type VolumeMount, validateMounts } from "../model/volume.ts";
 import type { VmContext } from "./context.ts";
+import { findSnapshot, specFromSnapshot } from "./from-snapshot.ts";
 import { Steps } from "./steps.ts";
 
 /** What a caller may say of a new VM; the rest are defaults. */
@@ -26,6 +28,8 @@ export interface NewVm {
   readonly kernel?: string | undefined;
   readonly volumes?: readonly VolumeMount[] | undefined;
   readonly ephemeral?: boolean | undefined;
+  /** A snapshot, by name or id: its first start goes on from there. */
+  readonly snapshot?: string | undefined;
 }
 
 /**
@@ -37,10 +41,15 @@ export async function createVm(ctx: VmContext, wanted: NewVm, options: LongOptio
   if (wanted.vmm !== undefined) ctx.demandDriver(wanted.vmm);
   if (wanted.kernel !== undefined) validateKernelName(wanted.kernel);
   validateMounts(wanted.volumes ?? []);
-  const imageName = validateImageName(wanted.image ?? ctx.defaults.image);
+  const snapshot = wanted.snapshot === undefined ? undefined : findSnapshot(ctx.store, wanted.snapshot);
+  const spec = snapshot === undefined ? newSpec(ctx, wanted) : specFromSnapshot(snapshot, wanted);
   const steps = new Steps("create", { ...ctx, ...options });
-  const image = await steps.run("image", () => ctx.images.ensure(imageName, options));
-  const { kernel } = wanted;
+  const image = await steps.run("image", () =>
+    snapshot === undefined
+      ? ctx.images.ensure(spec.image, options)
+      : ctx.images.byDigest(snapshot.imageDigest),
+  );
+  const { kernel } = spec;
   if (kernel !== undefined) {
     await steps.run("kernel", () => ctx.images.ensureKernel({ kernel, imageDigest: image.digest }, options));
   }
@@ -51,27 +60,23 @@ export async function createVm(ctx: VmContext, wanted: NewVm, options: LongOptio
   try {
     ctx.onStep("create:reserve");
     const record = ctx.store.vms.reserve(({ addresses }) => {
-      if (ctx.store.images.byDigest(image.digest).length === 0) throw imageChanged(imageName);
+      const isThere =
+        snapshot === undefined
+          ? ctx.store.images.byDigest(image.digest).length > 0
+          : ctx.store.snapshots.byId(snapshot.id) !== undefined;
+      if (!isThere)
+        throw goneMeanwhile(snapshot === undefined ? `image ${spec.image}` : `snapshot ${snapshot.name}`);
       if (kernel !== undefined && !isKernelThere(ctx, kernel, image.digest)) throw kernelChanged(kernel);
       for (const { volume } of wanted.volumes ?? []) ctx.store.volumes.get(volume);
       return {
         id,
         name: wanted.name ?? freeName(ctx),
         state: "stopped",
-        spec: {
-          image: imageName,
-          vcpus: wanted.vcpus ?? ctx.defaults.vcpus,
-          memoryMib: wanted.memoryMib ?? ctx.defaults.memoryMib,
-          diskMib: wanted.diskMib ?? ctx.defaults.diskMib,
-          env: wanted.env ?? {},
-          ...(wanted.vmm === undefined ? {} : { vmm: wanted.vmm }),
-          ...(wanted.init === undefined ? {} : { init: wanted.init }),
-          ...(kernel === undefined ? {} : { kernel }),
-          ...(wanted.volumes === undefined || wanted.volumes.length === 0 ? {} : { volumes: wanted.volumes }),
-        },
+        spec,
         imageDigest: image.digest,
         address: nextAddress(ctx.defaults.addressPool, addresses),
         ephemeral: wanted.ephemeral ?? false,
+        parent: snapshot?.id,
         driver: undefined,
         bootId: undefined,
         createdAt: ctx.now(),
@@ -90,8 +95,22 @@ export async function createVm(ctx: VmContext, wanted: NewVm, options: LongOptio
   }
 }
 
-function imageChanged(name: string): BangerError {
-  return new BangerError("conflict", `the image ${name} was removed or replaced meanwhile`, {
+function newSpec({ defaults }: VmContext, wanted: NewVm): VmSpec {
+  return {
+    image: validateImageName(wanted.image ?? defaults.image),
+    vcpus: wanted.vcpus ?? defaults.vcpus,
+    memoryMib: wanted.memoryMib ?? defaults.memoryMib,
+    diskMib: wanted.diskMib ?? defaults.diskMib,
+    env: wanted.env ?? {},
+    ...(wanted.vmm === undefined ? {} : { vmm: wanted.vmm }),
+    ...(wanted.init === undefined ? {} : { init: wanted.init }),
+    ...(wanted.kernel === undefined ? {} : { kernel: wanted.kernel }),
+    ...(wanted.volumes === undefined || wanted.volumes.length === 0 ? {} : { volumes: wanted.volumes }),
+  };
+}
+
+function goneMeanwhile(what: string): BangerError {
+  return new BangerError("conflict", `the ${what} was removed or replaced meanwhile`, {
     cure: "repeat the command",
   });
 }

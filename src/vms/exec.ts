@@ -77,7 +77,9 @@ async function prepareExec(
   decide("exec", vm);
   const agent = await reachAgent(vm, liveVm(ctx, vm).agent());
   const { config } = await ctx.images.byDigest(vm.imageDigest);
-  return { agent, spec: execSpec(wish, config) };
+  const { env } = vm.startedSpec ?? vm.spec;
+  // A guest that goes on from a saved machine has the environment of that one.
+  return { agent, spec: execSpec({ ...wish, env: { ...env, ...wish.env } }, config) };
 }
 
 function execId(): string {

@@ -20,10 +20,11 @@ export async function greetAgent(
   ctx: VmContext,
   id: string,
   running: Running,
-  options: { readonly fresh: boolean; readonly signal: AbortSignal },
+  options: { readonly fresh: boolean; readonly signal: AbortSignal; readonly deadlineMs?: number },
 ): Promise<Agent> {
+  const { deadlineMs = ctx.bootDeadlineMs } = options;
   const giveUp = new AbortController();
-  const deadline = setTimeout(() => giveUp.abort(silent(ctx, id)), ctx.bootDeadlineMs);
+  const deadline = setTimeout(() => giveUp.abort(silent(id, deadlineMs)), deadlineMs);
   void running.exited.then((exit) => giveUp.abort(errorOfExit(exit)));
   try {
     const channel = await running.channel();
@@ -51,8 +52,8 @@ export async function withConsole(ctx: VmContext, id: string, thrown: unknown): 
   });
 }
 
-function silent(ctx: VmContext, id: string): BangerError {
-  const message = `the guest's agent did not answer within ${ctx.bootDeadlineMs / 1000} s`;
+function silent(id: string, deadlineMs: number): BangerError {
+  const message = `the guest's agent did not answer within ${deadlineMs / 1000} s`;
   const cure = `look at the console with: banger logs ${id}; on a busy host, allow more with boot_timeout in the configuration`;
   return new BangerError("timeout", message, { cure });
 }

@@ -1,5 +1,4 @@
 /** What a guest is told when it starts: names, disks, process 1, and what its image asks for. */
-import { createHash } from "node:crypto";
 import { posix } from "node:path";
 import type { GuestConfig } from "../guest/agent.ts";
 import type { ReadyImage } from "../model/boot.ts";
@@ -7,6 +6,7 @@ import { chooseInit } from "../model/init.ts";
 import type { ImageConfig } from "../model/spec.ts";
 import type { VmRecord } from "../model/vm.ts";
 import type { Running } from "../vmm/port.ts";
+import { namesOf } from "./identity.ts";
 
 /** What PATH is when the image does not say: Debian's default for root. */
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -17,22 +17,15 @@ const MAX_DIRECTORIES = 256;
 export function guestConfig(vm: VmRecord, image: ReadyImage, running: Running): Omit<GuestConfig, "mounts"> {
   const init = chooseInit(vm.spec.init, image.config);
   return {
-    hostname: vm.name,
+    // systemd without a machine id takes every boot for the first, and asks questions on the console.
+    ...namesOf(vm),
     ...init,
-    // systemd without one takes every boot for the first, and asks questions on the console.
-    ...(init.init === "systemd" ? { machineId: machineIdOf(vm) } : {}),
     rootfs: { disk: "rootfs", type: "squashfs" },
     writable: { disk: "disk", type: "ext4" },
     env: { PATH: DEFAULT_PATH, ...image.config.env, ...vm.spec.env },
-    hosts: [{ address: vm.address, names: [vm.name, `${vm.name}.vm`] }],
     directories: directoriesOf(image.config),
     poweroff: running.poweroff,
   };
-}
-
-/** Stays for the VM's life (machine-id(5)). */
-function machineIdOf({ id, createdAt }: VmRecord): string {
-  return createHash("sha256").update(`banger ${id} ${createdAt}`).digest("hex").slice(0, 32);
 }
 
 /**

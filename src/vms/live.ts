@@ -1,5 +1,6 @@
 /** The live half of a VM: its process, the connection to its agent, and how its end reaches the record. */
 import type { Agent } from "../guest/agent.ts";
+import { withDeadline } from "../lib/deadline.ts";
 import { BangerError } from "../model/errors.ts";
 import type { Running } from "../vmm/port.ts";
 import { cleanupVm } from "./cleanup.ts";
@@ -7,6 +8,9 @@ import { limitConsole } from "./console-limit.ts";
 import type { VmContext } from "./context.ts";
 import { failureOfExit } from "./exit.ts";
 import { greetAgent, withConsole } from "./greet.ts";
+
+/** A guest that does not answer in that time is dealt with by whoever uses it. */
+const THAW_MS = 5_000;
 
 export class LiveVm {
   readonly id: string;
@@ -50,17 +54,18 @@ export class LiveVm {
     return await this.#connecting;
   }
 
-  /** Lets the agent's channel go; the VM lives on. */
-  disconnect(): void {
+  /** Lets the agent's channel go; the VM lives on. What is open over it ends with `reason`. */
+  disconnect(reason?: BangerError): void {
     const agent = this.#connected;
     this.#connected = undefined;
-    agent?.close();
+    agent?.close(reason);
   }
 
   async #connect(): Promise<Agent> {
     try {
       const signal = new AbortController().signal;
       const agent = await greetAgent(this.#ctx, this.id, this.running, { fresh: false, signal });
+      await this.#release(agent);
       this.#take(agent);
       return agent;
     } catch (thrown) {
@@ -68,6 +73,16 @@ export class LiveVm {
       throw thrown;
     } finally {
       this.#connecting = undefined;
+    }
+  }
+
+  /** A daemon that ended in the middle of a snapshot left the guest holding still. */
+  async #release(agent: Agent): Promise<void> {
+    try {
+      await withDeadline(agent.thaw(), { ms: THAW_MS, what: "the guest's thaw" });
+    } catch (error) {
+      // It had gone on by itself, or knows no snapshots.
+      this.#ctx.log.debug({ vm: this.id, err: error }, "nothing to thaw");
     }
   }
 

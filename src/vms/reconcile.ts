@@ -104,7 +104,8 @@ async function sweepDirectories(ctx: VmContext): Promise<void> {
 async function sweepDirectory(ctx: VmContext, id: string): Promise<void> {
   await cleanupVm(ctx, id);
   const directory = ctx.layout.vmDir(id);
-  if (existsSync(ctx.layout.disk(id)) && !ctx.store.events.knowsRemoval(id)) {
+  const isNobodys = existsSync(ctx.layout.aside(id));
+  if (!isNobodys && existsSync(ctx.layout.disk(id)) && !ctx.store.events.knowsRemoval(id)) {
     ctx.log.warn({ directory }, "a VM's directory has no record; it was left as it is");
     return;
   }

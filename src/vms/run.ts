@@ -8,13 +8,15 @@ import type { VmContext } from "./context.ts";
 import { createVm, type NewVm } from "./create.ts";
 import { type ExecWish, execInVm, runArgv } from "./exec.ts";
 import { removeVm } from "./remove.ts";
-import { startVm } from "./start.ts";
+import { type StartOptions, startVm } from "./start.ts";
 
 export interface RunWish {
   readonly vm: NewVm;
   /** Absent: start only. */
   readonly exec?: ExecWish | undefined;
   readonly remove?: boolean | undefined;
+  /** As in `StartOptions`. */
+  readonly cold?: boolean | undefined;
 }
 
 /** The client of a run. */
@@ -36,7 +38,7 @@ export async function runVm(ctx: VmContext, wish: RunWish, client: RunClient): P
   await ctx.chooseDriver(wish.vm.vmm);
   const created = await createVm(ctx, { ...wish.vm, ephemeral: remove }, client);
   try {
-    const vm = await startVm(ctx, created.id, client);
+    const vm = await startVm(ctx, created.id, startOptions(wish, client));
     client.onReady(vm);
     if (wish.exec === undefined) return;
     const { config } = await ctx.images.byDigest(vm.imageDigest);
@@ -59,4 +61,8 @@ async function removeAfterwards(ctx: VmContext, id: string): Promise<void> {
     if (error.code !== "not_found")
       ctx.log.error({ vm: id, err: error }, "a VM of run --rm could not be removed");
   }
+}
+
+function startOptions({ cold }: RunWish, { onProgress, signal }: RunClient): StartOptions {
+  return { cold, onProgress, signal };
 }

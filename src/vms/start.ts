@@ -1,36 +1,42 @@
-/** Start: a list of named steps, each with its undo. */
-import { mkdirSync } from "node:fs";
-import type { Agent, GuestConfig } from "../guest/agent.ts";
-import { withDeadline } from "../lib/deadline.ts";
+/** Start: a guest that goes on from a saved machine where there is one, or boots; and the record that says so. */
+import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import type { LongOptions } from "../model/boot.ts";
-import type { CapabilityContext, MachineDraft, StartedGuest } from "../model/capability.ts";
+import type { StartedGuest } from "../model/capability.ts";
 import { BangerError } from "../model/errors.ts";
-import type { Machine } from "../model/machine.ts";
+import { chooseInit } from "../model/init.ts";
+import type { SavedMachine, TemplateWish } from "../model/saved.ts";
 import { decide } from "../model/state-machine.ts";
 import type { StepTiming, VmRecord } from "../model/vm.ts";
-import { cleanupVm } from "./cleanup.ts";
+import { bringUp, NotResumed, type Parts } from "./bring-up.ts";
 import type { VmContext } from "./context.ts";
 import { currentVm } from "./find.ts";
-import { greetAgent } from "./greet.ts";
-import { guestConfig } from "./guest-config.ts";
-import { writeHandles } from "./handles.ts";
 import { LiveVm } from "./live.ts";
 import { Steps } from "./steps.ts";
 
+export interface StartOptions extends LongOptions {
+  /** Boots, even where a template would be faster; none is made then. */
+  readonly cold?: boolean | undefined;
+  /** Goes on from this and nothing else. */
+  readonly saved?: SavedMachine | undefined;
+  /** Once it runs, the VM is no longer ephemeral. */
+  readonly keep?: boolean | undefined;
+}
+
 /**
- * Boots a VM and resolves when its agent has configured the guest; a running VM is left alone. A failed start leaves no process
+ * Starts a VM and resolves when its agent has configured the guest; a running VM is left alone. A failed start leaves no process
  * and no host resource, and a record in `stopped` (or `error` when clean-up failed too) with the cause.
  * Errors: `failed_precondition` (state), `unavailable` (driver, hypervisor), `timeout` (guest), `cancelled`.
  */
-export async function startVm(ctx: VmContext, id: string, options: LongOptions): Promise<VmRecord> {
+export async function startVm(ctx: VmContext, id: string, options: StartOptions): Promise<VmRecord> {
   return await ctx.locks.hold(id, async () => {
     const record = currentVm(ctx, id);
     return decide("start", record) ? await bootVm(ctx, record, options) : record;
   });
 }
 
-/** Boots a VM that is not running. The caller holds its lock. Errors as `startVm`. */
-export async function bootVm(ctx: VmContext, record: VmRecord, options: LongOptions): Promise<VmRecord> {
+/** Starts a VM that is not running. The caller holds its lock. Errors as `startVm`. */
+export async function bootVm(ctx: VmContext, record: VmRecord, options: StartOptions): Promise<VmRecord> {
   const { id } = record;
   const abort = new AbortController();
   const signal = AbortSignal.any([options.signal, abort.signal]);
@@ -40,7 +46,7 @@ export async function bootVm(ctx: VmContext, record: VmRecord, options: LongOpti
     signal.throwIfAborted();
     const starting = { startedSpec: record.spec, lastError: undefined, startSteps: [] };
     ctx.store.vms.update(id, { state: "starting", ...starting });
-    return await boot(ctx, record, steps, { ...options, signal });
+    return await start(ctx, record, steps, { ...options, signal });
   } catch (error) {
     throw fail(ctx, id, error, steps.timings);
   } finally {
@@ -48,56 +54,52 @@ export async function bootVm(ctx: VmContext, record: VmRecord, options: LongOpti
   }
 }
 
-async function boot(ctx: VmContext, vm: VmRecord, steps: Steps, options: LongOptions): Promise<VmRecord> {
-  await using undo = new AsyncDisposableStack();
-  const { image, files, driver } = await steps.run("resolve", async () => {
+async function start(ctx: VmContext, vm: VmRecord, steps: Steps, options: StartOptions): Promise<VmRecord> {
+  const parts = await steps.run("resolve", async (): Promise<Parts> => {
     const [image, files, driver] = await Promise.all([
       ctx.images.byDigest(vm.imageDigest),
       ctx.images.bootFiles({ kernel: vm.spec.kernel, imageDigest: vm.imageDigest }, options),
       ctx.chooseDriver(vm.spec.vmm),
     ]);
-    return { image, files, driver };
+    return { vm, image, files, driver };
   });
-  const context: CapabilityContext = { vm, image };
-  await steps.run("preflight", async () => {
-    for (const capability of ctx.capabilities) await capability.preflight?.(context);
-  });
-  await steps.run("prepare", async () => {
-    mkdirSync(ctx.layout.vmDir(vm.id), { recursive: true, mode: 0o700 });
-    // Clean-up is the undo of everything at once: it needs no handles and may be repeated.
-    undo.defer(() => cleanupVm(ctx, vm.id));
-    for (const capability of ctx.capabilities) await capability.prepare?.(context, undo);
-  });
-  const { machine, mounts } = describe(ctx, context, files);
-  const running = await steps.run("spawn", async () => {
-    const dir = { stateDir: ctx.layout.vmDir(vm.id), runtimeDir: ctx.layout.vmRuntimeDir(vm.id) };
-    const running = await driver.driver.start(machine, dir, {
-      signal: options.signal,
-      spawned: async (process) => {
-        for (const capability of ctx.capabilities) await capability.spawned?.(vm, process);
-      },
-    });
-    undo.defer(() => running.kill({ graceMs: 0 }));
-    ctx.onStep("start:handles");
-    writeHandles(ctx.layout, vm.id, running.handles);
-    return running;
-  });
-  const agent = await steps.run("boot", () =>
-    greetAgent(ctx, vm.id, running, { fresh: true, signal: options.signal }),
-  );
-  undo.defer(() => agent.close());
-  await steps.run("configure", async () => {
-    const configuring = configure(agent, vm, { ...guestConfig(vm, image, running), mounts });
-    await withDeadline(configuring, {
-      ms: ctx.bootDeadlineMs,
-      signal: options.signal,
-      what: "the guest's configuration",
-    });
-  });
+  if (options.saved !== undefined) {
+    return await attempt(ctx, { ...parts, saved: options.saved }, steps, options).catch(throwCause);
+  }
+  if (vm.parent !== undefined && vm.startedAt === undefined) {
+    // A disk is there of a first start that broke off: what it goes on from is the snapshot, memory and all.
+    await rm(ctx.layout.disk(vm.id), { force: true });
+    using saved = await ctx.snapshots.open(vm.parent);
+    return await attempt(ctx, { ...parts, saved }, steps, options).catch(throwCause);
+  }
+  // A VM that ran before has its own disk, which no other memory fits.
+  if (existsSync(ctx.layout.disk(vm.id))) return await attempt(ctx, parts, steps, options);
+  const wish = options.cold === true ? undefined : templateWish(parts);
+  if (wish === undefined) return await attempt(ctx, parts, steps, options);
+  const template = await steps.run("template", () => ctx.warm.find(wish));
+  if (template !== undefined) {
+    try {
+      return await attempt(ctx, { ...parts, saved: template }, steps, options);
+    } catch (error) {
+      if (!(error instanceof NotResumed)) throw error;
+      await ctx.warm.distrust(template, BangerError.from(error.cause));
+    }
+  }
+  const started = await attempt(ctx, parts, steps, options);
+  ctx.warm.missed(wish);
+  return started;
+}
+
+/** One way to start: all of it, or nothing that is left. */
+async function attempt(ctx: VmContext, parts: Parts, steps: Steps, options: StartOptions): Promise<VmRecord> {
+  const { vm } = parts;
+  await using undo = new AsyncDisposableStack();
+  const keeps = !vm.ephemeral || options.keep === true;
+  const up = await bringUp(ctx, parts, { ...options, steps, undo, keeps });
   await steps.run("started", async () => {
     const waits = { signal: options.signal, timeoutMs: ctx.bootDeadlineMs };
     const guest: StartedGuest = {
-      writeFile: async (path, file) => await agent.writeFile(path, { ...file, ...waits }),
+      writeFile: async (path, file) => await up.agent.writeFile(path, { ...file, ...waits }),
     };
     for (const capability of ctx.capabilities) await capability.started?.(vm, guest, options);
   });
@@ -105,41 +107,32 @@ async function boot(ctx: VmContext, vm: VmRecord, steps: Steps, options: LongOpt
   ctx.onStep("start:record");
   const started = ctx.store.vms.update(vm.id, {
     state: "running",
-    driver: driver.driver.name,
-    bootId: agent.facts.bootId,
+    ephemeral: vm.ephemeral && options.keep !== true,
+    driver: parts.driver.driver.name,
+    bootId: up.bootId,
     startedAt: ctx.now(),
     startSteps: steps.timings,
   });
   undo.move();
-  LiveVm.register(ctx, vm.id, { running, agent });
+  LiveVm.register(ctx, vm.id, up);
   ctx.onStep("start:done");
   return started;
 }
 
-function describe(
-  ctx: VmContext,
-  context: CapabilityContext,
-  files: { kernelPath: string; initramfsPath: string },
-): { readonly machine: Machine; readonly mounts: MachineDraft["mounts"] } {
-  const draft: MachineDraft = { disks: [], nics: [], cmdline: [], mounts: [] };
-  for (const capability of ctx.capabilities) capability.contribute?.(context, draft);
-  const { vm } = context;
-  const { mounts, ...devices } = draft;
-  const machine = {
-    id: vm.id,
-    vcpus: vm.spec.vcpus,
-    memoryMib: vm.spec.memoryMib,
-    ...files,
-    ...devices,
-    consolePath: ctx.layout.console(vm.id),
-  };
-  return { machine, mounts };
+/** What a template for this VM would have to be; undefined where there can be none. */
+function templateWish({ vm, image, files, driver }: Parts): TemplateWish | undefined {
+  const { report } = driver;
+  if (!report.features.snapshot || report.snapshotKey === undefined) return undefined;
+  const { vcpus, memoryMib, diskMib, image: imageName, volumes = [], init } = vm.spec;
+  // A template has no disks but its own, and nothing runs in it but the agent.
+  if (volumes.length > 0 || chooseInit(init, image.config).init !== "agent") return undefined;
+  const ours = { driver: report.driver, driverKey: report.snapshotKey };
+  return { inputs: { image: image.digest, ...files, vcpus, memoryMib, ...ours }, diskMib, imageName };
 }
 
-async function configure(agent: Agent, vm: VmRecord, config: GuestConfig): Promise<void> {
-  await agent.configure(config);
-  // The disk may have grown since the last run; a first run made it as large as it is to be.
-  if (vm.startedAt !== undefined) await agent.grow();
+/** Where there is no other way, what went wrong is the error. */
+function throwCause(error: unknown): never {
+  throw error instanceof NotResumed ? error.cause : error;
 }
 
 /** Records a failed start. By now the undo stack has run; what it threw is part of the error. */

@@ -5,15 +5,19 @@ import { readTail } from "../lib/file-tail.ts";
 import { KeyedLock } from "../lib/keyed-lock.ts";
 import type { LongOptions } from "../model/boot.ts";
 import type { GuestStreamRequest } from "../model/guest-stream.ts";
+import type { TemplateWish } from "../model/saved.ts";
 import type { ImageConfig } from "../model/spec.ts";
 import type { VmRecord } from "../model/vm.ts";
+import { type AsideGuest, bootAside } from "./aside.ts";
 import { stopIdleVm } from "./auto-stop.ts";
 import type { VmContext, VmDeps } from "./context.ts";
 import { copyDisk } from "./copy-disk.ts";
 import { createVm, type NewVm } from "./create.ts";
 import { attachToExec, type ExecWish, execDetached, execInVm } from "./exec.ts";
 import { findVm, shownVm } from "./find.ts";
+import { type ForkWish, forkVm } from "./fork.ts";
 import { openGuestStream } from "./guest-stream.ts";
+import { type HeldVm, holdVm } from "./hold.ts";
 import { IdleWatch } from "./idle.ts";
 import { type KillOptions, killVm } from "./kill.ts";
 import type { LiveVm } from "./live.ts";
@@ -22,9 +26,10 @@ import { pauseVm, resumeVm } from "./pause.ts";
 import { reconcile } from "./reconcile.ts";
 import { removeVm } from "./remove.ts";
 import { restartVm } from "./restart.ts";
+import { type RewindOptions, rewindVm } from "./rewind.ts";
 import { type RunClient, type RunWish, runVm } from "./run.ts";
 import { setVm, type VmWish } from "./set.ts";
-import { startVm } from "./start.ts";
+import { type StartOptions, startVm } from "./start.ts";
 import { type StopOptions, stopVm } from "./stop.ts";
 
 /** The console's tail that `logs` shows. */
@@ -71,7 +76,7 @@ export class Vms {
     return await createVm(this.#ctx, wanted, options);
   }
 
-  async start(ref: string, options: LongOptions): Promise<VmRecord> {
+  async start(ref: string, options: StartOptions): Promise<VmRecord> {
     return await startVm(this.#ctx, this.find(ref).id, options);
   }
 
@@ -152,6 +157,30 @@ export class Vms {
   /** The guest's console output, at most the last MiB. */
   async logs(ref: string): Promise<string> {
     return await readTail(this.#ctx.layout.console(this.find(ref).id), LOG_BYTES);
+  }
+
+  /** As `holdVm`. */
+  async hold<T>(ref: string, work: (held: HeldVm) => Promise<T>): Promise<T> {
+    return await holdVm(this.#ctx, this.find(ref).id, "snapshot", work);
+  }
+
+  /** As `rewindVm`. */
+  async rewind(id: string, options: RewindOptions): Promise<VmRecord> {
+    return await rewindVm(this.#ctx, id, options);
+  }
+
+  /** As `forkVm`. */
+  async fork(ref: string, wish: ForkWish): Promise<readonly VmRecord[]> {
+    return await forkVm(this.#ctx, this.find(ref).id, wish);
+  }
+
+  /** As `bootAside`. */
+  async bootAside<T>(
+    wish: TemplateWish,
+    work: (guest: AsideGuest) => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<T> {
+    return await bootAside(this.#ctx, wish, work, signal);
   }
 
   /** See reconcile.ts; once, before the daemon serves. */

@@ -28,12 +28,14 @@ describe("the command line", () => {
     const known = new Set(["banger vm", ...listCommands().flatMap(spellings)]);
     const called = readPages().flatMap((page) =>
       [...codeWords(page), ...codeBlocks(page)].flatMap((code) =>
-        [...code.matchAll(/(?:^\s*|\$ |\$\(|\| |\/)banger ((?:(?:image|daemon) )?[a-z]+)\b/gm)].map(
-          (match) => ({
-            path: page.path,
-            name: `banger ${match[1] ?? ""}`,
-          }),
-        ),
+        [
+          ...code.matchAll(
+            /(?:^\s*|\$ |\$\(|\| |\/)banger ((?:(?:image|daemon|template|snapshot) )?[a-z]+)\b/gm,
+          ),
+        ].map((match) => ({
+          path: page.path,
+          name: `banger ${match[1] ?? ""}`,
+        })),
       ),
     );
     expect(called.length).toBeGreaterThan(50);

@@ -16,7 +16,7 @@ const BYSTANDER = "bystander";
 /** Every step that the operation announces in a run without faults. */
 export async function findCrashPoints(operation: FaultOperation): Promise<CrashPoint[]> {
   await using home = await createFaultHome();
-  await using daemon = await startDaemon(home, { failCleanups: operation.failCleanups });
+  await using daemon = await startDaemon(home, faultsOf(operation));
   await prepare(operation, daemon.client);
   const before = daemon.steps().length;
   await operation.act(daemon.client);
@@ -55,7 +55,7 @@ export async function tryCrash(
 /** The daemon dies as soon as the client has its answer: what was acknowledged is there. */
 export async function tryCrashAfterwards(operation: FaultOperation): Promise<void> {
   await using home = await createFaultHome();
-  await using daemon = await startDaemon(home, { failCleanups: operation.failCleanups });
+  await using daemon = await startDaemon(home, faultsOf(operation));
   const bystander = await prepare(operation, daemon.client);
   await operation.act(daemon.client);
   daemon.kill();
@@ -65,7 +65,7 @@ export async function tryCrashAfterwards(operation: FaultOperation): Promise<voi
 
 /** Lets a daemon die at `point` of the operation, and returns the bystander that lives on. */
 async function crash(operation: FaultOperation, point: CrashPoint, home: FaultHome): Promise<Vm> {
-  await using daemon = await startDaemon(home, { failCleanups: operation.failCleanups, crash: point });
+  await using daemon = await startDaemon(home, { ...faultsOf(operation), crash: point });
   const bystander = await prepare(operation, daemon.client);
   // The client says what failed, and not that something inside it broke.
   await refusal(operation.act(daemon.client), "unavailable");
@@ -75,11 +75,16 @@ async function crash(operation: FaultOperation, point: CrashPoint, home: FaultHo
 
 /** A fresh daemon (in this process: starting one takes longer than all the rest) tells the truth, repeats the operation, serves the VM, and can remove everything. */
 async function expectRepaired(operation: FaultOperation, layout: Layout, bystander: Vm): Promise<void> {
-  await using daemon = await createTestDaemon({ home: layout.stateDir });
+  await using daemon = await createTestDaemon({
+    home: layout.stateDir,
+    templates: operation.templates ?? false,
+  });
   const { client } = daemon;
   expect(await findLies(layout, client)).toEqual([]);
   expect(operation.between).toContain(await find(client));
   await repeat(operation, client);
+  // This daemon has other boot files, and so makes templates of its own.
+  await daemon.templates.settled();
   expect(await find(client)).toBe(operation.after);
   expect(await findLies(layout, client)).toEqual([]);
   if (operation.after === "stopped") expect(await client.startVm(VM)).toMatchObject({ state: "running" });
@@ -87,6 +92,13 @@ async function expectRepaired(operation: FaultOperation, layout: Layout, bystand
   expect(await client.showVm(BYSTANDER)).toEqual(bystander);
   await removeAll(client);
   expect(leftovers(layout)).toEqual(NOTHING);
+}
+
+function faultsOf({ failCleanups, templates }: FaultOperation): {
+  readonly failCleanups: number | undefined;
+  readonly templates: string | undefined;
+} {
+  return { failCleanups, templates: templates === true ? "8" : undefined };
 }
 
 function crashPoints(steps: readonly string[]): CrashPoint[] {

@@ -8,7 +8,7 @@ import { FAULT_OPERATIONS, type FaultOperation } from "./operations.ts";
 /** Homes that are crashed at the same time: each is mostly waiting for a daemon to start. */
 const AT_ONCE = 3;
 /** The suite was blind if it found fewer. */
-const LEAST_POINTS = 120;
+const LEAST_POINTS = 220;
 
 /** Crash points tried so far. */
 let tried = 0;

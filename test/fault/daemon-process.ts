@@ -64,7 +64,13 @@ export interface DaemonProcess extends AsyncDisposable {
 /** Starts a daemon and waits until it serves or has ended. Disposing kills it; its VMs live on. */
 export async function startDaemon(
   { layout, controlDir }: FaultHome,
-  faults: Pick<DaemonOrders, "crash" | "failCleanups"> = {},
+  {
+    templates = "0",
+    ...faults
+  }: Pick<DaemonOrders, "crash" | "failCleanups"> & {
+    /** How many templates are kept. */
+    readonly templates?: string | undefined;
+  } = {},
 ): Promise<DaemonProcess> {
   const stepsPath = join(controlDir, "steps");
   writeFileSync(stepsPath, "");
@@ -77,7 +83,7 @@ export async function startDaemon(
   };
   const child = spawn(process.execPath, [join(controlDir, "daemon.js"), JSON.stringify(orders)], {
     cwd: "/",
-    env: { ...process.env, BANGER_HOME: layout.stateDir },
+    env: { ...process.env, BANGER_HOME: layout.stateDir, BANGER_TEMPLATES_MAX_COUNT: templates },
     stdio: ["ignore", "ignore", "ignore", "pipe"],
   });
   const ended = new Promise<string | number>((resolve) => {

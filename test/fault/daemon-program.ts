@@ -40,6 +40,7 @@ await runDaemon({
   drivers: [createFakeDriver({ program: agentProgram(agentPath) })],
   bootFiles: async () => ({ kernelPath: bootPath, initramfsPath: bootPath }),
   bootDeadlineMs: 20_000,
+  templateQuietMs: 0,
   capabilities: failCleanups === 0 ? [] : [saboteur.capability],
   onStep: (step) => {
     appendFileSync(stepsPath, `${step}\n`);

@@ -3,7 +3,7 @@ import { expect } from "bun:test";
 import { rmSync } from "node:fs";
 import { identifyProcess } from "../../src/lib/process-identity.ts";
 import { watchProcess } from "../../src/lib/process-watch.ts";
-import { type Operation, TABLE } from "../../src/model/state-machine.ts";
+import { OPERATIONS, type Operation, TABLE } from "../../src/model/state-machine.ts";
 import { BangerError, type Client } from "../../src/sdk/index.ts";
 import { createTestDaemon, type TestDaemon } from "../support/test-daemon.ts";
 import { type Found, IMAGE } from "./operations.ts";
@@ -16,13 +16,20 @@ export const CRASHES = ["daemon", "hypervisor", "unseen", "reboot"] as const;
 
 type Event = "create" | (typeof CRASHES)[number];
 
+/** What the model knows; snapshots have lives of their own. */
+export type LifeOperation = Exclude<Operation, "snapshot" | "restore" | "fork">;
+
+export const LIFE_OPERATIONS: readonly LifeOperation[] = OPERATIONS.filter(
+  (one): one is LifeOperation => one !== "snapshot" && one !== "restore" && one !== "fork",
+);
+
 export interface Deed {
-  readonly deed: Operation | Event;
+  readonly deed: LifeOperation | Event;
   readonly name: (typeof NAMES)[number];
 }
 
 /** Where an operation that goes ahead leads. */
-const LEADS_TO: Readonly<Record<Operation, (from: Found) => Found>> = {
+const LEADS_TO: Readonly<Record<LifeOperation, (from: Found) => Found>> = {
   start: () => "running",
   stop: () => "stopped",
   restart: () => "running",
@@ -35,7 +42,7 @@ const LEADS_TO: Readonly<Record<Operation, (from: Found) => Found>> = {
   forceRemove: () => "absent",
 };
 
-const CALLS: Readonly<Record<Operation, (client: Client, name: string) => Promise<unknown>>> = {
+const CALLS: Readonly<Record<LifeOperation, (client: Client, name: string) => Promise<unknown>>> = {
   start: (client, name) => client.startVm(name),
   stop: (client, name) => client.stopVm(name),
   restart: (client, name) => client.restartVm(name),
@@ -99,7 +106,7 @@ export class LifeOfVms implements AsyncDisposable {
     if (!taken) this.#model.set(name, "stopped");
   }
 
-  async #operate(operation: Operation, name: string): Promise<void> {
+  async #operate(operation: LifeOperation, name: string): Promise<void> {
     const from = this.#model.get(name) ?? "absent";
     const said = await outcome(CALLS[operation](this.#client, name));
     const verdict = from === "absent" ? "absent" : TABLE[operation][from];
@@ -136,7 +143,7 @@ export class LifeOfVms implements AsyncDisposable {
   }
 }
 
-function isOperation(deed: Deed["deed"]): deed is Operation {
+function isOperation(deed: Deed["deed"]): deed is LifeOperation {
   return deed in CALLS;
 }
 

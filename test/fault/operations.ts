@@ -18,6 +18,8 @@ export interface FaultOperation {
   act(client: Client): Promise<unknown>;
   /** So many clean-ups of the first daemon fail. */
   readonly failCleanups?: number | undefined;
+  /** Templates are made and used. */
+  readonly templates?: boolean | undefined;
   /** What the VM may be after a crash in the middle of it. */
   readonly between: readonly Found[];
   /** What it is once the operation has been repeated. */
@@ -34,6 +36,93 @@ const createAndPause = async (client: Client): Promise<unknown> => {
   await createAndStart(client);
   return await client.pauseVm(VM);
 };
+
+const SNAPSHOT = "ready";
+
+const createAndSave = async (client: Client): Promise<unknown> => {
+  await createAndStart(client);
+  return await client.createSnapshot(VM, { name: SNAPSHOT });
+};
+
+/** Asks until there is a template that fits: whoever asks a daemon that dies hears of it. */
+async function templateMade(client: Client, fits: (diskMib: number) => boolean): Promise<void> {
+  while (!(await client.listTemplates()).some(({ diskMib }) => fits(diskMib)));
+}
+
+const runAndMakeTemplate = async (client: Client): Promise<unknown> => {
+  await client.run({ vm: WISH, exec: { argv: ["true"] }, remove: true }).exit;
+  return await templateMade(client, (diskMib) => diskMib === WISH.diskMib);
+};
+
+/** Snapshots, forks and templates. */
+const SAVING: readonly FaultOperation[] = [
+  {
+    title: "snapshot of a running VM",
+    prepare: createAndStart,
+    act: (client) => client.createSnapshot(VM, { name: SNAPSHOT }),
+    between: ["running"],
+    after: "running",
+    done: "already_exists",
+  },
+  {
+    title: "snapshot of the disk of a running VM",
+    prepare: createAndStart,
+    act: (client) => client.createSnapshot(VM, { name: SNAPSHOT, diskOnly: true }),
+    between: ["running"],
+    after: "running",
+    done: "already_exists",
+  },
+  {
+    title: "snapshot of a paused VM",
+    prepare: createAndPause,
+    act: (client) => client.createSnapshot(VM, { name: SNAPSHOT }),
+    between: ["paused"],
+    after: "paused",
+    done: "already_exists",
+  },
+  {
+    title: "snapshot rm",
+    prepare: createAndSave,
+    act: (client) => client.removeSnapshot(SNAPSHOT),
+    between: ["running"],
+    after: "running",
+    done: "not_found",
+  },
+  {
+    title: "snapshot restore",
+    prepare: createAndSave,
+    act: (client) => client.restoreVm(VM, SNAPSHOT),
+    between: ["running", "stopped"],
+    after: "running",
+  },
+  {
+    title: "fork",
+    prepare: createAndStart,
+    act: (client) => client.forkVm(VM, { count: 2 }),
+    between: ["running"],
+    after: "running",
+  },
+  {
+    title: "start of a VM made from a snapshot",
+    prepare: async (client) => {
+      await createAndSave(client);
+      await client.removeVm(VM, { force: true });
+      await client.createVm({ name: VM, snapshot: SNAPSHOT }, { start: false });
+    },
+    act: (client) => client.startVm(VM),
+    between: ["stopped", "running"],
+    after: "running",
+  },
+  {
+    title: "run --rm of which a template is made",
+    templates: true,
+    // The bystander has booted, too.
+    prepare: async (client) => await templateMade(client, () => true),
+    act: runAndMakeTemplate,
+    between: ["absent"],
+    after: "absent",
+  },
+];
 
 export const FAULT_OPERATIONS: readonly FaultOperation[] = [
   {
@@ -145,4 +234,5 @@ export const FAULT_OPERATIONS: readonly FaultOperation[] = [
     between: ["absent"],
     after: "absent",
   },
+  ...SAVING,
 ];

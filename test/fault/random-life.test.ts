@@ -1,8 +1,7 @@
 /** Random lives of several VMs, with crashes of daemon and hypervisors in between, against a small model of the states: no difference. */
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { OPERATIONS } from "../../src/model/state-machine.ts";
-import { CRASHES, type Deed, LifeOfVms, NAMES } from "./life-of-vms.ts";
+import { CRASHES, type Deed, LIFE_OPERATIONS, LifeOfVms, NAMES } from "./life-of-vms.ts";
 
 const SEED = 20_260_301;
 const RUNS = 400;
@@ -16,7 +15,7 @@ const deed: fc.Arbitrary<Deed> = fc.oneof(
   },
   {
     weight: 10,
-    arbitrary: fc.record({ deed: fc.constantFrom(...OPERATIONS), name: fc.constantFrom(...NAMES) }),
+    arbitrary: fc.record({ deed: fc.constantFrom(...LIFE_OPERATIONS), name: fc.constantFrom(...NAMES) }),
   },
   { weight: 3, arbitrary: fc.record({ deed: fc.constantFrom(...CRASHES), name: fc.constantFrom(...NAMES) }) },
 );

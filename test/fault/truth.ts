@@ -21,12 +21,16 @@ export interface Leftovers {
 
 /** A home that is gone has none. */
 export function leftovers(layout: Layout): Leftovers {
-  const list = (dir: string): string[] => (existsSync(dir) ? readdirSync(dir).sort() : []);
   return {
-    directories: list(layout.vmsDir),
-    runtimeDirectories: list(layout.runtimeDir).filter((name) => /^[0-9a-f]{12}$/.test(name)),
+    directories: entries(layout.vmsDir),
+    runtimeDirectories: entries(layout.runtimeDir).filter((name) => /^[0-9a-f]{12}$/.test(name)),
     pids: hypervisorsOf(layout.stateDir),
   };
+}
+
+/** Sorted; what a crash left half made, too. */
+function entries(dir: string): string[] {
+  return existsSync(dir) ? readdirSync(dir).sort() : [];
 }
 
 export const NOTHING: Leftovers = { directories: [], runtimeDirectories: [], pids: [] };
@@ -45,6 +49,16 @@ export async function findLies(layout: Layout, client: Client): Promise<string[]
     ),
     ...differences("hypervisors and live VMs", found.pids, live.map((vm) => vm.pid ?? 0).sort(ascending)),
     ...vms.flatMap((vm) => liesOfVm(layout, vm)),
+    ...differences(
+      "snapshots and their directories",
+      entries(layout.snapshotsDir),
+      (await client.listSnapshots()).map(({ id }) => id).sort(),
+    ),
+    ...differences(
+      "templates and their directories",
+      entries(layout.templatesDir),
+      (await client.listTemplates()).map(({ id }) => id).sort(),
+    ),
   ];
   for (const vm of vms.filter((one) => one.state === "running")) {
     const exit = await client.exec(vm.id, { argv: ["true"] }).exit;

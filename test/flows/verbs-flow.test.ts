@@ -207,6 +207,9 @@ const CALLS: Readonly<Record<(typeof OPERATIONS)[number], (daemon: TestDaemon) =
   exec: async ({ client }) => await client.exec("web", { argv: ["true"] }).exit,
   remove: async ({ client }) => await client.removeVm("web"),
   forceRemove: async ({ client }) => await client.removeVm("web", { force: true }),
+  snapshot: async ({ client }) => await client.createSnapshot("web"),
+  restore: async ({ client }) => await client.restoreVm("web", "base"),
+  fork: async ({ client }) => await client.forkVm("web", { count: 2 }),
 };
 
 /** The state that an operation leads to when it goes. */
@@ -221,6 +224,9 @@ const LEADS_TO: Readonly<Record<(typeof OPERATIONS)[number], Vm["state"] | "remo
   exec: "same",
   remove: "removed",
   forceRemove: "removed",
+  snapshot: "same",
+  restore: "running",
+  fork: "same",
 };
 
 /** The states that a VM rests in; starting and stopping hold its lock, and a crash in them is the fault suite's. */
@@ -235,6 +241,7 @@ test.each(RESTING.flatMap((state) => OPERATIONS.map((operation) => [operation, s
       { name: "web", image: "img", diskMib: 64 },
       { start: state === "running" || state === "paused" },
     );
+    if (operation === "snapshot" || operation === "restore") await saveBase(daemon, state);
     if (state === "paused") await daemon.client.pauseVm("web");
     if (state === "error") {
       daemon.store.vms.update(vm.id, { state, lastError: { code: "internal", message: "clean-up failed" } });
@@ -254,6 +261,13 @@ test.each(RESTING.flatMap((state) => OPERATIONS.map((operation) => [operation, s
     expect(after?.state ?? "removed").toBe(expected);
   },
 );
+
+/** A snapshot named `base`, of a VM that comes to be in `state` again. */
+async function saveBase({ client }: TestDaemon, state: Vm["state"]): Promise<void> {
+  await client.startVm("web");
+  await client.createSnapshot("web", { name: "base" });
+  if (state === "stopped" || state === "error") await client.stopVm("web");
+}
 
 test("metrics count VMs by state, steps, failures and bytes", async () => {
   await using one = await withVm();

@@ -28,6 +28,8 @@ const PROGRAM = process.env["BANGER_PROGRAM"] ?? join(ROOT, "bin/banger");
 /** Survives a test run; `npm ci` removes it. */
 const PREPARED = join(ROOT, "node_modules/.cache/banger-test");
 
+const NO_TEMPLATES = { BANGER_TEMPLATES_MAX_COUNT: "0" };
+
 export interface CliResult {
   readonly code: number;
   readonly signal: string | undefined;
@@ -64,12 +66,20 @@ export interface StartedCli {
   readonly result: Promise<CliResult>;
 }
 
-/** Makes one; `bare` has no image and no kernel. Disposing removes its VMs, and fails when a hypervisor is left. */
-export async function createRealHome(options: { readonly bare?: boolean } = {}): Promise<RealHome> {
+/**
+ * Makes one; `bare` has no image and no kernel; only with `templates` are templates made and used, which else would boot machines
+ * of their own in the middle of a test. Disposing removes its VMs, and fails when a hypervisor is left.
+ */
+export async function createRealHome(
+  options: { readonly bare?: boolean; readonly templates?: boolean } = {},
+): Promise<RealHome> {
   const home = mkdtempSync(join(tmpdir(), "banger-vm-"));
   if (options.bare !== true) await furnish(home);
+  const env = options.templates === true ? {} : NO_TEMPLATES;
+  const start = (args: readonly string[], cli: CliOptions = {}): StartedCli =>
+    startCli(home, args, { ...cli, env: { ...env, ...cli.env } });
   const banger = async (args: readonly string[], cli: CliOptions = {}): Promise<CliResult> =>
-    await startCli(home, args, cli).result;
+    await start(args, cli).result;
   const running = (): number[] => hypervisorsOf(home);
   return {
     home,
@@ -79,7 +89,7 @@ export async function createRealHome(options: { readonly bare?: boolean } = {}):
       const vms = join(home, "vms");
       await appears(vms, (id) => existsSync(join(vms, id, "console.log")));
     },
-    start: (args, cli = {}) => startCli(home, args, cli),
+    start,
     client: async () => await Client.create(join(home, "run/bangerd.sock")),
     daemonPid: async () => {
       const { stdout } = await banger(["daemon", "status", "--json"]);
@@ -200,7 +210,7 @@ async function prepare(): Promise<void> {
         ["run", "--rm", "--", "true"],
         ["daemon", "stop"],
       ]) {
-        const { code, stderr } = await startCli(home, args, {}).result;
+        const { code, stderr } = await startCli(home, args, { env: NO_TEMPLATES }).result;
         if (code !== 0)
           throw new Error(`preparing kernel and image failed: banger ${args.join(" ")}: ${stderr}`);
       }

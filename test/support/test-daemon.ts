@@ -9,6 +9,7 @@ import { type LoadedConfig, loadConfig } from "../../src/host/config.ts";
 import { createLayout, findLayout, type Layout } from "../../src/host/layout.ts";
 import type { ImageConfig } from "../../src/model/spec.ts";
 import { Client } from "../../src/sdk/client.ts";
+import type { Templates } from "../../src/snapshots/templates.ts";
 import type { Volumes } from "../../src/storage/volumes.ts";
 import type { Store } from "../../src/store/store.ts";
 import { createFakeDriver, type FakeDriverOptions } from "../../src/vmm/fake/driver.ts";
@@ -26,6 +27,8 @@ export interface TestDaemonOptions
     >
   > {
   readonly driver?: FakeDriverOptions;
+  /** Makes templates and uses them; by default none are, so that nothing happens by itself. */
+  readonly templates?: boolean;
   /** A home that another test daemon left; this one does not delete it. */
   readonly home?: string;
   /** What config.toml holds; default: there is none. */
@@ -41,6 +44,7 @@ export interface TestDaemon extends AsyncDisposable {
   readonly store: Store;
   readonly vms: Vms;
   readonly volumes: Volumes;
+  readonly templates: Templates;
   /** Registers an image of a few bytes under `name` and returns its digest. */
   addImage(name: string, config?: ImageConfig): Promise<string>;
   /** Ends this daemon as a crash would: nothing is told to anybody. Its VMs live on; its home stays. */
@@ -49,7 +53,7 @@ export interface TestDaemon extends AsyncDisposable {
 
 /** Starts one. Disposing removes its VMs and fails when anything of them is left. */
 export async function createTestDaemon(options: TestDaemonOptions = {}): Promise<TestDaemon> {
-  const { driver, home: foundHome, toml, env = {}, ...composeOptions } = options;
+  const { driver, home: foundHome, toml, env = {}, templates: warm = false, ...composeOptions } = options;
   const home = foundHome ?? mkdtempSync(join(tmpdir(), "banger-test-"));
   const layout = findLayout({ BANGER_HOME: home }, process.getuid?.() ?? 0);
   createLayout(layout, process.getuid?.() ?? 0);
@@ -60,7 +64,7 @@ export async function createTestDaemon(options: TestDaemonOptions = {}): Promise
   const reloadConfig = (): LoadedConfig =>
     loadConfig({
       path: layout.configFile,
-      env: { BANGER_BOOT_TIMEOUT: "20s", ...env },
+      env: { BANGER_BOOT_TIMEOUT: "20s", ...(warm ? {} : { BANGER_TEMPLATES_MAX_COUNT: "0" }), ...env },
       host: { cores: 8, memoryMib: 16_384 },
     });
   const composition = compose({
@@ -73,13 +77,17 @@ export async function createTestDaemon(options: TestDaemonOptions = {}): Promise
     requestStop: () => undefined,
     drivers: [createFakeDriver({ program: agentProgram(AGENT), ...driver })],
     bootFiles: async () => ({ kernelPath: file, initramfsPath: file }),
+    templateQuietMs: 0,
     ...composeOptions,
   });
-  const { vms, volumes } = composition.services;
+  const { vms, volumes, templates } = composition.services;
   await vms.reconcile();
+  await composition.services.snapshots.sweep();
+  await templates.sweep((digest) => composition.store.images.byDigest(digest).length > 0);
   const server = serve(layout.socket, composition.services);
   const client = await Client.create(layout.socket);
   const end = async (): Promise<void> => {
+    await templates.stop();
     vms.detach();
     await server.stop(true);
     composition[Symbol.dispose]();
@@ -92,6 +100,7 @@ export async function createTestDaemon(options: TestDaemonOptions = {}): Promise
     store: composition.store,
     vms,
     volumes,
+    templates,
     addImage: async (name, config = {}) => await addImage(layout, composition.store, { name, config }),
     crash: async () => {
       crashed = true;

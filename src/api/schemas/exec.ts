@@ -41,6 +41,7 @@ export const RunRequestSchema: z.ZodType<RunRequest> = z
       .boolean()
       .optional()
       .describe("Delete the VM when the command has ended or the client goes away"),
+    cold: z.boolean().optional().describe("Boot, even where a template would be faster"),
   })
   .meta({ id: "RunRequest" });
 

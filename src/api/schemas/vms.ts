@@ -40,6 +40,7 @@ export const VmSchema: z.ZodType<Vm> = z
     address: z.string().describe("The guest's address in the plan"),
     ephemeral: z.boolean().describe("True: deleted with the run that made it"),
     directory: z.string().describe("The VM's directory on the host"),
+    parent: z.string().optional().describe("The id of the snapshot that it was made from"),
     driver: z.string().optional(),
     bootId: z.string().optional().describe("The guest kernel's boot id"),
     pid: z.int().optional().describe("The hypervisor's process, while it runs"),
@@ -76,6 +77,9 @@ export const CreateVmSchema: z.ZodType<CreateVm> = z
       .optional()
       .describe("A kernel's name, host, or image: the image's own; absent: Debian's"),
     volumes: z.array(VolumeMountSchema).max(MAX_MOUNTS).optional(),
+    snapshot: ruled(validateVmName, 64)
+      .optional()
+      .describe("Go on from this snapshot, by name or id, when it starts first"),
   })
   .meta({ id: "CreateVm" });
 

@@ -12,6 +12,7 @@ import { parseMount, validateMounts } from "../../model/volume.ts";
 import { attach, findTty, outputListener } from "../attach.ts";
 import type { CliContext } from "../context.ts";
 import { createProgressView } from "../render/progress.ts";
+import { RunTrace } from "../trace.ts";
 import { vmFromVariables } from "../vm-variables.ts";
 import { addExecOptions, collect, type ExecFlags, execRequest, parseEnv } from "./exec-flags.ts";
 import { runLong } from "./long.ts";
@@ -24,11 +25,14 @@ interface VmFlags extends SizeFlags {
   readonly init?: string;
   readonly kernel?: string;
   readonly volume?: readonly string[];
+  readonly cold?: boolean;
+  readonly snapshot?: string;
 }
 
 interface RunFlags extends VmFlags, ExecFlags {
   readonly rm?: boolean;
   readonly detach?: boolean;
+  readonly trace?: string;
   readonly quiet?: boolean;
   readonly json?: boolean;
 }
@@ -45,6 +49,7 @@ export function defineRun(program: Command, ctx: CliContext): void {
     .option("-d, --detach", "return when the VM is ready")
     .option("-q, --quiet", "no progress on stderr")
     .option("--json", "with -d: print the VM as JSON")
+    .option("--trace <file>", "write where the time went, for chrome://tracing")
     .addHelpText(
       "after",
       `
@@ -75,7 +80,11 @@ Examples:
       const wish = { ...createVm(flags), env: parseEnv(flags.env) };
       const client = await ctx.client();
       await runLong(ctx, flags, async (options) => {
-        const vm = await client.createVm(wish, { ...options, start: flags.start });
+        const vm = await client.createVm(wish, {
+          ...options,
+          start: flags.start,
+          cold: flags.cold ?? false,
+        });
         return { result: vm, line: vm.name };
       });
     });
@@ -86,10 +95,27 @@ async function runAttached(ctx: CliContext, flags: RunFlags): Promise<number> {
   const tty = flags.tty === true || ctx.command.length === 0 ? findTty() : undefined;
   const exec: ExecRequest = { ...execRequest(flags, ctx.command), tty };
   const vm = createVm(flags);
+  const trace = new RunTrace();
+  trace.phase("connect");
   const client = await ctx.client();
   using view = createProgressView({ quiet: flags.quiet ?? false });
-  const command = client.run({ vm, exec, remove: flags.rm ?? false }, outputListener(view));
-  return await attach(command, { tty, stdin: flags.stdin, view });
+  const { rm: remove = false, cold = false } = flags;
+  trace.phase("start");
+  const listener = outputListener(view);
+  const command = client.run(
+    { vm, exec, remove, cold },
+    {
+      ...listener,
+      onProgress: (line) => {
+        trace.onProgress(line);
+        listener.onProgress?.(line);
+      },
+      onReady: () => trace.phase("command"),
+    },
+  );
+  const code = await attach(command, { tty, stdin: flags.stdin, view });
+  if (flags.trace !== undefined) trace.write(flags.trace);
+  return code;
 }
 
 async function runDetached(ctx: CliContext, flags: RunFlags): Promise<number> {
@@ -99,10 +125,10 @@ async function runDetached(ctx: CliContext, flags: RunFlags): Promise<number> {
       details: { field: "detach" },
     });
   }
-  if ([flags.user, flags.workdir, flags.timeout, flags.tty].some((flag) => flag !== undefined)) {
+  if ([flags.user, flags.workdir, flags.timeout, flags.tty, flags.trace].some((flag) => flag !== undefined)) {
     throw new BangerError(
       "invalid_argument",
-      "--user, --workdir, --timeout and --tty are a command's, and -d runs none",
+      "--user, --workdir, --timeout, --tty and --trace are a command's, and -d runs none",
       {
         cure: "give them to: banger exec",
         details: { field: "detach" },
@@ -115,7 +141,7 @@ async function runDetached(ctx: CliContext, flags: RunFlags): Promise<number> {
   const from = performance.now();
   let ready: Vm | undefined;
   const command = client.run(
-    { vm: wish },
+    { vm: wish, cold: flags.cold ?? false },
     {
       onProgress: (line) => view.onProgress(line),
       onReady: (vm) => {
@@ -142,13 +168,16 @@ function addVmOptions(command: Command): Command {
     .option("--vmm <driver>", "firecracker or qemu (default: the best that the host has)")
     .option("--init <init>", "process 1 of the guest: agent or systemd (default: what the image says)")
     .option("--kernel <name>", "a kernel, host, or image: the image's own (default: debian)")
-    .option("-v, --volume <NAME:/PATH[:ro]>", "mount a volume, may be repeated", collect, []);
+    .option("-v, --volume <NAME:/PATH[:ro]>", "mount a volume, may be repeated", collect, [])
+    .option("--snapshot <name>", "go on from this snapshot")
+    .option("--cold", "boot, even where a template would be faster");
 }
 
 /** Checks every flag before anything is touched. Errors: `invalid_argument`. */
 function createVm(flags: VmFlags): CreateVm {
   const size = parseSize(flags);
-  const variables = vmFromVariables(process.env);
+  // What a snapshot says goes before what the environment says.
+  const variables = flags.snapshot === undefined ? vmFromVariables(process.env) : {};
   return {
     name: flags.name === undefined ? undefined : validateVmName(flags.name),
     image: flags.image === undefined ? variables.image : validateImageName(flags.image),
@@ -159,6 +188,7 @@ function createVm(flags: VmFlags): CreateVm {
     init: flags.init === undefined ? undefined : parseInit(flags.init),
     kernel: flags.kernel === undefined ? undefined : validateKernelName(flags.kernel),
     volumes: validateMounts((flags.volume ?? []).map(parseMount)),
+    snapshot: flags.snapshot === undefined ? undefined : validateVmName(flags.snapshot),
   };
 }
 

@@ -1,5 +1,5 @@
 /** Routes of VMs: decode, one call, encode. */
-import { CreateQuerySchema, RemoveQuerySchema } from "../../api/routes.ts";
+import { CreateQuerySchema, RemoveQuerySchema, StartQuerySchema } from "../../api/routes.ts";
 import { CreateVmSchema, KillVmSchema, SetVmSchema, StopVmSchema } from "../../api/schemas/vms.ts";
 import { decodeBody, decodeQuery } from "../decode.ts";
 import { presentShownVm, presentVm } from "../present.ts";
@@ -10,19 +10,18 @@ export function routeVms(router: Router, { vms }: Services): void {
   router.json("vm.list", async () => ({ vms: vms.list().map((vm) => presentVm(vms, vm)) }));
   router.json("vm.show", async ({ param }) => presentShownVm(vms, vms.find(param("vm"))));
   router.progress("vm.create", async ({ request, url }) => {
-    const { start } = decodeQuery(url, CreateQuerySchema);
+    const query = decodeQuery(url, CreateQuerySchema);
     const wanted = await decodeBody(request, CreateVmSchema);
     return async (options) => {
       const created = await vms.create(wanted, options);
-      return presentVm(vms, start === "false" ? created : await vms.start(created.id, options));
+      if (query.start === "false") return presentVm(vms, created);
+      return presentVm(vms, await vms.start(created.id, { ...options, cold: query.cold === "true" }));
     };
   });
-  router.progress(
-    "vm.start",
-    async ({ param }) =>
-      async (options) =>
-        presentVm(vms, await vms.start(param("vm"), options)),
-  );
+  router.progress("vm.start", async ({ param, url }) => {
+    const cold = decodeQuery(url, StartQuerySchema).cold === "true";
+    return async (options) => presentVm(vms, await vms.start(param("vm"), { ...options, cold }));
+  });
   router.progress("vm.stop", async ({ param, request }) => {
     const { timeoutMs } = await decodeBody(request, StopVmSchema);
     return async (options) => presentVm(vms, await vms.stop(param("vm"), { ...options, timeoutMs }));

@@ -1,0 +1,26 @@
+/** Bodies about templates. */
+import { z } from "zod";
+import { type Template } from "../types.ts";
+
+export const TemplateSchema: z.ZodType<Template> = z
+  .strictObject({
+    id: z.string(),
+    image: z.string().describe("The name that the image had"),
+    imageDigest: z.string(),
+    vcpus: z.int(),
+    memoryMib: z.int(),
+    diskMib: z.int(),
+    driver: z.string(),
+    sizeBytes: z.int().describe("What it takes of the host's disk"),
+    createdAt: z.int().describe("Unix milliseconds"),
+    usedAt: z.int(),
+  })
+  .meta({ id: "Template" });
+
+export const TemplateListSchema: z.ZodType<{ templates: readonly Template[] }> = z
+  .strictObject({ templates: z.array(TemplateSchema) })
+  .meta({ id: "TemplateList" });
+
+export const PrunedSchema: z.ZodType<{ removed: number }> = z
+  .strictObject({ removed: z.int() })
+  .meta({ id: "Pruned" });

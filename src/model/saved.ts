@@ -1,0 +1,50 @@
+/** Machines that were saved, as the rooms know them that deal with them: what a start may go on from. */
+import type { BangerError } from "./errors.ts";
+
+/** Files of a saved VM. They are their keeper's: never written, and there as long as whoever opened them uses them. */
+export interface SavedMachine {
+  readonly id: string;
+  /** What `Driver.resume` takes; undefined when only the disk was saved. */
+  readonly machineDir: string | undefined;
+  readonly diskPath: string;
+  /** The disk's size. */
+  readonly diskMib: number;
+}
+
+/** Everything that a machine which booted an image depends on, beside the size of its disk. */
+export interface TemplateInputs {
+  /** The image's digest. */
+  readonly image: string;
+  /** Content-addressed, as the next. */
+  readonly kernelPath: string;
+  readonly initramfsPath: string;
+  readonly vcpus: number;
+  readonly memoryMib: number;
+  readonly driver: string;
+  /** `DriverReport.snapshotKey`. */
+  readonly driverKey: string;
+}
+
+export interface TemplateWish {
+  readonly inputs: TemplateInputs;
+  /** The size of the disk that the VM is to have. */
+  readonly diskMib: number;
+  /** The name that the image had, for people. */
+  readonly imageName: string;
+}
+
+/** Saved machines that make first starts faster. None of these calls ever fails. */
+export interface WarmStarts {
+  /** A machine that booted from equal inputs, with a disk that is not larger; undefined when there is none to be trusted. */
+  find(wish: TemplateWish): Promise<SavedMachine | undefined>;
+  /** A clone of it did not come up: it is never used again. */
+  distrust(saved: SavedMachine, why: BangerError): Promise<void>;
+  /** A VM had to boot for want of one: one may be made now, while nobody waits. */
+  missed(wish: TemplateWish): void;
+}
+
+/** What users saved. */
+export interface SavedMachines {
+  /** Opens a snapshot for a start; it stays whole until it is disposed. Errors: `failed_precondition` when it is gone or damaged. */
+  open(id: string): Promise<SavedMachine & Disposable>;
+}

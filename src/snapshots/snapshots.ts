@@ -1,0 +1,280 @@
+/** Snapshots that users take: made, listed, removed, and gone on from. They outlive the VMs that they were taken from. */
+import { randomBytes } from "node:crypto";
+import { existsSync, readdirSync } from "node:fs";
+import type { Logger } from "pino";
+import type { Agent } from "../guest/agent.ts";
+import { removeLeftovers, withTemporaryDirectory } from "../lib/publish.ts";
+import type { LongOptions } from "../model/boot.ts";
+import { BangerError } from "../model/errors.ts";
+import { validateVmName } from "../model/names.ts";
+import type { SavedMachine, SavedMachines } from "../model/saved.ts";
+import type { SnapshotRecord } from "../model/snapshot.ts";
+import type { VmRecord } from "../model/vm.ts";
+import { snapshotNameTaken } from "../store/snapshots.ts";
+import type { Store } from "../store/store.ts";
+import type { DriverReport, Running } from "../vmm/port.ts";
+import { captureDisk, captureGuest } from "./capture.ts";
+import { type SavedFacts, SavedFiles } from "./saved-files.ts";
+
+/** A VM that nobody else changes meanwhile; a part that is undefined is not there. */
+export interface HeldGuest {
+  readonly vm: VmRecord;
+  readonly diskPath: string;
+  readonly running: Running | undefined;
+  readonly agent: Agent | undefined;
+}
+
+/** What snapshots ask of the life of VMs. */
+export interface SnapshotVms {
+  find(ref: string): VmRecord;
+  hold<T>(ref: string, work: (held: HeldGuest) => Promise<T>): Promise<T>;
+  rewind(
+    id: string,
+    options: LongOptions & { readonly saved: SavedMachine; readonly snapshot: SnapshotRecord },
+  ): Promise<VmRecord>;
+  fork(
+    ref: string,
+    wish: LongOptions & {
+      readonly count: number;
+      readonly prefix: string;
+      readonly save: (held: HeldGuest) => Promise<SavedMachine>;
+    },
+  ): Promise<readonly VmRecord[]>;
+}
+
+export interface SnapshotsOptions {
+  readonly dir: string;
+  readonly store: Store;
+  readonly vms: () => SnapshotVms;
+  /** What a driver, by name, offers here now; without a name, the one of new VMs. Errors: `unavailable`. */
+  readonly report: (driver: string | undefined) => Promise<Extract<DriverReport, { available: true }>>;
+  readonly log: Logger;
+  readonly now: () => number;
+  readonly onStep: (step: string) => void;
+}
+
+export interface SnapshotWish {
+  readonly name?: string | undefined;
+  readonly diskOnly?: boolean | undefined;
+}
+
+export interface Forks {
+  readonly vms: readonly VmRecord[];
+  /** How long the parent stood still. */
+  readonly pauseMs: number;
+}
+
+export class Snapshots implements SavedMachines {
+  readonly #options: SnapshotsOptions;
+  readonly #files: SavedFiles;
+  /** How many starts use a snapshot now, by its id. */
+  readonly #uses = new Map<string, number>();
+
+  constructor(options: SnapshotsOptions) {
+    this.#options = options;
+    this.#files = new SavedFiles(options.dir);
+  }
+
+  list(): SnapshotRecord[] {
+    return this.#options.store.snapshots.list();
+  }
+
+  /** By name or id. Errors: `not_found`. */
+  find(ref: string): SnapshotRecord {
+    const { snapshots } = this.#options.store;
+    const found = snapshots.byName(ref) ?? snapshots.byId(ref);
+    if (found !== undefined) return found;
+    throw new BangerError("not_found", `there is no snapshot ${ref}`, {
+      cure: "list them with: banger snapshot ls",
+    });
+  }
+
+  /**
+   * Saves a VM as it is now. A running guest goes on at once; a stopped one has a disk only. Errors: `failed_precondition` (state, no
+   * disk yet), `already_exists` (name), `unsupported`, `resource_exhausted`; those of `Running.snapshot`. After any of them the VM is
+   * as it was, and there is no snapshot.
+   */
+  async create(ref: string, wish: SnapshotWish, options: LongOptions): Promise<SnapshotRecord> {
+    const { store, now } = this.#options;
+    const { id: vmId, name: vmName, driver: vmDriver } = this.#options.vms().find(ref);
+    const name = wish.name === undefined ? this.#freeName(vmName) : validateVmName(wish.name);
+    if (store.snapshots.byName(name) !== undefined) throw snapshotNameTaken(name);
+    const report = await this.#options.report(vmDriver);
+    const id = randomBytes(6).toString("hex");
+    let vm: VmRecord | undefined;
+    let pauseMs = 0;
+    const saved = await this.#files.publish(id, async (dir) => {
+      await this.#options.vms().hold(vmId, async (held) => {
+        vm = held.vm;
+        options.signal.throwIfAborted();
+        pauseMs = await stage(options, "capture", () => this.#capture(held, dir, wish.diskOnly ?? false));
+      });
+      this.#step("publish");
+      const { driver, snapshotKey: driverKey = "" } = report;
+      return { diskMib: vm?.spec.diskMib ?? 1, facts: { name, vm: vmId, driver, driverKey } };
+    });
+    if (vm === undefined) throw new Error("a snapshot of nothing was published");
+    const record: SnapshotRecord = {
+      id,
+      name,
+      vm: vmId,
+      vmName,
+      spec: vm.startedSpec === undefined ? vm.spec : { ...vm.startedSpec, diskMib: vm.spec.diskMib },
+      imageDigest: vm.imageDigest,
+      parent: vm.parent,
+      kind: saved.machineDir === undefined ? "disk" : "machine",
+      sizeBytes: saved.sizeBytes,
+      pauseMs,
+      createdAt: now(),
+    };
+    try {
+      this.#step("record");
+      store.snapshots.insert(record);
+    } catch (error) {
+      await this.#files.remove(id);
+      throw error;
+    }
+    this.#step("done");
+    return record;
+  }
+
+  /** Errors: `not_found`; `conflict` while something starts from it. VMs that went on from it live on. */
+  async remove(ref: string): Promise<SnapshotRecord> {
+    const record = this.find(ref);
+    if ((this.#uses.get(record.id) ?? 0) > 0) {
+      throw new BangerError("conflict", `the snapshot ${record.name} is being started from`, {
+        cure: "repeat the command when that is done",
+      });
+    }
+    // The row goes first: a directory without one is swept by the next daemon.
+    this.#options.onStep("snapshot-rm:record");
+    this.#options.store.snapshots.remove(record.id);
+    this.#options.onStep("snapshot-rm:files");
+    await this.#files.remove(record.id);
+    return record;
+  }
+
+  /**
+   * Takes a VM back to a snapshot of it. Errors: `not_found`, `invalid_argument` (another VM's), `failed_precondition` (state; a snapshot
+   * that is damaged or of another hypervisor), all before the VM is touched; those of a start.
+   */
+  async restore(ref: string, snapshotRef: string, options: LongOptions): Promise<VmRecord> {
+    const snapshot = this.find(snapshotRef);
+    const vm = this.#options.vms().find(ref);
+    if (vm.id !== snapshot.vm) {
+      throw new BangerError(
+        "invalid_argument",
+        `the snapshot ${snapshot.name} is one of ${snapshot.vmName}, not of ${vm.name}`,
+        { cure: `make a new VM of it with: banger run --snapshot ${snapshot.name}` },
+      );
+    }
+    using saved = await stage(options, "verify", () => this.open(snapshot.id));
+    return await this.#options.vms().rewind(vm.id, { ...options, saved, snapshot });
+  }
+
+  /** Errors: those of `forkVm`. */
+  async fork(
+    ref: string,
+    wish: { readonly count: number; readonly prefix: string | undefined },
+    options: LongOptions,
+  ): Promise<Forks> {
+    const parent = this.#options.vms().find(ref);
+    let pauseMs = 0;
+    // What the children need until they run; afterwards they hold their memory file open, which needs no name.
+    const vms = await withTemporaryDirectory(this.#options.dir, async (dir) => {
+      return await this.#options.vms().fork(parent.id, {
+        ...options,
+        count: wish.count,
+        prefix: wish.prefix ?? parent.name,
+        save: async (held) => {
+          pauseMs = await stage(options, "capture", () => this.#capture(held, dir, false));
+          return this.#files.unpublished(dir, held.vm.spec.diskMib);
+        },
+      });
+    });
+    return { vms, pauseMs };
+  }
+
+  async open(id: string): Promise<SavedMachine & Disposable> {
+    this.#uses.set(id, (this.#uses.get(id) ?? 0) + 1);
+    const release = (): void => {
+      const left = (this.#uses.get(id) ?? 1) - 1;
+      if (left === 0) this.#uses.delete(id);
+      else this.#uses.set(id, left);
+    };
+    try {
+      const saved = this.#files.read(id);
+      if (saved.machineDir !== undefined) await this.#demandSameHost(saved.facts);
+      await this.#files.verify(id);
+      return { ...saved, [Symbol.dispose]: release };
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  /** Removes what crashes left: half-made ones, and directories without a record. Never throws. */
+  async sweep(): Promise<void> {
+    const { dir, store, log } = this.#options;
+    try {
+      await removeLeftovers(dir);
+      if (!existsSync(dir)) return;
+      for (const id of readdirSync(dir).filter((name) => /^[0-9a-f]{12}$/.test(name))) {
+        if (store.snapshots.byId(id) === undefined) await this.#files.remove(id);
+      }
+    } catch (error) {
+      log.warn({ err: error }, "sweeping snapshots failed");
+    }
+  }
+
+  async #capture(held: HeldGuest, dir: string, diskOnly: boolean): Promise<number> {
+    const { running, agent, diskPath, vm } = held;
+    if (!existsSync(diskPath)) {
+      throw new BangerError("failed_precondition", `${vm.name} has no disk yet: it was never started`, {
+        cure: `start it with: banger start ${vm.name}`,
+      });
+    }
+    if (running === undefined || diskOnly) {
+      this.#step("disk");
+      return await captureDisk(agent, diskPath, dir);
+    }
+    const report = await this.#options.report(vm.driver);
+    if (!report.features.snapshot) {
+      throw new BangerError("unsupported", `${report.driver} cannot save a machine on this host`, {
+        cure: `save the disk alone with: banger snapshot create ${vm.name} --disk-only`,
+      });
+    }
+    const onStep = (step: string): void => this.#step(step);
+    return await captureGuest({ running, agent, diskPath, goesOn: true, onStep }, dir);
+  }
+
+  async #demandSameHost(facts: SavedFacts): Promise<void> {
+    const { driver, version, snapshotKey } = await this.#options.report(String(facts["driver"]));
+    if (facts["driverKey"] === snapshotKey) return;
+    throw new BangerError(
+      "failed_precondition",
+      `the snapshot was made by another hypervisor, version or CPU than the one here (${driver} ${version})`,
+      { cure: "go on from it where it was made" },
+    );
+  }
+
+  #freeName(vmName: string): string {
+    for (let number = 1; ; number += 1) {
+      const name = `${vmName.slice(0, 55)}-${number}`;
+      if (this.#options.store.snapshots.byName(name) === undefined) return name;
+    }
+  }
+
+  #step(step: string): void {
+    this.#options.onStep(`snapshot:${step}`);
+  }
+}
+
+/** A named part of a long operation, shown while it runs. */
+async function stage<T>({ onProgress }: LongOptions, name: string, work: () => Promise<T>): Promise<T> {
+  onProgress({ event: "begin", stage: name });
+  const from = performance.now();
+  const result = await work();
+  onProgress({ event: "end", stage: name, ms: performance.now() - from });
+  return result;
+}

@@ -1,0 +1,185 @@
+/** From a record to a guest that is configured: it boots, or goes on from a saved machine. */
+import { existsSync, mkdirSync } from "node:fs";
+import type { Agent, GuestConfig } from "../guest/agent.ts";
+import { withDeadline } from "../lib/deadline.ts";
+import type { BootFiles, LongOptions, ReadyImage } from "../model/boot.ts";
+import type { CapabilityContext, MachineDraft } from "../model/capability.ts";
+import type { Machine } from "../model/machine.ts";
+import type { SavedMachine } from "../model/saved.ts";
+import type { VmRecord } from "../model/vm.ts";
+import type { StartOptions as DriverStartOptions, Running } from "../vmm/port.ts";
+import { cleanupVm } from "./cleanup.ts";
+import type { ReadyDriver, VmContext } from "./context.ts";
+import { greetAgent } from "./greet.ts";
+import { guestConfig } from "./guest-config.ts";
+import { writeHandles } from "./handles.ts";
+import { newIdentity } from "./identity.ts";
+import type { Steps } from "./steps.ts";
+
+/** How long a guest that goes on may take until it knows who it is; after that it never will. */
+const RESUME_DEADLINE_MS = 20_000;
+
+/** What a machine is made of. */
+export interface Parts {
+  readonly vm: VmRecord;
+  readonly image: ReadyImage;
+  readonly files: BootFiles;
+  readonly driver: ReadyDriver;
+  readonly saved?: SavedMachine | undefined;
+}
+
+/** A guest that can be used. */
+export interface Up {
+  readonly running: Running;
+  readonly agent: Agent;
+  readonly bootId: string;
+}
+
+export interface BringUpOptions extends LongOptions {
+  readonly steps: Steps;
+  /** Gets the undo of everything; the caller disposes it when something fails, and moves it when nothing did. */
+  readonly undo: AsyncDisposableStack;
+  /** The process exists, and its guest has only begun. */
+  readonly spawned?: (process: { readonly pid: number }) => void;
+  /** As in `CapabilityContext`. */
+  readonly keeps: boolean;
+}
+
+/** A guest did not go on from what was saved: another way may work. */
+export class NotResumed extends Error {}
+
+/** Errors: those of `startVm`; `NotResumed`, with the cause, when it was to go on from a saved machine and did not. */
+export async function bringUp(ctx: VmContext, parts: Parts, options: BringUpOptions): Promise<Up> {
+  const { vm, image, saved } = parts;
+  const { steps, undo } = options;
+  const context: CapabilityContext = { vm, image, saved, keeps: options.keeps };
+  await steps.run("preflight", async () => {
+    for (const capability of ctx.capabilities) await capability.preflight?.(context);
+  });
+  const isNew = !existsSync(ctx.layout.disk(vm.id)) && saved === undefined;
+  await steps.run("prepare", async () => {
+    mkdirSync(ctx.layout.vmDir(vm.id), { recursive: true, mode: 0o700 });
+    // Clean-up is the undo of everything at once: it needs no handles and may be repeated.
+    undo.defer(() => cleanupVm(ctx, vm.id));
+    for (const capability of ctx.capabilities) await capability.prepare?.(context, undo);
+  });
+  const { machine, mounts } = describe(ctx, context, parts.files);
+  if (saved?.machineDir === undefined) return await boot(ctx, parts, { machine, mounts, isNew, ...options });
+  try {
+    return await goOn(ctx, parts, { machine, machineDir: saved.machineDir, ...options });
+  } catch (cause) {
+    if (options.signal.aborted) throw cause;
+    throw new NotResumed("the guest did not go on from what was saved", { cause });
+  }
+}
+
+type BootOptions = BringUpOptions & {
+  readonly machine: Machine;
+  readonly mounts: MachineDraft["mounts"];
+  readonly isNew: boolean;
+};
+
+async function boot(ctx: VmContext, parts: Parts, options: BootOptions): Promise<Up> {
+  const { steps, signal, machine, mounts } = options;
+  const { driver } = parts.driver;
+  const running = await steps.run("spawn", async () =>
+    known(
+      ctx,
+      parts,
+      options,
+      await driver.start(machine, runDir(ctx, parts.vm), starting(ctx, parts, options)),
+    ),
+  );
+  const agent = await steps.run("boot", () => greetAgent(ctx, parts.vm.id, running, { fresh: true, signal }));
+  options.undo.defer(() => agent.close());
+  await steps.run("configure", async () => {
+    const configuring = configure(
+      agent,
+      { ...guestConfig(parts.vm, parts.image, running), mounts },
+      options.isNew,
+    );
+    await withDeadline(configuring, { ms: ctx.bootDeadlineMs, signal, what: "the guest's configuration" });
+  });
+  return { running, agent, bootId: agent.facts.bootId };
+}
+
+type GoOnOptions = BringUpOptions & { readonly machine: Machine; readonly machineDir: string };
+
+async function goOn(ctx: VmContext, parts: Parts, options: GoOnOptions): Promise<Up> {
+  const { steps, signal, machine, machineDir } = options;
+  const { driver } = parts.driver;
+  const running = await steps.run("resume", async () =>
+    known(
+      ctx,
+      parts,
+      options,
+      await driver.resume(machine, machineDir, runDir(ctx, parts.vm), starting(ctx, parts, options)),
+    ),
+  );
+  const deadlineMs = Math.min(RESUME_DEADLINE_MS, ctx.bootDeadlineMs);
+  const identity = newIdentity(parts.vm);
+  const agent = await steps.run("identify", async () => {
+    const agent = await greetAgent(ctx, parts.vm.id, running, { fresh: false, signal, deadlineMs });
+    options.undo.defer(() => agent.close());
+    await withDeadline(agent.resumed(identity), { ms: deadlineMs, signal, what: "the guest's new identity" });
+    return agent;
+  });
+  const { saved, vm } = parts;
+  if (saved !== undefined && saved.diskMib < vm.spec.diskMib) {
+    await steps.run("grow", async () => {
+      for (const capability of ctx.capabilities)
+        await capability.resumed?.({ ...parts, keeps: options.keeps }, running);
+      await withDeadline(agent.grow(), { ms: ctx.bootDeadlineMs, signal, what: "growing the file system" });
+    });
+  }
+  return { running, agent, bootId: identity.bootId };
+}
+
+/** What every process gets before its guest runs. */
+function starting(ctx: VmContext, { vm }: Parts, { signal, spawned }: BringUpOptions): DriverStartOptions {
+  return {
+    signal,
+    spawned: async (process) => {
+      for (const capability of ctx.capabilities) await capability.spawned?.(vm, process);
+      spawned?.(process);
+    },
+  };
+}
+
+/** Writes down where a process is to be found, before anything relies on it. */
+function known(ctx: VmContext, { vm }: Parts, options: BringUpOptions, running: Running): Running {
+  options.undo.defer(() => running.kill({ graceMs: 0 }));
+  ctx.onStep("start:handles");
+  writeHandles(ctx.layout, vm.id, running.handles);
+  return running;
+}
+
+function runDir(ctx: VmContext, vm: VmRecord): { stateDir: string; runtimeDir: string } {
+  return { stateDir: ctx.layout.vmDir(vm.id), runtimeDir: ctx.layout.vmRuntimeDir(vm.id) };
+}
+
+function describe(
+  ctx: VmContext,
+  context: CapabilityContext,
+  files: BootFiles,
+): { readonly machine: Machine; readonly mounts: MachineDraft["mounts"] } {
+  const draft: MachineDraft = { disks: [], nics: [], cmdline: [], mounts: [] };
+  for (const capability of ctx.capabilities) capability.contribute?.(context, draft);
+  const { vm } = context;
+  const { mounts, ...devices } = draft;
+  const machine = {
+    id: vm.id,
+    vcpus: vm.spec.vcpus,
+    memoryMib: vm.spec.memoryMib,
+    ...files,
+    ...devices,
+    consolePath: ctx.layout.console(vm.id),
+  };
+  return { machine, mounts };
+}
+
+async function configure(agent: Agent, config: GuestConfig, isNew: boolean): Promise<void> {
+  await agent.configure(config);
+  // The disk may have grown since it was used last; a new one is as large as it is to be.
+  if (!isNew) await agent.grow();
+}

@@ -1,0 +1,106 @@
+/** Fork: new VMs that go on from where a running one is, side by side. */
+import { randomBytes } from "node:crypto";
+import { mkdirSync, rmSync } from "node:fs";
+import { availableMemoryBytes } from "../lib/memory-file.ts";
+import { nextAddress } from "../model/addresses.ts";
+import type { LongOptions } from "../model/boot.ts";
+import { BangerError } from "../model/errors.ts";
+import { validateVmName } from "../model/names.ts";
+import type { SavedMachine } from "../model/saved.ts";
+import { decide } from "../model/state-machine.ts";
+import type { VmRecord } from "../model/vm.ts";
+import type { VmContext } from "./context.ts";
+import { currentVm } from "./find.ts";
+import { demandNoVolumes, type HeldVm, holdVm } from "./hold.ts";
+import { liveVm } from "./pause.ts";
+import { removeVm } from "./remove.ts";
+import { startVm } from "./start.ts";
+
+export interface ForkWish extends LongOptions {
+  /** At least 1. */
+  readonly count: number;
+  /** The children are called `PREFIX-1`, `PREFIX-2`, … as far as those are free. */
+  readonly prefix: string;
+  /** Saves the held VM for as long as the children need it to start. */
+  readonly save: (held: HeldVm) => Promise<SavedMachine>;
+}
+
+/**
+ * All children run, or none is there. The parent is held only while it is saved. Errors: `failed_precondition` (state),
+ * `resource_exhausted` (memory, addresses) before anything is saved; `invalid_argument` (names); those of `save` and of a start.
+ */
+export async function forkVm(ctx: VmContext, id: string, wish: ForkWish): Promise<readonly VmRecord[]> {
+  const parent = currentVm(ctx, id);
+  decide("fork", parent);
+  demandNoVolumes(parent);
+  await demandMemory(ctx, parent, wish.count);
+  const children: VmRecord[] = [];
+  try {
+    for (let i = 0; i < wish.count; i += 1) children.push(reserveChild(ctx, parent, wish.prefix));
+    ctx.onStep("fork:reserved");
+    const saved = await holdVm(ctx, id, "fork", wish.save);
+    ctx.onStep("fork:saved");
+    const { signal, onProgress } = wish;
+    const starting = children.map((child) =>
+      startVm(ctx, child.id, { signal, onProgress, saved, keep: true }),
+    );
+    const started = await Promise.allSettled(starting);
+    return started.map((outcome) => {
+      if (outcome.status === "rejected") throw outcome.reason;
+      return outcome.value;
+    });
+  } catch (error) {
+    await Promise.all(children.map((child) => removeVm(ctx, child.id, { force: true })));
+    throw error;
+  }
+}
+
+/** What the parent has in memory, each child may come to have. */
+async function demandMemory(ctx: VmContext, parent: VmRecord, count: number): Promise<void> {
+  const { rssBytes } = await liveVm(ctx, parent).running.stats();
+  const [need, available] = [rssBytes * count, availableMemoryBytes()];
+  if (need <= available) return;
+  const mib = (bytes: number): number => Math.round(bytes / 2 ** 20);
+  throw new BangerError(
+    "resource_exhausted",
+    `${count} forks of ${parent.name} may need ${mib(need)} MiB of memory, and the host has ${mib(available)} MiB left`,
+    { cure: "fork fewer, or stop VMs that are not needed" },
+  );
+}
+
+/** A child's record. Until it runs it is ephemeral: a daemon that finds it half made removes it. */
+function reserveChild(ctx: VmContext, parent: VmRecord, prefix: string): VmRecord {
+  const id = randomBytes(6).toString("hex");
+  mkdirSync(ctx.layout.vmDir(id), { recursive: true, mode: 0o700 });
+  const reserve = (): VmRecord =>
+    ctx.store.vms.reserve(({ addresses }) => ({
+      ...parent,
+      id,
+      name: freeChildName(ctx, prefix),
+      state: "stopped",
+      // What waits for the parent's next start is not what its children go on with.
+      spec: { ...parent.spec, ...parent.startedSpec, diskMib: parent.spec.diskMib },
+      address: nextAddress(ctx.defaults.addressPool, addresses),
+      ephemeral: true,
+      parent: undefined,
+      createdAt: ctx.now(),
+      startedAt: undefined,
+      stoppedAt: undefined,
+      lastError: undefined,
+      startedSpec: undefined,
+      startSteps: [],
+    }));
+  try {
+    return reserve();
+  } catch (error) {
+    rmSync(ctx.layout.vmDir(id), { recursive: true, force: true });
+    throw error;
+  }
+}
+
+function freeChildName(ctx: VmContext, prefix: string): string {
+  for (let number = 1; ; number += 1) {
+    const name = validateVmName(`${prefix}-${number}`);
+    if (ctx.store.vms.byName(name) === undefined) return name;
+  }
+}

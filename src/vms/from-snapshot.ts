@@ -1,0 +1,43 @@
+/** A new VM that is to go on from a snapshot: what the snapshot says of it, and what may differ. */
+import { BangerError } from "../model/errors.ts";
+import type { SnapshotRecord } from "../model/snapshot.ts";
+import type { VmSpec } from "../model/spec.ts";
+import type { Store } from "../store/store.ts";
+import type { NewVm } from "./create.ts";
+
+/** By name or id. Errors: `not_found`. */
+export function findSnapshot(store: Pick<Store, "snapshots">, ref: string): SnapshotRecord {
+  const found = store.snapshots.byName(ref) ?? store.snapshots.byId(ref);
+  if (found !== undefined) return found;
+  throw new BangerError("not_found", `there is no snapshot ${ref}`, {
+    cure: "list them with: banger snapshot ls",
+  });
+}
+
+/** Errors: `invalid_argument` for what cannot be had. */
+export function specFromSnapshot(snapshot: SnapshotRecord, wanted: NewVm): VmSpec {
+  const { spec, kind, name } = snapshot;
+  if (wanted.image !== undefined && wanted.image !== spec.image)
+    throw differs(name, "image", `the image ${spec.image}`);
+  if (kind === "machine") {
+    if ((wanted.vcpus ?? spec.vcpus) !== spec.vcpus) throw differs(name, "vcpus", `${spec.vcpus} vCPUs`);
+    if ((wanted.memoryMib ?? spec.memoryMib) !== spec.memoryMib)
+      throw differs(name, "memory", `${spec.memoryMib} MiB of memory`);
+  }
+  if ((wanted.diskMib ?? spec.diskMib) < spec.diskMib)
+    throw differs(name, "disk", `a disk of at least ${spec.diskMib} MiB`);
+  return {
+    ...spec,
+    vcpus: wanted.vcpus ?? spec.vcpus,
+    memoryMib: wanted.memoryMib ?? spec.memoryMib,
+    diskMib: wanted.diskMib ?? spec.diskMib,
+    env: { ...spec.env, ...wanted.env },
+  };
+}
+
+function differs(snapshot: string, field: string, has: string): BangerError {
+  return new BangerError("invalid_argument", `a VM from the snapshot ${snapshot} has ${has}`, {
+    cure: `leave --${field} away`,
+    details: { field },
+  });
+}

@@ -1,0 +1,242 @@
+/** Snapshots and forks through the real client and the real server, with the fake hypervisor and the real agent in rehearsal. */
+import { expect, test } from "bun:test";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { CreateVm, Vm } from "../../src/sdk/index.ts";
+import { hypervisorsOf } from "../support/processes.ts";
+import { refusal } from "../support/refusal.ts";
+import { createTestDaemon, type TestDaemon, type TestDaemonOptions } from "../support/test-daemon.ts";
+
+const WEB: CreateVm = { name: "web", image: "img", memoryMib: 128, diskMib: 64 };
+
+async function withWeb(options: TestDaemonOptions = {}): Promise<TestDaemon> {
+  const daemon = await createTestDaemon(options);
+  await daemon.addImage("img");
+  await daemon.client.createVm(WEB);
+  return daemon;
+}
+
+const wentOn = (vm: Vm): boolean => vm.startSteps.some(({ name }) => name === "resume");
+const works = async ({ client }: TestDaemon, vm: string): Promise<boolean> =>
+  (await client.exec(vm, { argv: ["true"] }).exit)?.exitCode === 0;
+
+/** The disk of a VM is marked where no file system has anything. */
+function mark({ layout, client }: TestDaemon, text: string): { read(vm: string): Promise<string> } {
+  const at = 60 * 2 ** 20;
+  const disk = async (vm: string): Promise<string> => layout.disk((await client.showVm(vm)).id);
+  return {
+    async read(vm) {
+      return readFileSync(await disk(vm))
+        .subarray(at, at + text.length)
+        .toString();
+    },
+  };
+}
+
+async function writeMark({ layout, client }: TestDaemon, text: string): Promise<void> {
+  const path = layout.disk((await client.showVm("web")).id);
+  const bytes = readFileSync(path);
+  bytes.write(text, 60 * 2 ** 20);
+  writeFileSync(path, bytes);
+}
+
+test("a running VM is saved, listed, shown, gone on from under a new name, and goes on itself", async () => {
+  await using daemon = await withWeb();
+  const { client } = daemon;
+  const web = await client.showVm("web");
+  await writeMark(daemon, "saved");
+  const snapshot = await client.createSnapshot("web", { name: "ready" });
+  expect(snapshot).toMatchObject({
+    name: "ready",
+    vm: web.id,
+    vmName: "web",
+    kind: "machine",
+    spec: web.spec,
+  });
+  expect(snapshot.pauseMs).toBeGreaterThan(0);
+  expect(await client.listSnapshots()).toEqual([snapshot]);
+  expect(await client.showSnapshot(snapshot.id)).toEqual(snapshot);
+  await writeMark(daemon, "later");
+  expect(await client.showVm("web")).toEqual(web);
+  expect(await works(daemon, "web")).toBe(true);
+  const twin = await client.createVm({ name: "twin", snapshot: "ready", diskMib: 96, env: { A: "b" } });
+  expect([wentOn(twin), twin.parent, twin.spec]).toEqual([
+    true,
+    snapshot.id,
+    { ...web.spec, diskMib: 96, env: { A: "b" } },
+  ]);
+  expect([twin.address === web.address, twin.bootId === web.bootId]).toEqual([false, false]);
+  expect(await mark(daemon, "saved").read("twin")).toBe("saved");
+  expect(await client.removeSnapshot("ready")).toEqual(snapshot);
+  expect(await works(daemon, "twin")).toBe(true);
+  expect(readdirSync(daemon.layout.snapshotsDir)).toEqual([]);
+  await refusal(client.showSnapshot("ready"), "not_found");
+  await client.stopVm("twin");
+  expect(wentOn(await client.startVm("twin"))).toBe(false);
+});
+
+test("names are the VM's with a number, and belong to one snapshot", async () => {
+  await using daemon = await withWeb();
+  const { client } = daemon;
+  expect((await client.createSnapshot("web")).name).toBe("web-1");
+  expect((await client.createSnapshot("web")).name).toBe("web-2");
+  await refusal(client.createSnapshot("web", { name: "web-1" }), "already_exists");
+  await refusal(client.createSnapshot("web", { name: "../x" }), "invalid_argument");
+  const both = await Promise.allSettled([1, 2].map(() => client.createSnapshot("web", { name: "same" })));
+  expect(both.map(({ status }) => status).toSorted()).toEqual(["fulfilled", "rejected"]);
+  expect(readdirSync(daemon.layout.snapshotsDir)).toHaveLength(3);
+});
+
+test("a paused VM is saved and stays paused; of a stopped one, and with --disk-only, it is the disk", async () => {
+  await using daemon = await withWeb();
+  const { client } = daemon;
+  expect((await client.createSnapshot("web", { diskOnly: true })).kind).toBe("disk");
+  await client.pauseVm("web");
+  expect((await client.createSnapshot("web")).kind).toBe("machine");
+  expect((await client.showVm("web")).state).toBe("paused");
+  await client.stopVm("web");
+  await writeMark(daemon, "saved");
+  const snapshot = await client.createSnapshot("web", { name: "off" });
+  expect([snapshot.kind, snapshot.pauseMs]).toEqual(["disk", 0]);
+  const twin = await client.createVm({ name: "twin", snapshot: "off", vcpus: 2, memoryMib: 256 });
+  expect([wentOn(twin), twin.spec.vcpus, await mark(daemon, "saved").read("twin")]).toEqual([
+    false,
+    2,
+    "saved",
+  ]);
+  await client.createVm({ ...WEB, name: "new" }, { start: false });
+  expect((await refusal(client.createSnapshot("new"), "failed_precondition")).cure).toContain(
+    "banger start new",
+  );
+});
+
+test("restore takes disk, size and state back, ends what runs with the reason, and keeps name and address", async () => {
+  await using daemon = await withWeb();
+  const { client } = daemon;
+  const before = await client.showVm("web");
+  await writeMark(daemon, "saved");
+  await client.createSnapshot("web", { name: "ready" });
+  await writeMark(daemon, "later");
+  await client.setVm("web", { diskMib: 96, vcpus: 3 });
+  const running = client.exec("web", { argv: ["sleep", "1000"] });
+  await running.started;
+  const restored = await client.restoreVm("web", "ready");
+  expect((await refusal(running.exit)).message).toContain("taken back to its snapshot ready");
+  expect(restored).toMatchObject({ id: before.id, name: "web", address: before.address, spec: before.spec });
+  expect([restored.state, wentOn(restored), restored.pending]).toEqual(["running", true, []]);
+  expect(await mark(daemon, "saved").read("web")).toBe("saved");
+  expect(await works(daemon, "web")).toBe(true);
+  await client.stopVm("web");
+  expect((await client.restoreVm("web", "ready")).state).toBe("running");
+  await client.createVm({ ...WEB, name: "other" });
+  expect((await refusal(client.restoreVm("other", "ready"), "invalid_argument")).cure).toContain(
+    "--snapshot ready",
+  );
+});
+
+test("a snapshot of the disk restores a stopped VM to a stopped one, and boots one that was up", async () => {
+  await using daemon = await withWeb();
+  const { client } = daemon;
+  await client.createSnapshot("web", { name: "disk", diskOnly: true });
+  const booted = await client.restoreVm("web", "disk");
+  expect([booted.state, wentOn(booted)]).toEqual(["running", false]);
+  await client.stopVm("web");
+  expect((await client.restoreVm("web", "disk")).state).toBe("stopped");
+});
+
+test.each(["machine/state", "machine/memory", "disk.ext4", "saved.json"])(
+  "a snapshot whose %s is damaged is refused before anything is touched",
+  async (name) => {
+    await using daemon = await withWeb();
+    const { client } = daemon;
+    const { id } = await client.createSnapshot("web", { name: "ready" });
+    const path = join(daemon.layout.snapshotsDir, id, name);
+    const bytes = readFileSync(path);
+    const changed = bytes.length === 0 ? Buffer.from([1]) : Buffer.from(bytes);
+    changed[changed.length >> 1] = (changed[changed.length >> 1] ?? 0) ^ 1;
+    writeFileSync(path, changed);
+    const before = await client.showVm("web");
+    expect((await refusal(client.restoreVm("web", "ready"), "failed_precondition")).message).toContain(
+      "damaged",
+    );
+    expect(await client.showVm("web")).toEqual(before);
+    await refusal(client.createVm({ name: "twin", snapshot: "ready" }), "failed_precondition");
+    await client.removeSnapshot("ready");
+  },
+);
+
+test("what a snapshot cannot give is refused before there is a VM", async () => {
+  await using daemon = await withWeb();
+  const { client } = daemon;
+  await daemon.addImage("other");
+  await client.createSnapshot("web", { name: "ready" });
+  for (const wish of [{ memoryMib: 256 }, { vcpus: 7 }, { image: "other" }] as const) {
+    await refusal(client.createVm({ ...wish, snapshot: "ready" }), "invalid_argument");
+  }
+  await client.setVm("web", { diskMib: 96 });
+  await client.createSnapshot("web", { name: "larger" });
+  await refusal(client.createVm({ diskMib: 64, snapshot: "larger" }), "invalid_argument");
+  await refusal(client.createVm({ snapshot: "nothing" }), "not_found");
+  expect(await client.listVms()).toHaveLength(1);
+});
+
+test("an image that a snapshot needs stays", async () => {
+  await using daemon = await withWeb();
+  const { client } = daemon;
+  await client.createSnapshot("web", { name: "ready" });
+  await client.removeVm("web", { force: true });
+  expect((await refusal(client.removeImage("img"), "failed_precondition")).cure).toContain(
+    "snapshot rm ready",
+  );
+  expect(wentOn(await client.createVm({ name: "again", snapshot: "ready" }))).toBe(true);
+});
+
+test("fork makes so many VMs that go on, each with a name, an address and an id of its own", async () => {
+  await using daemon = await withWeb();
+  const { client } = daemon;
+  await writeMark(daemon, "saved");
+  await client.createVm({ ...WEB, name: "try-2" }, { start: false });
+  const { vms, pauseMs } = await client.forkVm("web", { count: 4, prefix: "try" });
+  expect(vms.map(({ name }) => name)).toEqual(["try-1", "try-3", "try-4", "try-5"]);
+  expect(pauseMs).toBeGreaterThan(0);
+  expect(new Set(vms.map(({ address }) => address)).size).toBe(4);
+  expect(new Set(vms.map(({ bootId }) => bootId)).size).toBe(4);
+  for (const vm of vms) {
+    expect([vm.state, vm.ephemeral, wentOn(vm)]).toEqual(["running", false, true]);
+    expect(await works(daemon, vm.name)).toBe(true);
+    expect(await mark(daemon, "saved").read(vm.name)).toBe("saved");
+  }
+  expect(await works(daemon, "web")).toBe(true);
+  expect((await client.forkVm("web")).vms.map(({ name }) => name)).toEqual(["web-1"]);
+  expect(readdirSync(daemon.layout.snapshotsDir)).toEqual([]);
+});
+
+test("a fork that cannot be whole leaves nothing: no address, no memory, a child that does not come up", async () => {
+  let starts = 0;
+  await using daemon = await withWeb({
+    toml: '[network]\naddress_pool = "10.9.0.0/29"',
+    driver: { faults: () => ((starts += 1) === 4 ? "exit-at-once" : undefined) },
+  });
+  const { client } = daemon;
+  const before = await client.showVm("web");
+  await refusal(client.forkVm("web", { count: 20 }), "resource_exhausted");
+  expect(starts).toBe(1);
+  await refusal(client.forkVm("web", { count: 3 }), "unavailable");
+  expect(await client.listVms()).toEqual([before]);
+  expect(readdirSync(daemon.layout.vmsDir)).toEqual([before.id]);
+  expect(hypervisorsOf(daemon.home)).toEqual([before.pid ?? 0]);
+  expect(await works(daemon, "web")).toBe(true);
+  for (const wish of [{ count: 0 }, { count: 101 }, { prefix: "A" }])
+    await refusal(client.forkVm("web", wish), "invalid_argument");
+});
+
+test("the guest's freeze is over after a snapshot, and after one that failed", async () => {
+  await using daemon = await withWeb();
+  const { client } = daemon;
+  const gone = new AbortController();
+  const cancelled = client.createSnapshot("web", { name: "no" }, { signal: gone.signal });
+  gone.abort();
+  await refusal(cancelled);
+  await client.createSnapshot("web", { name: "yes" });
+  expect(await works(daemon, "web")).toBe(true);
+});
