@@ -15,7 +15,10 @@ const LEAST_KILLS = 35;
 
 let killed = 0;
 
-test.each(FAULT_OPERATIONS.map((operation) => [operation.title, operation] as const))(
+/** A machine that a template is made of belongs to no VM; its end has tests of its own (template-flow). */
+const OPERATIONS = FAULT_OPERATIONS.filter(({ templates = false }) => !templates);
+
+test.each(OPERATIONS.map((operation) => [operation.title, operation] as const))(
   "%s: its hypervisor killed at each of its steps, it ends clearly and the VM can be started again",
   async (_, operation) => {
     const count = await countSteps(operation);
