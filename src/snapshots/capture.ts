@@ -37,23 +37,26 @@ export async function captureGuest(input: CaptureInput, dir: string): Promise<nu
     onStep("pause");
     await running.pause();
   }
+  onStep("capture");
   const from = performance.now();
   const captured = Promise.withResolvers<void>();
   const writing = running.snapshot(machineDir, { captured: captured.resolve });
+  const disk = copySparse(diskPath, join(dir, DISK));
   let pauseMs = 0;
   try {
-    onStep("capture");
-    const disk = copySparse(diskPath, join(dir, DISK));
-    await Promise.all([Promise.race([captured.promise, writing]), disk]);
-  } finally {
-    if (agent !== undefined && input.goesOn) await running.resume();
-    pauseMs = performance.now() - from;
+    try {
+      await Promise.all([Promise.race([captured.promise, writing]), disk]);
+    } finally {
+      if (agent !== undefined && input.goesOn) await running.resume();
+      pauseMs = performance.now() - from;
+    }
     await undo[Symbol.asyncDispose]();
     onStep("write");
-    // Nobody may take the directory away while it is written.
-    await writing.catch(() => undefined);
+    await writing;
+  } finally {
+    // Nobody may take the directory away while it is written, also when the machine has died.
+    await Promise.allSettled([writing, disk]);
   }
-  await writing;
   return pauseMs;
 }
 
