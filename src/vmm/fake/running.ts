@@ -1,11 +1,14 @@
 /** A live fake machine behind the port's `Running`. Pausing stops the process, as pausing vCPUs would. */
 import { setImmediate } from "node:timers/promises";
 import { isAlive, readProcessStat } from "../../lib/process-identity.ts";
+import { settlesWithin } from "../../lib/settles-within.ts";
 import { BangerError } from "../../model/errors.ts";
 import { createChannelOpener } from "../agent-channel.ts";
 import type { HypervisorProcess } from "../hypervisor-process.ts";
 import type { Running } from "../port.ts";
 import { saveFake } from "./snapshot.ts";
+
+const ENDING_MS = 200;
 
 export function createFakeRunning(
   machineId: string,
@@ -26,7 +29,10 @@ export function createFakeRunning(
       signal("SIGCONT");
     },
     async snapshot(dir, options = {}) {
-      if (!isAlive(process.handle)) throw ended();
+      // One that was killed while it was stopped runs once more, to its end.
+      if (!isAlive(process.handle) || (!isStopped(pid) && (await settlesWithin(process.exited, ENDING_MS)))) {
+        throw ended();
+      }
       if (!isStopped(pid))
         throw new BangerError("failed_precondition", "the machine runs; a snapshot needs it paused");
       saveFake(dir, shapePath);
