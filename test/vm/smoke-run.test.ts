@@ -49,6 +49,7 @@ test("run without --rm keeps the VM, with its size as asked for", async () => {
   });
   expect((shown["startSteps"] as { name: string }[]).map((step) => step.name)).toEqual([
     "resolve",
+    "template",
     "preflight",
     "prepare",
     "spawn",
