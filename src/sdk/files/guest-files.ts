@@ -1,11 +1,11 @@
-/** Files of one VM, for programs: look, read, write, and copy trees both ways. */
-import { GuestFileFactsSchema } from "../../api/schemas/guest-stream.ts";
+/**
+ * Files of one VM, for programs: look, read, write, and copy trees both ways. What does the work is loaded when it is asked for: every
+ * client has this module, and most of them never look at a file.
+ */
 import { BangerError } from "../../model/errors.ts";
 import type { GuestFileFacts, GuestStreamRequest } from "../../model/guest-stream.ts";
 import { GuestStream, type GuestStreamOptions } from "../guest-stream.ts";
 import { type CopyOptions, type CopyResult, type GuestAccess, type LookOptions, send } from "./access.ts";
-import { copyIn } from "./copy-in.ts";
-import { copyOut } from "./copy-out.ts";
 
 /** Errors of all methods: BangerError; `not_found` for paths that are not there, and the daemon's own. Paths are absolute in the guest. */
 export class GuestFiles implements GuestAccess {
@@ -24,7 +24,9 @@ export class GuestFiles implements GuestAccess {
   async stat(path: string, options: LookOptions = {}): Promise<GuestFileFacts> {
     const { follow = false, signal } = options;
     await using stream = this.open({ type: "stat", path, follow }, { signal });
-    const parsed = GuestFileFactsSchema.safeParse(await stream.result);
+    const result = await stream.result;
+    const { GuestFileFactsSchema } = await import("../../api/schemas/guest-stream.ts");
+    const parsed = GuestFileFactsSchema.safeParse(result);
     if (parsed.success) return parsed.data;
     throw new BangerError("guest_error", `the guest agent says nonsense about ${path}`);
   }
@@ -85,11 +87,13 @@ export class GuestFiles implements GuestAccess {
 
   /** Copies a file or tree of this host to the guest, by the rules of `banger cp`. */
   async copyIn(hostPath: string, guestPath: string, options: CopyOptions = {}): Promise<CopyResult> {
+    const { copyIn } = await import("./copy-in.ts");
     return await copyIn(this, { hostPath, guestPath, ...options });
   }
 
   /** Copies a file or tree of the guest to this host, by the rules of `banger cp`. The guest is not trusted. */
   async copyOut(guestPath: string, hostPath: string, options: CopyOptions = {}): Promise<CopyResult> {
+    const { copyOut } = await import("./copy-out.ts");
     return await copyOut(this, { hostPath, guestPath, ...options });
   }
 }
