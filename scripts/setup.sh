@@ -4,15 +4,9 @@ set -eu
 cd "$(dirname -- "$(readlink -f -- "$0")")/.."
 
 # 1. Debian packages: "program:package:why".
-missing=""
 rootless=""
 [ "$(id -u)" = 0 ] || rootless="newuidmap:uidmap:lets an ordinary user build images"
-while IFS=: read -r program package why; do
-  if [ -n "$program" ] && ! PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null; then
-    missing="$missing $package"
-    echo "banger needs $package ($why)" >&2
-  fi
-done <<END
+scripts/install-packages.sh banger <<END
 qemu-system-x86_64:qemu-system-x86:runs the virtual machines
 mmdebstrap:mmdebstrap:builds the default image
 sqfstar:squashfs-tools:writes images
@@ -23,30 +17,6 @@ xz:xz-utils:unpacks kernels and archives
 cc:gcc:links the guest agent
 $rootless
 END
-if [ -n "$missing" ]; then
-  if ! command -v apt-get >/dev/null; then
-    echo "banger: this host has no apt-get; install these by hand:$missing" >&2
-    exit 1
-  fi
-  as_root=""
-  if [ "$(id -u)" != 0 ]; then
-    if ! command -v sudo >/dev/null; then
-      echo "banger: installing packages needs root, and sudo was not found" >&2
-      echo "  cure: as root, run: apt-get install$missing" >&2
-      exit 1
-    fi
-    as_root="sudo"
-  fi
-  echo "Installing:$missing" >&2
-  log=$(mktemp)
-  if ! { $as_root apt-get update -qq &&
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing; } >"$log" 2>&1; then
-    tail -n 20 "$log" >&2
-    echo "banger: apt-get failed; its whole output is in $log" >&2
-    exit 1
-  fi
-  rm -f "$log"
-fi
 
 # 2. The kernel and the default image come from Debian's archive, by apt's lists.
 if command -v apt-cache >/dev/null && [ -z "$(apt-cache depends linux-image-cloud-amd64 2>/dev/null)" ]; then
