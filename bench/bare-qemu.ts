@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
+import type { Agent } from "../src/guest/agent.ts";
 
 /** So long may a bare guest take to greet: as long as banger waits for its own (`boot_timeout`). */
 const BOOT_DEADLINE_MS = 120_000;
@@ -13,6 +14,20 @@ const BOOT_DEADLINE_MS = 120_000;
 /** Ends the wait for a bare guest's agent. */
 export function bootDeadline(): AbortSignal {
   return AbortSignal.timeout(BOOT_DEADLINE_MS);
+}
+
+/** Mounts image and disk in a bare guest, as banger does in its own. */
+export async function configureBare(agent: Agent): Promise<void> {
+  await agent.configure({
+    hostname: "bare",
+    init: "agent",
+    rootfs: { disk: "rootfs", type: "squashfs" },
+    writable: { disk: "disk", type: "ext4" },
+    env: { PATH: "/usr/bin:/bin" },
+    hosts: [],
+    mounts: [],
+    poweroff: "acpi",
+  });
 }
 
 export interface BareQemu extends AsyncDisposable {

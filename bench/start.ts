@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Agent, parseExecResult } from "../src/guest/agent.ts";
 import { createDisk } from "../src/storage/disks.ts";
 import type { RealHome } from "../test/support/real-home.ts";
-import { bareArgv, bootDeadline, startBareQemu } from "./bare-qemu.ts";
+import { bareArgv, bootDeadline, configureBare, startBareQemu } from "./bare-qemu.ts";
 import { differenceRow, limitRow, type Row, ratioRow, summarise } from "./stats.ts";
 import { must, ROOT, spawn, timed } from "./tools.ts";
 
@@ -85,16 +85,7 @@ async function benchExec(home: RealHome, { argv, scratch }: Bare): Promise<Row> 
   await createDisk(join(dir, "disk.ext4"), 8 * 2 ** 30);
   await using qemu = await startBareQemu(argv, dir);
   const agent = await Agent.connect(qemu.channel, { fresh: true, signal: bootDeadline() });
-  await agent.configure({
-    hostname: "bare",
-    init: "agent",
-    rootfs: { disk: "rootfs", type: "squashfs" },
-    writable: { disk: "disk", type: "ext4" },
-    env: { PATH: "/usr/bin:/bin" },
-    hosts: [],
-    mounts: [],
-    poweroff: "acpi",
-  });
+  await configureBare(agent);
   const spec = { argv: ["true"], env: {}, cwd: undefined, user: undefined, tty: undefined, timeoutMs: 0 };
   const direct = async (id: string): Promise<void> => {
     const stream = agent.exec(id, spec, {});

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { Agent } from "../src/guest/agent.ts";
 import { createDisk } from "../src/storage/disks.ts";
 import type { RealHome } from "../test/support/real-home.ts";
-import { bareArgv, bootDeadline, startBareQemu } from "./bare-qemu.ts";
+import { bareArgv, bootDeadline, configureBare, startBareQemu } from "./bare-qemu.ts";
 import { type Row, ratioRow, summarise } from "./stats.ts";
 import { must, timed } from "./tools.ts";
 
@@ -32,16 +32,7 @@ async function barePoweroff(argv: readonly string[], dir: string): Promise<numbe
   await createDisk(join(dir, "disk.ext4"), 8 * 2 ** 30);
   await using qemu = await startBareQemu(argv, dir);
   const agent = await Agent.connect(qemu.channel, { fresh: true, signal: bootDeadline() });
-  await agent.configure({
-    hostname: "bare",
-    init: "agent",
-    rootfs: { disk: "rootfs", type: "squashfs" },
-    writable: { disk: "disk", type: "ext4" },
-    env: {},
-    hosts: [],
-    mounts: [],
-    poweroff: "acpi",
-  });
+  await configureBare(agent);
   return await timed(async () => {
     await agent.poweroff(8_000);
     await qemu.exited;

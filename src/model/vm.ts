@@ -40,3 +40,17 @@ export interface VmRecord {
   /** The steps of the last start. */
   readonly startSteps: readonly StepTiming[];
 }
+
+/** What a record says of runs when there has been none. */
+export const NEVER_STARTED: Pick<
+  VmRecord,
+  "driver" | "bootId" | "startedAt" | "stoppedAt" | "lastError" | "startedSpec" | "startSteps"
+> = {
+  driver: undefined,
+  bootId: undefined,
+  startedAt: undefined,
+  stoppedAt: undefined,
+  lastError: undefined,
+  startedSpec: undefined,
+  startSteps: [],
+};

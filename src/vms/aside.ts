@@ -5,7 +5,7 @@ import { rm } from "node:fs/promises";
 import type { Agent } from "../guest/agent.ts";
 import { lowerPriority } from "../lib/low-priority.ts";
 import type { TemplateWish } from "../model/saved.ts";
-import type { VmRecord } from "../model/vm.ts";
+import { NEVER_STARTED, type VmRecord } from "../model/vm.ts";
 import type { Running } from "../vmm/port.ts";
 import { bringUp } from "./bring-up.ts";
 import type { VmContext } from "./context.ts";
@@ -65,13 +65,7 @@ function asideRecord(ctx: VmContext, { inputs, diskMib, imageName }: TemplateWis
     address: "0.0.0.0",
     ephemeral: true,
     parent: undefined,
-    driver: undefined,
-    bootId: undefined,
     createdAt: ctx.now(),
-    startedAt: undefined,
-    stoppedAt: undefined,
-    lastError: undefined,
-    startedSpec: undefined,
-    startSteps: [],
+    ...NEVER_STARTED,
   };
 }

@@ -9,7 +9,7 @@ import type { Init } from "../model/init.ts";
 import { IMAGE_KERNEL, nameOfImageKernel, validateKernelName } from "../model/kernel-names.ts";
 import { validateVmName, vmNameFromBytes } from "../model/names.ts";
 import type { VmSpec } from "../model/spec.ts";
-import type { VmRecord } from "../model/vm.ts";
+import { NEVER_STARTED, type VmRecord } from "../model/vm.ts";
 import { type VolumeMount, validateMounts } from "../model/volume.ts";
 import type { VmContext } from "./context.ts";
 import { findSnapshot, specFromSnapshot } from "./from-snapshot.ts";
@@ -77,14 +77,8 @@ export async function createVm(ctx: VmContext, wanted: NewVm, options: LongOptio
         address: nextAddress(ctx.defaults.addressPool, addresses),
         ephemeral: wanted.ephemeral ?? false,
         parent: snapshot?.id,
-        driver: undefined,
-        bootId: undefined,
         createdAt: ctx.now(),
-        startedAt: undefined,
-        stoppedAt: undefined,
-        lastError: undefined,
-        startedSpec: undefined,
-        startSteps: [],
+        ...NEVER_STARTED,
       };
     });
     ctx.onStep("create:done");

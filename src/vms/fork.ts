@@ -8,7 +8,7 @@ import { BangerError } from "../model/errors.ts";
 import { validateVmName } from "../model/names.ts";
 import type { SavedMachine } from "../model/saved.ts";
 import { decide } from "../model/state-machine.ts";
-import type { VmRecord } from "../model/vm.ts";
+import { NEVER_STARTED, type VmRecord } from "../model/vm.ts";
 import type { VmContext } from "./context.ts";
 import { currentVm } from "./find.ts";
 import { demandNoVolumes, type HeldVm, holdVm } from "./hold.ts";
@@ -84,11 +84,7 @@ function reserveChild(ctx: VmContext, parent: VmRecord, prefix: string): VmRecor
       ephemeral: true,
       parent: undefined,
       createdAt: ctx.now(),
-      startedAt: undefined,
-      stoppedAt: undefined,
-      lastError: undefined,
-      startedSpec: undefined,
-      startSteps: [],
+      ...NEVER_STARTED,
     }));
   try {
     return reserve();
