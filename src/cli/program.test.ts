@@ -28,3 +28,12 @@ test("createProgram() defines the verbs of one module for a verb, and all of the
   expect(verbsOf(await createProgram(ctx, "shwo"))).toEqual(all);
   expect(verbsOf(await createProgram(ctx))).toEqual(all);
 });
+
+test("a word that a verb does not know points to that verb's own help", async () => {
+  const program = await createProgram(ctx, "snapshot");
+  const said: string[] = [];
+  const create = program.commands.find((command) => command.name() === "snapshot")?.commands[0];
+  create?.configureOutput({ writeErr: (text) => said.push(text) });
+  await expect(program.parseAsync(["snapshot", "create", "--foo"], { from: "user" })).rejects.toThrow();
+  expect(said.join("")).toContain("cure: see what there is with: banger snapshot create --help");
+});

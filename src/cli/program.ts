@@ -54,11 +54,6 @@ export async function createProgram(ctx: CliContext, verb?: string): Promise<Com
     .version(`banger ${ctx.version}`, "-v, --version", "print the version")
     .enablePositionalOptions()
     .exitOverride()
-    .configureOutput({
-      // Its own words begin with `error:`; ours with the program's name, and end with what to do.
-      outputError: (text, write) =>
-        write(`${text.replace(/^error:/, "banger:")}  cure: see what there is with: banger --help\n`),
-    })
     .configureHelp({ showGlobalOptions: false })
     .addHelpText(
       "after",
@@ -72,5 +67,15 @@ Examples:
   const named = GROUPS.filter(({ verbs }) => verb !== undefined && verbs.includes(verb));
   const wanted = await Promise.all((named.length > 0 ? named : GROUPS).map(({ load }) => load()));
   for (const define of wanted) define(program, ctx);
+  wordMistakes(program, "banger");
   return program;
+}
+
+/** The parser's own words begin with `error:`; ours with the program's name, and end with what to do. */
+function wordMistakes(command: Command, path: string): void {
+  command.configureOutput({
+    outputError: (text, write) =>
+      write(`${text.replace(/^error:/, "banger:")}  cure: see what there is with: ${path} --help\n`),
+  });
+  for (const child of command.commands) wordMistakes(child, `${path} ${child.name()}`);
 }

@@ -135,6 +135,9 @@ test("ps filters by state, name and image, and -q prints ids", async () => {
   expect(await ids("--filter", "state=stopped")).toBe(1);
   expect(await ids("-a", "--filter", "name=we", "--filter", "image=debian")).toBe(1);
   expect((await home.banger(["ps", "--filter", "colour=red"])).code).toBe(2);
+  expect((await home.banger(["ps", "--filter", "state=asleep"])).stderr).toContain(
+    "the states are stopped, starting",
+  );
 });
 
 test("prune without -f asks, and with -f deletes what is stopped and keeps what runs", async () => {

@@ -5,7 +5,7 @@ import type { CliContext } from "../context.ts";
 import { renderTable } from "../render/table.ts";
 
 export function defineConfig(program: Command, ctx: CliContext): void {
-  const config = program.command("config").description("The configuration.");
+  const config = program.command("config").description("what the daemon obeys, and where it came from");
   config
     .command("show")
     .summary("show every key, its value and where it came from")

@@ -4,6 +4,7 @@ import type { Vm } from "../../api/types.ts";
 import { BangerError } from "../../model/errors.ts";
 import { quote } from "../../model/names.ts";
 import { formatDurationMs } from "../../model/quantities.ts";
+import { VM_STATES } from "../../model/vm.ts";
 import type { CliContext } from "../context.ts";
 import { forEachRef } from "../refs.ts";
 import { renderTable } from "../render/table.ts";
@@ -77,6 +78,12 @@ function parseFilters(filters: readonly string[]): (vm: Vm) => boolean {
     if (field === undefined || value === "") {
       throw new BangerError("invalid_argument", `the filter ${quote(text)} is not KEY=VALUE`, {
         cure: `KEY is one of ${Object.keys(FILTERS).join(", ")}`,
+        details: { field: "filter" },
+      });
+    }
+    if (key === "state" && !VM_STATES.some((state) => state === value)) {
+      throw new BangerError("invalid_argument", `no VM is ever in a state ${quote(value)}`, {
+        cure: `the states are ${VM_STATES.join(", ")}`,
         details: { field: "filter" },
       });
     }
