@@ -62,9 +62,9 @@ describe.skipIf(NO_LIMITS !== undefined)("limits of a real hypervisor", () => {
 
     // A daemon that is killed leaves the hypervisor in its groups; the next one finds both.
     expect(await home.banger(["start", "web"])).toMatchObject({ code: 0 });
-    process.kill(await home.daemonPid(), "SIGKILL");
+    await killToTheEnd(await home.daemonPid());
     const again = await expectLimited(home);
-    process.kill(await home.daemonPid(), "SIGKILL");
+    await killToTheEnd(await home.daemonPid());
     await killToTheEnd(again.pid);
     expect(JSON.parse((await home.banger(["show", "--json", "web"])).stdout)).toMatchObject({
       state: "stopped",

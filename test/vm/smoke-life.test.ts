@@ -47,14 +47,14 @@ test("a killed daemon is replaced by the next command, which finds the VM as it 
   await using home = await createRealHome();
   await home.banger(["run", "-d", "--name", "web"]);
   const before = await show(home, "web");
-  process.kill(await home.daemonPid(), "SIGKILL");
+  await killToTheEnd(await home.daemonPid());
   const boot = await home.banger(["exec", "web", "--", "cat", "/proc/sys/kernel/random/boot_id"]);
   expect(boot).toMatchObject({ code: 0, stdout: `${before.bootId}\n` });
   expect(await show(home, "web")).toEqual(before);
   // Once more, with an exec under way: its client hears of it, and the VM lives on.
   const cli = home.start(["exec", "web", "--", "sh", "-c", "echo ready >&2; exec cat /dev/zero"]);
   await cli.said("ready");
-  process.kill(await home.daemonPid(), "SIGKILL");
+  await killToTheEnd(await home.daemonPid());
   expect(await cli.result).toMatchObject({ code: 125 });
   const gone = await home.banger([
     "exec",

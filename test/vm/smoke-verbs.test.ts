@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { identifyProcess } from "../../src/lib/process-identity.ts";
+import { killToTheEnd } from "../support/processes.ts";
 import { createRealHome, type RealHome } from "../support/real-home.ts";
 
 interface Shown {
@@ -92,7 +93,7 @@ test("a detached command runs on, is listed, and is joined by its id, also after
   expect(code).toBe(0);
   const id = stdout.trim();
   expect((await home.banger(["exec", "ls", "web"])).stdout).toContain(id);
-  process.kill(await home.daemonPid(), "SIGKILL");
+  await killToTheEnd(await home.daemonPid());
   expect(await home.banger(["exec", "--attach", id, "web"])).toMatchObject({
     code: 9,
     stdout: "first\nlast\n",
