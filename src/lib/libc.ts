@@ -10,6 +10,8 @@ const { symbols } = dlopen("libc.so.6", {
   listen: { args: ["i32", "i32"], returns: "i32" },
   lseek: { args: ["i32", "i64", "i32"], returns: "i64" },
   memfd_create: { args: ["ptr", "u32"], returns: "i32" },
+  setns: { args: ["i32", "i32"], returns: "i32" },
+  ioctl: { args: ["i32", "u64", "ptr"], returns: "i32" },
   syscall: { args: ["i64", "i64", "i64", "i64", "i64"], returns: "i64" },
   __errno_location: { args: [], returns: "ptr" },
 });
@@ -63,6 +65,18 @@ const MFD_CLOEXEC = 1;
 /** memfd_create(2); close-on-exec. The caller owns the descriptor. */
 export function memfdCreate(name: string): number {
   return checked("memfd_create", symbols.memfd_create(Buffer.from(`${name}\0`), MFD_CLOEXEC));
+}
+
+const CLONE_NEWNET = 0x4000_0000;
+
+/** setns(2) into a network namespace: moves the calling thread only. `EPERM`, `EINVAL` (no network namespace). */
+export function setNetns(fd: number): void {
+  checked("setns", symbols.setns(fd, CLONE_NEWNET));
+}
+
+/** ioctl(2) whose argument is a struct, or a pointer to an integer. */
+export function ioctl(fd: number, request: number, argument: Uint8Array): void {
+  checked("ioctl", symbols.ioctl(fd, request, argument));
 }
 
 const SYS_PIDFD_SEND_SIGNAL = 424;

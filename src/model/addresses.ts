@@ -26,6 +26,25 @@ export function validatePool(pool: string): string {
   return pool;
 }
 
+/** The host's side of a pool: its first address, where guests find their gateway and resolver. */
+export function gatewayOf(pool: string): string {
+  return formatAddress(parsePool(pool).base + 1);
+}
+
+/** Bits of the pool's prefix. */
+export function prefixOf(pool: string): number {
+  return Number(pool.slice(pool.indexOf("/") + 1));
+}
+
+/**
+ * The MAC of a guest, made of its address so that both stay for the VM's life: locally administered and unicast (IEEE 802-2014,
+ * section 8.2), the four bytes of the address behind `02:62`.
+ */
+export function macFromAddress(address: string): string {
+  const bytes = address.split(".").map((part) => Number(part).toString(16).padStart(2, "0"));
+  return ["02", "62", ...bytes].join(":");
+}
+
 function parsePool(pool: string): { base: number; size: number } {
   const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\/(\d{1,2})$/.exec(pool);
   const bytes = match?.slice(1, 5).map(Number) ?? [];

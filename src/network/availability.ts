@@ -1,0 +1,48 @@
+/** Whether guests can have network cards on this host: looked up, never tried out. */
+import { accessSync, constants, readFileSync } from "node:fs";
+import { findProgram } from "../lib/run-program.ts";
+
+export type Availability =
+  | { readonly kind: "namespace" }
+  | { readonly kind: "none"; readonly why: string; readonly cure: string };
+
+const PROGRAMS: readonly (readonly [program: string, apt: string])[] = [
+  ["ip", "iproute2"],
+  ["nft", "nftables"],
+  ["pasta", "passt"],
+];
+
+/** CAP_NET_ADMIN and CAP_SYS_ADMIN as bits (linux/capability.h): a container's root often lacks them. */
+const NEEDED_CAPABILITIES = (1n << 12n) | (1n << 21n);
+
+export function findAvailability(): Availability {
+  if (process.geteuid?.() !== 0) {
+    return none("only root can make the taps and rules of guests here", "run banger as root");
+  }
+  const effective = BigInt(
+    `0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "latin1"))?.[1] ?? "0"}`,
+  );
+  if ((effective & NEEDED_CAPABILITIES) !== NEEDED_CAPABILITIES) {
+    return none(
+      "this root may not set up networks (no CAP_NET_ADMIN or CAP_SYS_ADMIN)",
+      "run banger outside of the container, or give the container these capabilities",
+    );
+  }
+  const missing = PROGRAMS.filter(([program]) => findProgram(program) === undefined);
+  if (missing.length > 0) {
+    return none(
+      `not installed: ${missing.map(([program]) => program).join(", ")}`,
+      `apt-get install ${missing.map(([, apt]) => apt).join(" ")}`,
+    );
+  }
+  try {
+    accessSync("/dev/net/tun", constants.R_OK | constants.W_OK);
+  } catch {
+    return none("/dev/net/tun cannot be opened", "modprobe tun");
+  }
+  return { kind: "namespace" };
+}
+
+function none(why: string, cure: string): Availability {
+  return { kind: "none", why, cure };
+}

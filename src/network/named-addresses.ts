@@ -1,0 +1,86 @@
+/** Addresses that the resolver answered for names that a VM's policy allows: in the rules as long as the answer lives. */
+import type { NetworkRule } from "../model/network-rule.ts";
+import { addScript, deleteScript, type Element, namedElements } from "./elements.ts";
+
+export interface NamedAnswer {
+  readonly rules: readonly NetworkRule[];
+  /** IPv4. */
+  readonly addresses: readonly string[];
+  /** How long the guest may use the answer, in seconds. */
+  readonly ttlS: number;
+}
+
+/** A client looks at its clock after us; and an answer with TTL 0 must be of use once. */
+const GRACE_S = 10;
+/** So many answers of one VM are held; the oldest go first. */
+const MAX_PER_VM = 4_096;
+/** Longer than a DNS answer may live here. */
+const MAX_TTL_S = 3_600;
+
+interface Held {
+  readonly element: Element;
+  readonly expiresAt: number;
+}
+
+export class NamedAddresses {
+  readonly #apply: (script: string) => Promise<void>;
+  readonly #now: () => number;
+  readonly #held = new Map<string, Map<string, Held>>();
+
+  /** `apply` runs a script; `now` is a clock in milliseconds. */
+  constructor(apply: (script: string) => Promise<void>, now: () => number = () => performance.now()) {
+    this.#apply = apply;
+    this.#now = now;
+  }
+
+  /** Whether all of an answer can be reached for about as long as it lives: most answers come again and again. */
+  holds(vmAddress: string, answer: NamedAnswer): boolean {
+    return this.#missing(vmAddress, answer).length === 0;
+  }
+
+  /** Resolves when the addresses can be reached. Errors: those of `apply`. */
+  async allow(vmAddress: string, answer: NamedAnswer): Promise<void> {
+    const wanted = this.#missing(vmAddress, answer);
+    if (wanted.length === 0) return;
+    const expiresAt = this.#now() + timeoutOf(answer) * 1000;
+    await this.#apply(deleteScript(wanted) + addScript(wanted));
+    const held = this.#held.get(vmAddress) ?? new Map<string, Held>();
+    this.#held.set(vmAddress, held);
+    for (const element of wanted) held.set(idOf(element), { element, expiresAt });
+    this.#trim(held);
+  }
+
+  /** The elements of a VM that may still be in the rules. */
+  of(vmAddress: string): Element[] {
+    return [...(this.#held.get(vmAddress)?.values() ?? [])].map(({ element }) => element);
+  }
+
+  /** After the elements of a VM were deleted. */
+  forget(vmAddress: string): void {
+    this.#held.delete(vmAddress);
+  }
+
+  #missing(vmAddress: string, answer: NamedAnswer): Element[] {
+    const timeoutS = timeoutOf(answer);
+    const needed = this.#now() + timeoutS * 1000 - GRACE_S * 500;
+    const held = this.#held.get(vmAddress);
+    return answer.rules
+      .flatMap((rule) =>
+        answer.addresses.flatMap((address) => namedElements(vmAddress, { rule, address, timeoutS })),
+      )
+      .filter((element) => (held?.get(idOf(element))?.expiresAt ?? 0) < needed);
+  }
+
+  #trim(held: Map<string, Held>): void {
+    for (const [id, { expiresAt }] of held) if (expiresAt <= this.#now()) held.delete(id);
+    for (const id of [...held.keys()].slice(0, Math.max(0, held.size - MAX_PER_VM))) held.delete(id);
+  }
+}
+
+function timeoutOf({ ttlS }: NamedAnswer): number {
+  return Math.min(ttlS, MAX_TTL_S) + GRACE_S;
+}
+
+function idOf({ set, key }: Element): string {
+  return `${set} ${key}`;
+}

@@ -1,0 +1,230 @@
+/** The network as the daemon has it: the namespace with its resolver and its reader of refused packets, and what can be asked of it. */
+import { readFileSync } from "node:fs";
+import { inNetns } from "../lib/netns.ts";
+import { findProgram, runProgram } from "../lib/run-program.ts";
+import { BangerError } from "../model/errors.ts";
+import { parseCidr, parseIp } from "../model/ip.ts";
+import type { NetworkFacts } from "../model/network-decision.ts";
+import { type Availability, findAvailability } from "./availability.ts";
+import { readBlocked } from "./blocked.ts";
+import { BlockedEvents } from "./blocked-events.ts";
+import { type CheckResult, checkTarget, type Lookup } from "./check.ts";
+import { lookupFor } from "./dns/lookup.ts";
+import { type Asker, createResolver, type Resolve, ZONE } from "./dns/resolver.ts";
+import { createDnsServer } from "./dns/server.ts";
+import { createUpstream, type Nameserver } from "./dns/upstream.ts";
+import type { NetworkVm } from "./elements.ts";
+import { hostAddresses, parseResolvConf } from "./host-facts.ts";
+import { createPlan, type NetworkPlan } from "./names.ts";
+import { hostLinkClash } from "./namespace.ts";
+import { Network } from "./network.ts";
+import { createNetPrograms, type NetPrograms } from "./programs.ts";
+import { createPastaUplink } from "./uplink.ts";
+
+export interface NetworkServiceOptions {
+  readonly uid: number;
+  readonly stateDir: string;
+  /** The address pool, and whether somebody chose it. */
+  readonly pool: string;
+  readonly poolIsChosen: boolean;
+  readonly tapPoolSize: number;
+  /** Where names of guests are answered on 127.0.0.1; 0: nowhere. */
+  readonly dnsPort: number;
+  /** The address of a VM by its name. */
+  readonly addressOf: (name: string) => string | undefined;
+  /** Why the hypervisor takes no cards; undefined: it does. */
+  readonly nicsRefused: () => Promise<string | undefined>;
+  /** Hears of a packet or an answer that a VM, by its id, was refused. */
+  readonly onBlocked: (id: string, message: string) => void;
+  readonly onProblem: (what: string, error: unknown) => void;
+  readonly onStep: (step: string) => void;
+  /** Default: /etc/resolv.conf. */
+  readonly hostResolver?: () => HostResolver;
+  /** Default: the host's. */
+  readonly programs?: NetPrograms;
+}
+
+export interface HostResolver {
+  readonly servers: readonly Nameserver[];
+  readonly search: readonly string[];
+}
+
+/** The file of resolv.conf(5). */
+const RESOLV_CONF = "/etc/resolv.conf";
+const DNS_PORT = 53;
+
+export class NetworkService {
+  readonly network: Network;
+  readonly #options: NetworkServiceOptions;
+  readonly #resolve: Resolve;
+  readonly #blocked: BlockedEvents;
+  readonly #hostResolver: () => HostResolver;
+
+  constructor(options: NetworkServiceOptions) {
+    this.#options = options;
+    this.#hostResolver = options.hostResolver ?? readHostResolver;
+    const plan = createPlan(options);
+    const { onProblem } = options;
+    const uplink = createPastaUplink(plan, () => {
+      onProblem("the uplink ended", new Error("pasta ended; it is started anew"));
+      uplink.ensure().catch((error: unknown) => onProblem("the uplink", error));
+    });
+    this.network = new Network({
+      plan,
+      programs: options.programs ?? createNetPrograms(),
+      uplink,
+      tapPoolSize: options.tapPoolSize,
+      services: [(at) => this.#serveGuests(at), (at) => this.#readBlocked(at), (at) => this.#serveHost(at)],
+      onProblem,
+      onStep: options.onStep,
+      later: (ms, work) => {
+        const timer = setTimeout(work, ms);
+        timer.unref();
+        return { [Symbol.dispose]: () => clearTimeout(timer) };
+      },
+    });
+    this.#resolve = createResolver({
+      ask: createUpstream({ servers: () => this.upstreams() }),
+      addressOf: options.addressOf,
+      facts: () => this.facts(),
+    });
+    this.#blocked = new BlockedEvents({
+      now: () => performance.now(),
+      tell: (guest, message) => {
+        const vm = this.network.vmAt(guest);
+        if (vm !== undefined) options.onBlocked(vm.id, message);
+      },
+    });
+  }
+
+  get plan(): NetworkPlan {
+    return this.network.plan;
+  }
+
+  async availability(): Promise<Availability> {
+    const found = findAvailability();
+    if (found.kind === "none") return found;
+    const refused = await this.#options.nicsRefused();
+    return refused === undefined ? found : { kind: "none", why: refused, cure: "see: banger doctor" };
+  }
+
+  /** Refuses a chosen pool that the host uses itself. Errors: `failed_precondition`. */
+  checkPool(): void {
+    const clash = this.#options.poolIsChosen ? this.clash() : undefined;
+    if (clash === undefined) return;
+    throw new BangerError("failed_precondition", `the address pool ${this.plan.pool} overlaps ${clash}`, {
+      cure: "choose another one with network.address_pool in config.toml",
+      details: { pool: this.plan.pool },
+    });
+  }
+
+  /** What of the host overlaps the pool, for a person. */
+  clash(): string | undefined {
+    const route = hostLinkClash(this.plan);
+    return route === undefined ? undefined : `the host's route over ${route.device}`;
+  }
+
+  facts(): NetworkFacts {
+    const { pool, gateway } = this.plan;
+    const [net, ip] = [parseCidr(pool), parseIp(gateway)];
+    // Both were validated with the configuration.
+    if (net === undefined || ip === undefined) throw new Error(`the address pool ${pool} is none`);
+    const peerAt = (address: string): boolean | undefined => this.network.vmAt(address)?.policy.peers;
+    return { hostAddresses: hostAddresses(), pool: net, gateway: ip, peerAt };
+  }
+
+  /** What would become of a VM's packet. Errors: `invalid_argument`. */
+  async check(vm: NetworkVm, target: string): Promise<CheckResult> {
+    const found = await this.availability();
+    if (found.kind === "none")
+      return { verdict: "deny", rule: `no network card: ${found.why}`, addresses: [] };
+    const lookup: Lookup = lookupFor(this.#resolve, this.#askerOf(vm));
+    return await checkTarget(vm.policy, target, { facts: this.facts(), lookup });
+  }
+
+  upstreams(): readonly Nameserver[] {
+    return this.#hostResolver().servers;
+  }
+
+  search(): string[] {
+    return [ZONE, ...this.#hostResolver().search];
+  }
+
+  #askerOf(vm: NetworkVm): Asker {
+    return {
+      policy: vm.policy,
+      allow: async (answer) => await this.network.allowNamed(vm, answer),
+      refused: (name, why) => this.#blocked.add(vm.address, `${name} was not answered: ${why}`),
+    };
+  }
+
+  #serveGuests(plan: NetworkPlan): Disposable {
+    const server = inNetns(plan.netnsPath, () =>
+      createDnsServer({
+        address: plan.gateway,
+        port: DNS_PORT,
+        answer: async (message, client, transport) => {
+          const vm = this.network.vmAt(client);
+          return await this.#answer(message, vm === undefined ? undefined : this.#askerOf(vm), transport);
+        },
+      }),
+    );
+    server.ready.catch((error: unknown) => this.#options.onProblem("the guests' resolver", error));
+    return server;
+  }
+
+  /** For the host: names of guests and nothing else. */
+  #serveHost(plan: NetworkPlan): Disposable {
+    const { dnsPort, onProblem } = this.#options;
+    if (dnsPort === 0) return { [Symbol.dispose]: () => undefined };
+    const server = createDnsServer({
+      address: "127.0.0.1",
+      port: dnsPort,
+      answer: (message, _, transport) => this.#answer(message, undefined, transport),
+    });
+    server.ready.catch((error: unknown) => onProblem("the host's resolver", error));
+    tellResolved(plan.hostLink, dnsPort).catch((error: unknown) => onProblem("systemd-resolved", error));
+    return server;
+  }
+
+  #readBlocked(plan: NetworkPlan): Disposable {
+    return readBlocked(plan.netnsPath, {
+      onBlocked: ({ source, target, protocol, port }) =>
+        this.#blocked.add(
+          source,
+          `${protocol} to ${target}${port === undefined ? "" : `:${port}`} was refused`,
+        ),
+      onEnd: () => this.#options.onProblem("refused packets", new Error("the kernel's log was lost")),
+    });
+  }
+
+  async #answer(
+    message: Uint8Array,
+    asker: Asker | undefined,
+    transport: "udp" | "tcp",
+  ): Promise<Uint8Array | undefined> {
+    try {
+      return await this.#resolve(message, asker, transport);
+    } catch (error) {
+      this.#options.onProblem("a question to the resolver", error);
+      return undefined;
+    }
+  }
+}
+
+function readHostResolver(): HostResolver {
+  try {
+    const { servers, search } = parseResolvConf(readFileSync(RESOLV_CONF, "utf8"));
+    return { servers: servers.map((address) => ({ address, port: DNS_PORT })), search };
+  } catch {
+    // Without the file a host has no nameservers (resolv.conf(5) then means its own, which is none of ours).
+    return { servers: [], search: [] };
+  }
+}
+
+/** On banger's own link, so that it ends with it (resolvectl(1)). */
+async function tellResolved(link: string, port: number): Promise<void> {
+  if (findProgram("resolvectl") === undefined) return;
+  await runProgram(["resolvectl", "dns", link, `127.0.0.1:${port}`]);
+  await runProgram(["resolvectl", "domain", link, `~${ZONE}`]);
+}

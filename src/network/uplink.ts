@@ -1,0 +1,134 @@
+/**
+ * The way out of the namespace: pasta(1) of the package passt, which turns what leaves into sockets of the host. It needs no
+ * forwarding and no rule on the host. It outlives the daemon, as the VMs do, and ends with the namespace (pasta(1),
+ * `--no-netns-quit`). docs/decisions/0008-network.md has the reasons.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { findByCommandLine, isAlive, type ProcessHandle } from "../lib/process-identity.ts";
+import { type ProcessWatch, watchProcess } from "../lib/process-watch.ts";
+import { findProgram } from "../lib/run-program.ts";
+import { BangerError } from "../model/errors.ts";
+import { type NetworkPlan, UPLINK, UPLINK_ADDRESS, UPLINK_BITS, UPLINK_GATEWAY } from "./names.ts";
+
+export interface Uplink {
+  /** Starts it unless it runs; resolves when packets can leave. Errors: `unavailable`. */
+  ensure(): Promise<void>;
+  /** Ends it and waits until it is gone. Safe to repeat. */
+  stop(): Promise<void>;
+  /** Lets go of it: it serves on, and nobody here hears of its end. */
+  release(): void;
+}
+
+/** How much of pasta's own words an error shows. */
+const WORDS_BYTES = 1024;
+
+/** `onEnd` hears when a pasta that ran has ended and nobody asked it to. */
+export function createPastaUplink(plan: NetworkPlan, onEnd: () => void): Uplink {
+  return new PastaUplink(plan, onEnd);
+}
+
+class PastaUplink implements Uplink {
+  readonly #plan: NetworkPlan;
+  readonly #onEnd: () => void;
+  #watch: ProcessWatch | undefined;
+  #handle: ProcessHandle | undefined;
+  #starting: Promise<void> | undefined;
+
+  constructor(plan: NetworkPlan, onEnd: () => void) {
+    this.#plan = plan;
+    this.#onEnd = onEnd;
+  }
+
+  async ensure(): Promise<void> {
+    // The news of its end may be on its way.
+    if (this.#watch !== undefined && this.#handle !== undefined && isAlive(this.#handle)) return;
+    this.release();
+    this.#starting ??= this.#start().finally(() => {
+      this.#starting = undefined;
+    });
+    await this.#starting;
+  }
+
+  release(): void {
+    this.#watch?.release();
+    this.#watch = undefined;
+  }
+
+  async stop(): Promise<void> {
+    // What is being started is waited for, so that it is found; its failure is whose call it was.
+    await this.#starting?.catch(() => undefined);
+    this.release();
+    for (const found of findByCommandLine(this.#plan.netnsPath)) {
+      const watch = await watchProcess(found);
+      // It has nothing to save, and takes 100 ms to see a TERM.
+      if (watch?.signal("SIGKILL") === true) await watch.ended;
+      watch?.release();
+    }
+  }
+
+  async #start(): Promise<void> {
+    // One that an earlier daemon started serves on.
+    if (await this.#take()) return;
+    await startPasta(this.#plan);
+    await this.#take();
+  }
+
+  async #take(): Promise<boolean> {
+    const [found] = findByCommandLine(this.#plan.netnsPath);
+    const watch = found === undefined ? undefined : await watchProcess(found);
+    if (watch === undefined) return false;
+    this.#watch = watch;
+    this.#handle = found;
+    void watch.ended.then(() => {
+      if (this.#watch !== watch) return;
+      this.#watch = undefined;
+      this.#onEnd();
+    });
+    return true;
+  }
+}
+
+async function startPasta(plan: NetworkPlan): Promise<void> {
+  const program = findProgram("pasta");
+  if (program === undefined) {
+    throw new BangerError("unavailable", "the program pasta is not installed", {
+      cure: "apt-get install passt",
+    });
+  }
+  // In the background it returns when everything is set up, and its first process ends.
+  const child = spawn(program, pastaArguments(plan), {
+    detached: true,
+    stdio: ["ignore", "ignore", "pipe"],
+    cwd: "/",
+  });
+  const words: Buffer[] = [];
+  child.stderr.on("data", (chunk: Buffer) => {
+    if (Buffer.concat(words).length < WORDS_BYTES) words.push(chunk);
+  });
+  const [code] = (await once(child, "exit")) as [number | null];
+  child.stderr.destroy();
+  if (code === 0) return;
+  const text = Buffer.concat(words)
+    .toString("latin1", 0, WORDS_BYTES)
+    // It says so of every line where there is no syslog.
+    .replace(/Failed to send \d+ bytes to syslog\n?/g, "")
+    .trim();
+  throw new BangerError("unavailable", `pasta could not connect the network: ${text}`, {
+    cure: "see what the host offers with: banger doctor",
+  });
+}
+
+function pastaArguments(plan: NetworkPlan): string[] {
+  return [
+    ["--quiet"],
+    // It would become nobody and then lack the right to enter the namespace; it drops its capabilities and is under seccomp.
+    ["--runas", "0:0"],
+    ["--netns", plan.netnsPath, "--config-net", "--ipv4-only", "--ns-ifname", UPLINK],
+    ["--address", UPLINK_ADDRESS, "--netmask", String(UPLINK_BITS), "--gateway", UPLINK_GATEWAY],
+    // Else the gateway would be the host's loopback.
+    ["--no-map-gw"],
+    ["--tcp-ports", "none", "--udp-ports", "none", "--tcp-ns", "none", "--udp-ns", "none"],
+    ["--no-dhcp", "--no-dhcpv6", "--no-ndp", "--no-ra"],
+  ].flat();
+}

@@ -1,0 +1,98 @@
+/** Every policy × every target × every protocol, each cell a packet: what arrives is what `network check` says, and what is written here. */
+import { test as anyTest, expect } from "bun:test";
+import type { NetworkSpec } from "../../src/model/network-policy.ts";
+import type { Protocol } from "../../src/model/network-rule.ts";
+import { HOST, LAN_HOST, METADATA, OTHER_SITE, PRIVATE_HOST, SHARED_HOST, SITE } from "./addresses.ts";
+import { createWorld, NO_WORLD, vmOf } from "./world.ts";
+
+const test = anyTest.skipIf(NO_WORLD !== undefined);
+
+const TARGETS = {
+  site: SITE,
+  other: OTHER_SITE,
+  private: PRIVATE_HOST,
+  lan: LAN_HOST,
+  shared: SHARED_HOST,
+  metadata: METADATA,
+  host: HOST,
+} as const;
+type TargetName = keyof typeof TARGETS;
+const PROBES: readonly (readonly [name: string, protocol: Protocol, port: number | undefined])[] = [
+  ["80/tcp", "tcp", 80],
+  ["81/tcp", "tcp", 81],
+  ["80/udp", "udp", 80],
+  ["icmp", "icmp", undefined],
+];
+const EVERYTHING = PROBES.map(([name]) => name);
+
+/** What a policy lets through; everything else is to be refused. */
+const POLICIES: Readonly<
+  Record<string, { network: Partial<NetworkSpec>; open: Partial<Record<TargetName, readonly string[]>> }>
+> = {
+  none: { network: { mode: "none" }, open: {} },
+  public: { network: { mode: "public" }, open: { site: EVERYTHING, other: EVERYTHING } },
+  full: {
+    network: { mode: "full" },
+    open: Object.fromEntries(Object.keys(TARGETS).map((target) => [target, EVERYTHING])),
+  },
+  "public but one": { network: { mode: "public", deny: [OTHER_SITE] }, open: { site: EVERYTHING } },
+  "public but a port": {
+    network: { mode: "public", deny: ["0.0.0.0/0:80"] },
+    open: { site: ["81/tcp", "icmp"], other: ["81/tcp", "icmp"] },
+  },
+  "one address": { network: { mode: "allow", allow: [SITE] }, open: { site: EVERYTHING } },
+  "one port": { network: { mode: "allow", allow: [`${SITE}:80`] }, open: { site: ["80/tcp", "80/udp"] } },
+  "one port, one protocol": {
+    network: { mode: "allow", allow: [`${SITE}:80/tcp`] },
+    open: { site: ["80/tcp"] },
+  },
+  "one protocol": {
+    network: { mode: "allow", allow: ["203.0.113.0/24/icmp"] },
+    open: { site: ["icmp"], other: ["icmp"] },
+  },
+  "the internet's port": {
+    network: { mode: "allow", allow: ["0.0.0.0/0:81"] },
+    open: { site: ["81/tcp"], other: ["81/tcp"] },
+  },
+  "a private network by its own name": {
+    network: { mode: "allow", allow: ["10.1.0.0/16:80", "10.1.2.0/24:81"] },
+    open: { private: ["80/tcp", "81/tcp", "80/udp"] },
+  },
+  "allowed and denied": {
+    network: { mode: "allow", allow: ["203.0.113.0/24"], deny: [`${SITE}:80`] },
+    open: { site: ["81/tcp", "icmp"], other: EVERYTHING },
+  },
+};
+
+test("each cell of policy × target × protocol is what a packet experiences", async () => {
+  await using world = await createWorld();
+  const guest = await world.guest("172.30.5.2", { mode: "none" });
+  let cells = 0;
+  for (const [title, { network, open }] of Object.entries(POLICIES)) {
+    await world.set(guest, network);
+    const found = await Promise.all(
+      Object.entries(TARGETS).flatMap(([target, address]) =>
+        PROBES.map(async ([probe, protocol, port]) => {
+          const wanted = (open[target as TargetName] ?? []).includes(probe);
+          const text = `${address}${port === undefined ? "" : `:${port}`}/${protocol}`;
+          const { verdict, rule } = await world.service.check(vmOf(guest.address, network), text);
+          const arrived = await guest.reaches(address, protocol, port);
+          cells += 1;
+          return {
+            cell: `${title}: ${target} ${probe}`,
+            wanted,
+            arrived,
+            checked: verdict === "allow",
+            rule,
+          };
+        }),
+      ),
+    );
+    expect(found.filter(({ wanted, arrived, checked }) => wanted !== arrived || wanted !== checked)).toEqual(
+      [],
+    );
+  }
+  expect(cells).toBe(Object.keys(POLICIES).length * Object.keys(TARGETS).length * PROBES.length);
+  console.log(`policy table: ${cells} packets`);
+  expect(world.problems).toEqual([]);
+});

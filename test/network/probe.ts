@@ -1,0 +1,59 @@
+/** One question from a namespace and its answer. Its socket is made and connected by system calls, and so surely there. */
+import { dlopen } from "bun:ffi";
+import { writeSync } from "node:fs";
+import type { FdSocketOptions, UnixSocketOptions } from "bun";
+import { socket } from "../../src/lib/libc.ts";
+import { inNetns } from "../../src/lib/netns.ts";
+
+const { symbols } = dlopen("libc.so.6", { connect: { args: ["i32", "ptr", "u32"], returns: "i32" } });
+
+const AF_INET = 2;
+const CLOEXEC_NONBLOCK = 0o2000000 | 0o4000;
+/** Type and protocol; the last are the ping sockets of icmp(7). */
+const SOCKETS = { tcp: [1, 6], udp: [2, 17], icmp: [2, 1] } as const;
+
+export interface Question {
+  readonly protocol: keyof typeof SOCKETS;
+  readonly address: string;
+  readonly port: number;
+  /** Undefined: nothing is sent, the other side speaks first. */
+  readonly message: Uint8Array | undefined;
+  readonly timeoutMs: number;
+}
+
+/** The first bytes that come back; undefined when the question is refused or lost. */
+export async function ask(netns: string, question: Question): Promise<Buffer | undefined> {
+  const [type, protocol] = SOCKETS[question.protocol];
+  const target = Buffer.alloc(16);
+  target.writeUInt16LE(AF_INET, 0);
+  target.writeUInt16BE(question.port, 2);
+  target.set(question.address.split(".").map(Number), 4);
+  const fd = inNetns(netns, () => {
+    const made = socket(AF_INET, type | CLOEXEC_NONBLOCK, protocol);
+    symbols.connect(made, target, target.length);
+    return made;
+  });
+  const answered = Promise.withResolvers<Buffer | undefined>();
+  const options: FdSocketOptions = {
+    fd,
+    socket: {
+      data: (_, bytes) => answered.resolve(Buffer.from(bytes)),
+      close: () => answered.resolve(undefined),
+      error: () => answered.resolve(undefined),
+      end: () => answered.resolve(undefined),
+    },
+  };
+  // bun-types declares FdSocketOptions but leaves it out of connect()'s overloads.
+  const reader = await Bun.connect(options as unknown as UnixSocketOptions);
+  const lost = setTimeout(() => answered.resolve(undefined), question.timeoutMs);
+  try {
+    if (question.message !== undefined) writeSync(fd, question.message);
+    return await answered.promise;
+  } catch {
+    // Refused before it left.
+    return undefined;
+  } finally {
+    clearTimeout(lost);
+    reader.terminate();
+  }
+}

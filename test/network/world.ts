@@ -1,0 +1,121 @@
+/**
+ * A world of network namespaces: an internet with servers on public-looking, private and metadata addresses, a host of our own in
+ * front of it, on which banger's network runs, and guests. The machine's own network takes no part.
+ */
+import { randomBytes } from "node:crypto";
+import { macFromAddress } from "../../src/model/addresses.ts";
+import { type NetworkSpec, PUBLIC_NETWORK, parseNetworkPolicy } from "../../src/model/network-policy.ts";
+import { findAvailability } from "../../src/network/availability.ts";
+import { createNetPrograms, type NetPrograms } from "../../src/network/programs.ts";
+import { NetworkService, type NetworkServiceOptions } from "../../src/network/service.ts";
+import { NAMESERVER, POOL } from "./addresses.ts";
+import { createGuest, type Guest } from "./guest.ts";
+import { createOwnHost } from "./own-host.ts";
+
+const available = findAvailability();
+/** Why there can be no world here. */
+export const NO_WORLD: string | undefined = available.kind === "none" ? available.why : undefined;
+if (NO_WORLD !== undefined) console.warn(`skipped: networks of namespaces: ${NO_WORLD}`);
+
+export interface World extends AsyncDisposable {
+  readonly id: string;
+  readonly service: NetworkService;
+  /** What was blocked, by guest. */
+  readonly blocked: { readonly id: string; readonly message: string }[];
+  readonly problems: string[];
+  /** Steps that were announced. */
+  readonly steps: string[];
+  readonly programs: NetPrograms;
+  /** Another daemon's view of the same namespace. */
+  createService(over?: Partial<NetworkServiceOptions>): NetworkService;
+  /** A guest on the network: a namespace that stands for its kernel. */
+  guest(address: string, network?: Partial<NetworkSpec>): Promise<Guest>;
+  /** Changes what a guest may reach. */
+  set(guest: Guest, network: Partial<NetworkSpec>): Promise<void>;
+}
+
+/** Makes one. Disposing leaves nothing of it. */
+export async function createWorld(options: Partial<NetworkServiceOptions> = {}): Promise<World> {
+  const id = randomBytes(3).toString("hex");
+  await using undo = new AsyncDisposableStack();
+  const real = createNetPrograms();
+  undo.use(await createOwnHost({ id, nameservers: [NAMESERVER] }));
+  const blocked: World["blocked"] = [];
+  const problems: string[] = [];
+  const steps: string[] = [];
+  const programs = vethsForTaps(real);
+  const createService = (over: Partial<NetworkServiceOptions> = {}): NetworkService =>
+    new NetworkService({
+      uid: 0,
+      stateDir: `/world/${id}`,
+      pool: POOL,
+      poolIsChosen: false,
+      tapPoolSize: 2,
+      dnsPort: 0,
+      addressOf: (name) => (name === "web" ? "172.30.5.2" : undefined),
+      nicsRefused: async () => undefined,
+      onBlocked: (vm, message) => void blocked.push({ id: vm, message }),
+      onProblem: (what, error) => void problems.push(`${what}: ${String(error)}`),
+      onStep: (step) => void steps.push(step),
+      hostResolver: () => ({ servers: [{ address: NAMESERVER, port: 53 }], search: [] }),
+      programs,
+      ...options,
+      ...over,
+    });
+  const service = createService();
+  const guests = new Map<string, Guest>();
+  undo.defer(async () => {
+    for (const guest of guests.values()) await service.network.detach(guest.id);
+    await service.network.down();
+  });
+  const held = undo.move();
+  return {
+    id,
+    service,
+    blocked,
+    problems,
+    steps,
+    programs,
+    createService,
+    async guest(address, network = {}) {
+      const vm = vmOf(address, network);
+      const { tap } = await service.network.attach(vm);
+      const guest = await createGuest(real, { vm, world: id, plan: service.plan, peer: peerOf(tap) });
+      held.defer(() => guest[Symbol.asyncDispose]());
+      guests.set(vm.id, guest);
+      return guest;
+    },
+    async set(guest, network) {
+      await service.network.change({ ...vmOf(guest.address, network), id: guest.id });
+    },
+    [Symbol.asyncDispose]: () => held.disposeAsync(),
+  };
+}
+
+/** A VM as the network knows it. */
+export function vmOf(address: string, network: Partial<NetworkSpec>): Parameters<NetworkService["check"]>[0] {
+  const policy = parseNetworkPolicy({ ...PUBLIC_NETWORK, ...network });
+  const id = Buffer.from(address.split(".").map(Number)).toString("hex").padStart(12, "0");
+  return { id, address, mac: macFromAddress(address), policy };
+}
+
+/** A guest is a namespace here: where banger makes a tap, it gets one end of a pair, and the guest the other. */
+function vethsForTaps(programs: NetPrograms): NetPrograms {
+  return {
+    ...programs,
+    ip: async (netns, lines) =>
+      await programs.ip(
+        netns,
+        lines.map((line) =>
+          line.replace(
+            /^tuntap add dev (\S+) mode tap.*$/,
+            (_, name: string) => `link add ${name} type veth peer name ${peerOf(name)}`,
+          ),
+        ),
+      ),
+  };
+}
+
+function peerOf(tap: string): string {
+  return tap.replace("tap", "gst");
+}
