@@ -15,6 +15,9 @@ mkfs.ext4:e2fsprogs:makes the disks of VMs
 lz4:lz4:unpacks the kernel
 xz:xz-utils:unpacks kernels and archives
 cc:gcc:links the guest agent
+ip:iproute2:makes the network of guests
+nft:nftables:holds guests to what they may reach
+pasta:passt:carries guests' packets out without touching the host's rules
 $rootless
 END
 

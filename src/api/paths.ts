@@ -41,6 +41,9 @@ export type OperationId =
   | "vm.exec"
   | "vm.stream"
   | "run"
+  | "network.show"
+  | "network.down"
+  | "network.check"
   | "image.list"
   | "image.pull"
   | "image.import"
@@ -101,6 +104,9 @@ export const PATHS: Readonly<Record<OperationId, Path>> = {
   "vm.exec": { method: "GET", path: "/v1/vms/{vm}/exec", kind: "socket" },
   "vm.stream": { method: "GET", path: "/v1/vms/{vm}/stream", kind: "socket" },
   run: { method: "GET", path: "/v1/run", kind: "socket" },
+  "network.show": { method: "GET", path: "/v1/network", kind: "json" },
+  "network.down": { method: "POST", path: "/v1/network/down", kind: "json" },
+  "network.check": { method: "POST", path: "/v1/vms/{vm}/network/check", kind: "json" },
   "image.list": { method: "GET", path: "/v1/images", kind: "json" },
   "image.pull": { method: "POST", path: "/v1/images/pull", kind: "progress" },
   "image.import": { method: "POST", path: "/v1/images/import", kind: "progress" },

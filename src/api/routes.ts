@@ -26,6 +26,7 @@ import {
   KernelSchema,
   RemovedKernelSchema,
 } from "./schemas/kernels.ts";
+import { NetworkCheckSchema, NetworkReportSchema, NetworkVerdictSchema } from "./schemas/network.ts";
 import {
   CreateSnapshotSchema,
   ForksSchema,
@@ -120,7 +121,7 @@ export const ROUTES: Readonly<Record<OperationId, RouteContract>> = {
   "vm.pause": { summary: "Stops a VM's vCPUs", answer: VmSchema },
   "vm.resume": { summary: "Lets the vCPUs of a paused VM go on", answer: VmSchema },
   "vm.set": {
-    summary: "Changes name or size; what a running VM cannot take waits for its next start",
+    summary: "Changes name, size or network; what a running VM cannot take waits for its next start",
     body: SetVmSchema,
     answer: VmSchema,
   },
@@ -156,6 +157,19 @@ export const ROUTES: Readonly<Record<OperationId, RouteContract>> = {
   run: {
     summary: "Makes a VM, runs a command in it (WebSocket: ExecClientMessage first)",
     answer: z.unknown(),
+  },
+  "network.show": {
+    summary: "The network of this user's VMs, and why it is as it is",
+    answer: NetworkReportSchema,
+  },
+  "network.down": {
+    summary: "Removes the network's namespace; refused while VMs use it",
+    answer: EmptySchema,
+  },
+  "network.check": {
+    summary: "Whether a VM may reach a target, and which rule says so",
+    body: NetworkCheckSchema,
+    answer: NetworkVerdictSchema,
   },
   "image.list": { summary: "The images known by name", answer: ImageListSchema },
   "image.pull": {

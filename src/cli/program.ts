@@ -41,6 +41,7 @@ export const GROUPS: readonly Group[] = [
     load: async () => (await import("./commands/snapshot.ts")).defineSnapshot,
   },
   { verbs: ["template"], load: async () => (await import("./commands/template.ts")).defineTemplate },
+  { verbs: ["network"], load: async () => (await import("./commands/network.ts")).defineNetwork },
   { verbs: ["doctor"], load: async () => (await import("./commands/doctor.ts")).defineDoctor },
   { verbs: ["config"], load: async () => (await import("./commands/config.ts")).defineConfig },
   { verbs: ["daemon"], load: async () => (await import("./commands/daemon.ts")).defineDaemon },

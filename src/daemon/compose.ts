@@ -20,6 +20,9 @@ import { createClock } from "../lib/clock.ts";
 import type { ImageSource } from "../model/boot.ts";
 import type { Capability } from "../model/capability.ts";
 import type { Config } from "../model/config.ts";
+import { createNetworkCapability, networkVm } from "../network/network-capability.ts";
+import { checkNetwork } from "../network/report.ts";
+import { NetworkService } from "../network/service.ts";
 import { Snapshots } from "../snapshots/snapshots.ts";
 import { Templates } from "../snapshots/templates.ts";
 import { createDiskCapability } from "../storage/disk-capability.ts";
@@ -71,6 +74,8 @@ export interface Composition extends Disposable {
   readonly services: Services;
   readonly store: Store;
   readonly drivers: DriverChoice;
+  /** Takes over the network of the VMs that run; once, after VMs were reconciled. Never throws. */
+  recoverNetwork(): Promise<void>;
 }
 
 /** A command that was run in a VM that booted cold has mostly ended by then. */
@@ -128,6 +133,7 @@ export function compose(options: ComposeOptions): Composition {
     directory: layout.volumesDir,
     now,
   });
+  const network = createNetwork(options, { store, drivers });
   const templates = new Templates({
     dir: layout.templatesDir,
     maxCount: config.templatesMaxCount,
@@ -159,6 +165,13 @@ export function compose(options: ComposeOptions): Composition {
       createDiskCapability({ diskPath: (id) => layout.disk(id) }),
       createVolumeCapability(volumes),
       createChannelCapability({ runtimeDir: (id) => layout.vmRuntimeDir(id) }),
+      createNetworkCapability({
+        network: network.network,
+        availability: () => network.availability(),
+        checkPool: () => network.checkPool(),
+        search: () => network.search(),
+        onProblem: (id, error) => log.warn({ vm: id, err: error }, "the VM starts without a network"),
+      }),
       createRatesCapability({
         ...rates,
         holdsNics: async ({ spec }) => (await drivers.choose(spec.vmm)).report.features.nicRate,
@@ -194,6 +207,7 @@ export function compose(options: ComposeOptions): Composition {
     volumes,
     templates,
     snapshots,
+    network,
     events: store.events,
     metrics,
     log,
@@ -217,9 +231,51 @@ export function compose(options: ComposeOptions): Composition {
         checkDirectories(layout),
         checkLimits(() => cgroups.places),
         checkRates(rates, () => drivers.holdsNicRates()),
+        checkNetwork(network),
       ]),
   };
-  return { services, store, drivers, [Symbol.dispose]: () => store[Symbol.dispose]() };
+  return {
+    services,
+    store,
+    drivers,
+    async recoverNetwork() {
+      const up = store.vms.list().filter(({ state }) => state === "running" || state === "paused");
+      try {
+        await network.network.recover(up.map(networkVm));
+      } catch (error) {
+        log.error({ err: error }, "the network could not be taken over; running VMs keep their old rules");
+      }
+    },
+    [Symbol.dispose]: () => store[Symbol.dispose](),
+  };
+}
+
+function createNetwork(
+  { layout, log, config, onStep = () => undefined }: ComposeOptions,
+  { store, drivers }: Pick<Composition, "store" | "drivers">,
+): NetworkService {
+  const { addressPool, tapPoolSize, dnsPort } = config.values;
+  return new NetworkService({
+    uid: process.getuid?.() ?? 0,
+    stateDir: layout.stateDir,
+    pool: addressPool,
+    poolIsChosen: config.origins.addressPool !== "default",
+    tapPoolSize,
+    dnsPort,
+    addressOf: (name) => store.vms.byName(name)?.address,
+    nicsRefused: async () => {
+      const { report } = await drivers.choose();
+      return report.features.nics
+        ? undefined
+        : `the hypervisor ${report.driver} gives guests no network card`;
+    },
+    onBlocked: (id, message) => {
+      const vm = store.vms.byId(id);
+      if (vm !== undefined) store.events.note("blocked", vm, message);
+    },
+    onProblem: (what, error) => log.warn({ err: error }, `network: ${what}`),
+    onStep,
+  });
 }
 
 function qemuOptions(layout: Layout, config: Config): QemuDriverOptions {

@@ -49,7 +49,7 @@ async function start(options: DaemonOptions): Promise<void> {
   const config = loadHostConfig(layout);
   const log = createFileLog(layout.daemonLog, config.values.logLevel);
   const stopping = Promise.withResolvers<string>();
-  const { services, drivers, store } = compose({
+  const composition = compose({
     ...options,
     layout,
     config,
@@ -57,8 +57,10 @@ async function start(options: DaemonOptions): Promise<void> {
     log,
     requestStop: () => setTimeout(() => stopping.resolve("asked to"), 50),
   });
+  const { services, drivers, store } = composition;
   await services.vms.reconcile();
   await services.volumes.sweep();
+  await composition.recoverNetwork();
   serve(layout.socket, services);
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stopping.resolve(signal));
   process.on("SIGHUP", () => log.info("SIGHUP ignored"));
@@ -76,6 +78,9 @@ async function start(options: DaemonOptions): Promise<void> {
     rmSync(layout.socket, { force: true });
     await services.templates.stop();
     services.vms.detach();
+    await services.network.network
+      .close()
+      .catch((error: unknown) => log.warn({ err: error }, "the network could not be removed"));
     // Connections close with the process: who sees its own closed knows that the daemon is gone.
     process.exit(0);
   });

@@ -10,6 +10,7 @@ import { routeHost } from "./routes/host.ts";
 import { routeImages } from "./routes/images.ts";
 import { routeKernels } from "./routes/kernels.ts";
 import { routeLook } from "./routes/look.ts";
+import { routeNetwork } from "./routes/network.ts";
 import { routeSnapshots } from "./routes/snapshots.ts";
 import { routeTemplates } from "./routes/templates.ts";
 import { routeVms } from "./routes/vms.ts";
@@ -39,6 +40,7 @@ export function serve(path: string, services: Services): Server<SocketData> {
   routeVolumes(router, services);
   routeSnapshots(router, services);
   routeTemplates(router, services);
+  routeNetwork(router, services);
   routeExec(router, services);
   routeGuestStreams(router, services);
   rmSync(path, { force: true });

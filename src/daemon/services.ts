@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import type { ConfigReport, DaemonStatus, DoctorReport } from "../api/types.ts";
 import type { ImageService } from "../images/image-service.ts";
 import type { KernelService } from "../images/kernel-service.ts";
+import type { NetworkService } from "../network/service.ts";
 import type { Snapshots } from "../snapshots/snapshots.ts";
 import type { Templates } from "../snapshots/templates.ts";
 import type { Volumes } from "../storage/volumes.ts";
@@ -17,6 +18,7 @@ export interface Services {
   readonly volumes: Volumes;
   readonly templates: Templates;
   readonly snapshots: Snapshots;
+  readonly network: NetworkService;
   readonly events: EventTable;
   readonly metrics: Metrics;
   readonly log: Logger;

@@ -36,6 +36,9 @@ export interface GuestConfig {
   /** Absolute paths that are made where they are missing. */
   readonly directories?: readonly string[];
   readonly mounts: readonly GuestMount[];
+  readonly network?: { readonly mac: string; readonly address: string; readonly gateway: string } | undefined;
+  readonly nameservers?: readonly string[] | undefined;
+  readonly search?: readonly string[] | undefined;
   readonly poweroff: "acpi" | "reset";
 }
 

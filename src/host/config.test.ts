@@ -26,6 +26,8 @@ const OTHERS: { readonly [P in keyof Config]: readonly [fromFile: string | numbe
   memoryMib: ["3G", "5G"],
   diskMib: ["3G", "5G"],
   addressPool: ["10.1.0.0/16", "10.2.0.0/16"],
+  tapPoolSize: [3, "5"],
+  dnsPort: [3, "5"],
   bootTimeoutMs: ["3m", "5m"],
   stopTimeoutMs: ["3s", "5s"],
   autoStopAfterMs: ["3h", "5h"],
@@ -122,6 +124,8 @@ memory = 3072
 disk = "3G"
 [network]
 address_pool = "10.1.0.0/16"
+tap_pool_size = 3
+dns_port = 3
 [limits]
 disk_rate = "200M"
 disk_iops = 300

@@ -14,6 +14,19 @@ export interface MachineDraft {
   readonly cmdline: string[];
   /** Disks that the agent mounts in the guest beside its root. */
   readonly mounts: GuestMount[];
+  /** What the guest is told of its network; absent: it has no card. */
+  network?: GuestNetwork | undefined;
+}
+
+/** A guest's place in the network. */
+export interface GuestNetwork {
+  readonly mac: string;
+  /** IPv4, as the next. */
+  readonly address: string;
+  readonly gateway: string;
+  readonly nameservers: readonly string[];
+  /** Domains that are tried behind a short name. */
+  readonly search: readonly string[];
 }
 
 export interface CapabilityContext {
@@ -23,6 +36,12 @@ export interface CapabilityContext {
   readonly saved?: SavedMachine | undefined;
   /** The VM outlives this run: what it is made of must outlive the host's next crash. */
   readonly keeps: boolean;
+}
+
+/** A VM before and after `set`. */
+export interface VmChange {
+  readonly before: VmRecord;
+  readonly after: VmRecord;
 }
 
 /** The part of a running machine that capabilities change. */
@@ -61,7 +80,7 @@ export interface Capability {
   /** The guest is configured, and nobody uses it yet: may prepare it. What it throws fails the start. */
   started?(vm: VmRecord, guest: StartedGuest, options: LongOptions): Promise<void>;
   /** After `set` changed the record: applies what it can, also to the running machine when there is one. */
-  changed?(vm: VmRecord, running: RunningMachine | undefined): Promise<void>;
+  changed?(change: VmChange, running: RunningMachine | undefined): Promise<void>;
   /** Releases everything that belongs to the run of a VM; succeeds with nothing there, and may be repeated. */
   cleanup?(vm: { readonly id: string }): Promise<void>;
 }

@@ -61,6 +61,24 @@ const SAMPLES: { readonly [P in keyof Config]: Sample } = {
     bad: ["0", "-1", "65", "1.5", "two", "1e1", "9".repeat(30)],
     badToml: ["4", 0, 65, 1.5, Number.NaN, Infinity, true, null, [], {}],
   },
+  tapPoolSize: {
+    good: [
+      ["0", 0, 0],
+      ["256", 256, 256],
+    ],
+    toml: [[4, 4]],
+    bad: ["-1", "257", "1.5", "two"],
+    badToml: ["4", -1, 257, 1.5, true, null, [], {}],
+  },
+  dnsPort: {
+    good: [
+      ["0", 0, 0],
+      ["65535", 65_535, 65_535],
+    ],
+    toml: [[53, 53]],
+    bad: ["-1", "65536", "1.5", "dns"],
+    badToml: ["53", -1, 65_536, 1.5, true, null, [], {}],
+  },
   memoryMib: {
     good: [
       ["4G", 4096, "4G"],

@@ -36,6 +36,10 @@ export interface Config {
   readonly diskMib: number;
   /** IPv4 network, RFC 4632 notation. */
   readonly addressPool: string;
+  /** Network taps kept ready. */
+  readonly tapPoolSize: number;
+  /** 0: no server. */
+  readonly dnsPort: number;
   readonly bootTimeoutMs: number;
   readonly stopTimeoutMs: number;
   /** Undefined: never. */
@@ -128,6 +132,18 @@ export const CONFIG_KEYS: { readonly [P in keyof Config]: ConfigKey<Config[P]> }
     kind: ruled('an IPv4 network from /8 to /30, such as "172.16.0.0/24"', validatePool),
     byDefault: () => DEFAULT_POOL,
     description: "Where new VMs get their addresses from; VMs that exist keep theirs",
+  },
+  tapPoolSize: {
+    path: "network.tap_pool_size",
+    kind: wholeNumber({ min: 0, max: 256 }),
+    byDefault: () => 4,
+    description: "How many network taps wait for the next starts while VMs run",
+  },
+  dnsPort: {
+    path: "network.dns_port",
+    kind: wholeNumber({ min: 0, max: 65_535 }),
+    byDefault: () => 15_353,
+    description: "The port on 127.0.0.1 where the host can ask for NAME.vm while VMs run; 0 for none",
   },
   bootTimeoutMs: {
     path: "boot_timeout",

@@ -34,6 +34,8 @@ export interface Nic {
   readonly tap: string;
   /** Drivers whose features lack `nicRate` leave it out. */
   readonly rate?: Pick<Rate, "bytesPerSecond">;
+  /** The network namespace of the tap, as a path; undefined: the host's own. */
+  readonly netns?: string | undefined;
 }
 
 /** The machine to run, as data. Paths are absolute and belong to the caller, who keeps them until the process ends. */

@@ -2,6 +2,7 @@
 import { BangerError } from "./errors.ts";
 import type { Init } from "./init.ts";
 import { quote } from "./names.ts";
+import type { NetworkSpec } from "./network-policy.ts";
 import type { VolumeMount } from "./volume.ts";
 
 /** The limits of a spec, as the API states and the daemon enforces them. */
@@ -30,6 +31,8 @@ export interface VmSpec {
   readonly kernel?: string | undefined;
   /** Volumes that are mounted in the guest; absent: none. */
   readonly volumes?: readonly VolumeMount[] | undefined;
+  /** What the guest may reach. */
+  readonly network: NetworkSpec;
 }
 
 /** A command to run in a guest. */

@@ -19,6 +19,8 @@ import type {
   ImportKernel,
   Kernel,
   Listener,
+  NetworkReport,
+  NetworkVerdict,
   ProgressLine,
   PruneImages,
   PruneItem,
@@ -91,6 +93,21 @@ export class Client {
   /** What the daemon counts, in Prometheus' text format. */
   async metrics(options?: CallOptions): Promise<string> {
     return await readText(await this.#send("metrics", { ...options }));
+  }
+
+  /** The network of this user's VMs. */
+  async showNetwork(options?: CallOptions): Promise<NetworkReport> {
+    return await this.#json("network.show", { ...options });
+  }
+
+  /** Removes the network's namespace. Errors: `failed_precondition` while VMs use it. */
+  async takeNetworkDown(options?: CallOptions): Promise<void> {
+    await this.#json("network.down", { ...options });
+  }
+
+  /** Whether a VM may reach `HOST:PORT[/PROTOCOL]`, and which rule says so. */
+  async checkNetwork(vm: string, target: string, options?: CallOptions): Promise<NetworkVerdict> {
+    return await this.#json("network.check", { ...options, path: { vm }, body: { target } });
   }
 
   async listVms(options?: CallOptions): Promise<readonly Vm[]> {

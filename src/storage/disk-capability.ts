@@ -33,7 +33,8 @@ export function createDiskCapability(options: { diskPath: (id: string) => string
       await growDisk(options.diskPath(vm.id), diskBytes(vm));
       await running.diskGrown("disk", diskBytes(vm));
     },
-    async changed(vm, running) {
+    async changed({ before, after: vm }, running) {
+      if (before.spec.diskMib === vm.spec.diskMib) return;
       const path = options.diskPath(vm.id);
       // A VM that never started has no disk yet.
       if (!existsSync(path)) return;

@@ -40,6 +40,11 @@ export class EventTable {
     return { cursor, ...event };
   }
 
+  /** Adds an event that belongs to no change of a record, and tells the listeners. */
+  note(kind: EventKind, { id, name }: Pick<VmRecord, "id" | "name">, message: string): void {
+    this.publish(this.append(kind, { id, name, lastError: { code: "permission_denied", message } }));
+  }
+
   /** Tells the listeners. */
   publish(event: VmEvent): void {
     for (const listener of this.#listeners) listener(event);

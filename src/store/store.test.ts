@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BangerError } from "../model/errors.ts";
+import { PUBLIC_NETWORK } from "../model/network-policy.ts";
 import type { VmRecord } from "../model/vm.ts";
 import { openDatabase } from "./open.ts";
 import { openStore } from "./store.ts";
@@ -19,7 +20,14 @@ function record(over: Partial<VmRecord> = {}): VmRecord {
     id: "0123456789ab",
     name: "web",
     state: "stopped",
-    spec: { image: "debian", vcpus: 1, memoryMib: 512, diskMib: 1024, env: { A: "b" } },
+    spec: {
+      image: "debian",
+      vcpus: 1,
+      memoryMib: 512,
+      diskMib: 1024,
+      env: { A: "b" },
+      network: PUBLIC_NETWORK,
+    },
     imageDigest: "d".repeat(64),
     address: "172.16.0.2",
     ephemeral: false,

@@ -1,6 +1,7 @@
 /** VM records in the database. Every write is durable when the call returns. */
 import type { Database } from "bun:sqlite";
 import { BangerError, type ErrorBody } from "../model/errors.ts";
+import { PUBLIC_NETWORK } from "../model/network-policy.ts";
 import type { VmSpec } from "../model/spec.ts";
 import type { StepTiming, VmRecord, VmState } from "../model/vm.ts";
 import type { EventTable } from "./events.ts";
@@ -196,7 +197,7 @@ function fromRow(row: Row): VmRecord {
     id: row.id,
     name: row.name,
     state: row.state as VmState,
-    spec: JSON.parse(row.spec) as VmSpec,
+    spec: parseSpec(row.spec),
     imageDigest: row.image_digest,
     address: row.address,
     ephemeral: row.ephemeral === 1,
@@ -207,9 +208,15 @@ function fromRow(row: Row): VmRecord {
     startedAt: row.started_at ?? undefined,
     stoppedAt: row.stopped_at ?? undefined,
     lastError: row.last_error === null ? undefined : (JSON.parse(row.last_error) as ErrorBody),
-    startedSpec: row.started_spec === null ? undefined : (JSON.parse(row.started_spec) as VmSpec),
+    startedSpec: row.started_spec === null ? undefined : parseSpec(row.started_spec),
     startSteps: JSON.parse(row.start_steps) as StepTiming[],
   };
+}
+
+/** A record of a version that knew no networks gets the default. */
+function parseSpec(text: string): VmSpec {
+  const spec = JSON.parse(text) as Omit<VmSpec, "network"> & Partial<VmSpec>;
+  return { ...spec, network: spec.network ?? PUBLIC_NETWORK };
 }
 
 function nameTaken(name: string): BangerError {

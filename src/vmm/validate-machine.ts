@@ -35,6 +35,7 @@ export function validateMachine(machine: Machine): void {
     demand(MAC.test(nic.mac), "nics.mac", nic.mac);
     demand(TAP.test(nic.tap), "nics.tap", nic.tap);
     demandRate("nics.rate", nic.rate);
+    if (nic.netns !== undefined) demandPath("nics.netns", nic.netns);
   }
 }
 

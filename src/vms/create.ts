@@ -8,6 +8,7 @@ import { validateImageName } from "../model/image-reference.ts";
 import type { Init } from "../model/init.ts";
 import { IMAGE_KERNEL, nameOfImageKernel, validateKernelName } from "../model/kernel-names.ts";
 import { validateVmName, vmNameFromBytes } from "../model/names.ts";
+import { applyNetworkWish, type NetworkWish, PUBLIC_NETWORK } from "../model/network-policy.ts";
 import type { VmSpec } from "../model/spec.ts";
 import { NEVER_STARTED, type VmRecord } from "../model/vm.ts";
 import { type VolumeMount, validateMounts } from "../model/volume.ts";
@@ -27,6 +28,7 @@ export interface NewVm {
   readonly init?: Init | undefined;
   readonly kernel?: string | undefined;
   readonly volumes?: readonly VolumeMount[] | undefined;
+  readonly network?: NetworkWish | undefined;
   readonly ephemeral?: boolean | undefined;
   /** A snapshot, by name or id: its first start goes on from there. */
   readonly snapshot?: string | undefined;
@@ -100,6 +102,7 @@ function newSpec({ defaults }: VmContext, wanted: NewVm): VmSpec {
     ...(wanted.init === undefined ? {} : { init: wanted.init }),
     ...(wanted.kernel === undefined ? {} : { kernel: wanted.kernel }),
     ...(wanted.volumes === undefined || wanted.volumes.length === 0 ? {} : { volumes: wanted.volumes }),
+    network: applyNetworkWish(PUBLIC_NETWORK, wanted.network ?? {}),
   };
 }
 

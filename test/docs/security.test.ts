@@ -28,9 +28,11 @@ test("the hypervisor runs with a seccomp filter and no new privileges", () => {
   expect(status).toMatch(/^Seccomp:\t2$/m);
 });
 
-test("a guest has no network card", async () => {
+test("a guest has no card but the one on its tap", async () => {
   const { stdout } = await home.banger(["exec", "safe", "--", "ls", "/sys/class/net"]);
-  expect(stdout).toBe("lo\n");
+  const { stdout: shown } = await home.banger(["network", "show", "--json"]);
+  const { kind } = JSON.parse(shown) as { kind: string };
+  expect(stdout).toBe(kind === "none" ? "lo\n" : "eth0\nlo\n");
 });
 
 test("what belongs to a VM is the user's alone", () => {

@@ -82,13 +82,15 @@ export async function createTestDaemon(options: TestDaemonOptions = {}): Promise
   });
   const { vms, volumes, templates } = composition.services;
   await vms.reconcile();
+  await composition.recoverNetwork();
   await composition.services.snapshots.sweep();
   await templates.sweep((digest) => composition.store.images.byDigest(digest).length > 0);
   const server = serve(layout.socket, composition.services);
   const client = await Client.create(layout.socket);
-  const end = async (): Promise<void> => {
+  const end = async ({ crashing = false } = {}): Promise<void> => {
     await templates.stop();
     vms.detach();
+    if (!crashing) await composition.services.network.network.close();
     await server.stop(true);
     composition[Symbol.dispose]();
   };
@@ -104,7 +106,7 @@ export async function createTestDaemon(options: TestDaemonOptions = {}): Promise
     addImage: async (name, config = {}) => await addImage(layout, composition.store, { name, config }),
     crash: async () => {
       crashed = true;
-      await end();
+      await end({ crashing: true });
     },
     async [Symbol.asyncDispose]() {
       if (crashed) return;

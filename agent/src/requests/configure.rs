@@ -1,7 +1,7 @@
 //! `configure`: how the guest is to be set up.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use serde::Deserialize;
 
@@ -42,6 +42,9 @@ pub struct Configure {
     /// Lines of `/etc/hosts` after the loopback's.
     #[serde(default)]
     pub hosts: Vec<HostEntry>,
+    /// The network card; none stays as the kernel leaves it.
+    #[serde(default)]
+    pub network: Option<Network>,
     /// DNS servers; none leaves the image's `/etc/resolv.conf`.
     #[serde(default)]
     pub nameservers: Vec<String>,
@@ -79,6 +82,17 @@ pub struct HostEntry {
     pub address: String,
     /// Names of it.
     pub names: Vec<String>,
+}
+
+/// The guest's place in the network.
+#[derive(Debug, Deserialize)]
+pub struct Network {
+    /// MAC of the card, lower case with colons.
+    pub mac: String,
+    /// The guest's address.
+    pub address: Ipv4Addr,
+    /// Where every packet goes.
+    pub gateway: Ipv4Addr,
 }
 
 /// A disk mounted inside the root.

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use crate::failure::{Code, Failure, Outcome};
 
 pub use base64::decode_base64;
-pub use configure::{Configure, Disk, HostEntry, PowerOff, Volume};
+pub use configure::{Configure, Disk, HostEntry, Network, PowerOff, Volume};
 pub use exec::{ExecRequest, Tty};
 pub use files::{PutRequest, ReadRequest, StatRequest, TarEntry, TarInRequest, TarOutRequest};
 pub use small::{Attach, ControlMessage, PowerOffRequest, Resize, SignalRequest};

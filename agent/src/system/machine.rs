@@ -12,7 +12,7 @@ use super::boot_id::BootId;
 use super::init::{self, Init};
 use super::root::{self, WRITABLE};
 use super::writable::{self, Usage, Writable};
-use super::{Machine, Step, Stopwatch, etc, kernel};
+use super::{Machine, Step, Stopwatch, etc, kernel, network};
 use crate::console;
 use crate::failure::{Code, Failure, OrFail, Outcome, errno_words};
 use crate::requests::{Configure, PowerOff, Resumed, Volume};
@@ -73,6 +73,10 @@ impl Machine for RealMachine {
         kernel::set_hostname(&request.hostname)?;
         kernel::bring_loopback_up()?;
         watch.lap("kernel");
+        if let Some(card) = &request.network {
+            network::set_up_network(card)?;
+            watch.lap("network");
+        }
         if let Err(failure) = self.mount_root(request, &mut watch) {
             root::unmount_all();
             return Err(failure);

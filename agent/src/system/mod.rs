@@ -9,6 +9,7 @@ mod initramfs;
 mod kernel;
 mod listeners;
 mod machine;
+mod network;
 mod rehearsal;
 mod root;
 mod stats;

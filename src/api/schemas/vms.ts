@@ -10,6 +10,7 @@ import { MAX_MOUNTS } from "../../model/volume.ts";
 import { type CreateVm, type KillVm, type SetVm, type StopVm, type Vm, type VmEvent } from "../types.ts";
 import { ErrorSchema } from "./common.ts";
 import { Env, ruled, whole } from "./fields.ts";
+import { NetworkSpecSchema, NetworkWishSchema } from "./network.ts";
 import { VolumeMountSchema } from "./volumes.ts";
 
 export const StepTimingSchema: z.ZodType<StepTiming> = z
@@ -27,6 +28,7 @@ export const VmSpecSchema: z.ZodType<VmSpec> = z
     init: z.enum(INITS).optional().describe("Process 1 of the guest, when it is not for the image to say"),
     kernel: z.string().optional().describe("The name of the kernel that it boots; absent: the default"),
     volumes: z.array(VolumeMountSchema).optional(),
+    network: NetworkSpecSchema,
   })
   .meta({ id: "VmSpec" });
 
@@ -80,6 +82,7 @@ export const CreateVmSchema: z.ZodType<CreateVm> = z
     snapshot: ruled(validateVmName, 64)
       .optional()
       .describe("Go on from this snapshot, by name or id, when it starts first"),
+    network: NetworkWishSchema.optional().describe("Absent: public"),
   })
   .meta({ id: "CreateVm" });
 
@@ -89,6 +92,7 @@ export const SetVmSchema: z.ZodType<SetVm> = z
     vcpus: whole(SPEC_LIMITS.vcpus).optional(),
     memoryMib: whole(SPEC_LIMITS.memoryMib).optional(),
     diskMib: whole(SPEC_LIMITS.diskMib).optional().describe("Only larger"),
+    network: NetworkWishSchema.optional().describe("Holds at once"),
   })
   .meta({ id: "SetVm" });
 
@@ -108,7 +112,7 @@ export const VmEventSchema: z.ZodType<VmEvent> = z
   .strictObject({
     cursor: z.int().describe("Ascending; where a reader goes on"),
     at: z.int().describe("Unix milliseconds"),
-    kind: z.enum(["created", "removed", "changed", ...VM_STATES]),
+    kind: z.enum(["created", "removed", "changed", "blocked", ...VM_STATES]),
     vm: z.string(),
     name: z.string(),
     message: z.string().optional(),

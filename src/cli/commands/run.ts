@@ -16,9 +16,10 @@ import { RunTrace } from "../trace.ts";
 import { vmFromVariables } from "../vm-variables.ts";
 import { addExecOptions, collect, type ExecFlags, execRequest, parseEnv } from "./exec-flags.ts";
 import { runLong } from "./long.ts";
+import { addNetworkOptions, type NetworkFlags, parseNetwork } from "./network-flags.ts";
 import { parseSize, type SizeFlags } from "./size-flags.ts";
 
-interface VmFlags extends SizeFlags {
+interface VmFlags extends SizeFlags, NetworkFlags {
   readonly name?: string;
   readonly image?: string;
   readonly vmm?: string;
@@ -159,7 +160,7 @@ async function runDetached(ctx: CliContext, flags: RunFlags): Promise<number> {
 }
 
 function addVmOptions(command: Command): Command {
-  return command
+  return addNetworkOptions(command)
     .option("--name <name>", "the VM's name (default: a readable one is made)")
     .option("--image <name>", "the image (default: default_image of the configuration)")
     .option("--vcpus <n>", "virtual CPUs")
@@ -189,6 +190,7 @@ function createVm(flags: VmFlags): CreateVm {
     kernel: flags.kernel === undefined ? undefined : validateKernelName(flags.kernel),
     volumes: validateMounts((flags.volume ?? []).map(parseMount)),
     snapshot: flags.snapshot === undefined ? undefined : validateVmName(flags.snapshot),
+    network: parseNetwork(flags),
   };
 }
 

@@ -1,16 +1,17 @@
-/** `set`: another name or size. */
+/** `set`: another name, size or network. */
 import type { Command } from "commander";
 import { BangerError } from "../../model/errors.ts";
 import type { CliContext } from "../context.ts";
 import { forEachRef } from "../refs.ts";
+import { addNetworkOptions, type NetworkFlags, parseNetwork } from "./network-flags.ts";
 import { parseSize, type SizeFlags } from "./size-flags.ts";
 
 export function defineSet(program: Command, ctx: CliContext): void {
-  program
+  const set = program
     .command("set")
-    .summary("change the name or size of VMs")
+    .summary("change the name, size or network of VMs")
     .description(
-      "Changes VMs. A running one takes a name and a larger disk at once; the rest waits for its next start.",
+      "Changes VMs. A running one takes a name, a network and a larger disk at once; the rest waits for its next start.",
     )
     .argument("<vm...>", "names, ids or id prefixes")
     .option("--name <name>", "another name (one VM only)")
@@ -19,8 +20,13 @@ export function defineSet(program: Command, ctx: CliContext): void {
     .option("--disk <size>", "a larger size of the writable disk, such as 16G")
     .option("--json", "print each VM as JSON")
     .addHelpText("after", "\nExamples:\n  banger set web --memory 4G --vcpus 2\n  banger set web --name api")
-    .action(async (refs: string[], flags: SizeFlags & { name?: string; json?: boolean }) => {
-      const wish = { ...parseSize(flags), ...(flags.name === undefined ? {} : { name: flags.name }) };
+    .action(async (refs: string[], flags: SizeFlags & NetworkFlags & { name?: string; json?: boolean }) => {
+      const network = parseNetwork(flags);
+      const wish = {
+        ...parseSize(flags),
+        network,
+        ...(flags.name === undefined ? {} : { name: flags.name }),
+      };
       if (Object.values(wish).every((value) => value === undefined)) throw nothingToSet();
       if (flags.name !== undefined && new Set(refs).size > 1) throw oneNameForMany();
       const client = await ctx.client();
@@ -31,6 +37,7 @@ export function defineSet(program: Command, ctx: CliContext): void {
         return flags.json === true ? JSON.stringify(vm, null, 2) : vm.name;
       });
     });
+  addNetworkOptions(set).option("--no-network-peers", "talk with no other guest");
 }
 
 function nothingToSet(): BangerError {

@@ -22,6 +22,7 @@ export function renderVm(vm: Vm): string {
     ["address", vm.address],
     ["serves", printable(vm.exposedPorts)],
     ["labels", printable(Object.entries(vm.labels ?? {}).map(([name, value]) => `${name}=${value}`))],
+    ["network", networkText(vm)],
     ["driver", vm.driver],
     ["pid", vm.pid?.toString()],
     ["boot id", vm.bootId],
@@ -46,6 +47,12 @@ function printable(words: readonly string[] = []): string | undefined {
       .replaceAll(/\p{Cc}/gu, "?")
       .slice(0, MAX_WORDS) || undefined
   );
+}
+
+function networkText({ spec: { network } }: Vm): string {
+  const list = (word: string, rules: readonly string[]): string =>
+    rules.length === 0 ? "" : `, ${word} ${rules.join(" ")}`;
+  return `${network.mode}${list("to", network.allow)}${list("but", network.deny)}${network.peers ? ", with peers" : ""}`;
 }
 
 function time(unixMs: number | undefined): string | undefined {

@@ -58,7 +58,7 @@ class FakeDriver implements Driver {
       version: "1.0.0",
       accelerator: "fake",
       machineType: "process",
-      features: { pause: true, snapshot: true, nics: true, nicRate: true, ...this.options.features },
+      features: { pause: true, snapshot: true, nics: false, nicRate: true, ...this.options.features },
       snapshotKey: "fake",
       notes: [],
     });

@@ -145,4 +145,11 @@ describe("qemuArguments()", () => {
       ...booting.slice(after),
     ]);
   });
+
+  test("takes a tap of another namespace as the descriptor that it is opened on", () => {
+    const tapFds = new Map([["net0", 5]]);
+    const line = qemuArguments(machine, { accelerator: "tcg", ...descriptors, tapFds });
+    expect(line).toContain("tap,id=nic-net0,fd=5,vhost=off");
+    expect(line.join(" ")).not.toContain("ifname");
+  });
 });

@@ -14,6 +14,8 @@ export interface CommandLineInput {
   readonly agentFd: number;
   /** What the machine goes on from; it boots without. */
   readonly snapshot?: { readonly memoryPath: string; readonly stateFd: number };
+  /** See `DeviceInput`. */
+  readonly tapFds?: ReadonlyMap<string, number>;
 }
 
 /** A snapshot's state has no description of itself, and none is missed. */
@@ -43,7 +45,11 @@ export function qemuArguments(machine: Machine, input: CommandLineInput): readon
     ["-mon", "chardev=qmp,mode=control"],
     ["-chardev", `file,id=console,path=${escapeCommas(machine.consolePath)},append=on`],
     ["-serial", "chardev:console"],
-    ...machineDevices(machine, { transport: platform.transport, agentFd: input.agentFd }),
+    ...machineDevices(machine, {
+      transport: platform.transport,
+      agentFd: input.agentFd,
+      tapFds: input.tapFds ?? new Map(),
+    }),
   ].flat();
 }
 

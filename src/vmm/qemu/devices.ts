@@ -8,6 +8,8 @@ export const AGENT_PORT = "banger.agent";
 export interface DeviceInput {
   readonly transport: Transport;
   readonly agentFd: number;
+  /** The open tap of each card by its id; a card without one is opened by QEMU, by the tap's name. */
+  readonly tapFds: ReadonlyMap<string, number>;
 }
 
 /** Pairs of an option and its value. */
@@ -15,7 +17,7 @@ export function machineDevices(machine: Machine, input: DeviceInput): readonly (
   const { transport } = input;
   return [
     ...machine.disks.flatMap((disk) => diskArguments(disk, transport)),
-    ...machine.nics.flatMap((nic) => nicArguments(nic, transport)),
+    ...machine.nics.flatMap((nic) => nicArguments(nic, input)),
     // rng-builtin is getrandom(2) of the host: no descriptor, nothing to run dry.
     ["-object", JSON.stringify({ "qom-type": "rng-builtin", id: "rng" })],
     ["-device", JSON.stringify({ driver: `virtio-rng-${transport}`, rng: "rng" })],
@@ -84,8 +86,10 @@ function throttleArguments(
   ];
 }
 
-function nicArguments(nic: Nic, transport: Transport): string[][] {
+function nicArguments(nic: Nic, { transport, tapFds }: DeviceInput): string[][] {
   const backend = `nic-${nic.id}`;
+  const fd = tapFds.get(nic.id);
+  const tap = fd === undefined ? `ifname=${nic.tap},script=no,downscript=no` : `fd=${fd}`;
   const device = {
     driver: `virtio-net-${transport}`,
     netdev: backend,
@@ -94,7 +98,7 @@ function nicArguments(nic: Nic, transport: Transport): string[][] {
     ...(transport === "pci" ? { romfile: "" } : {}),
   };
   return [
-    ["-netdev", `tap,id=${backend},ifname=${nic.tap},script=no,downscript=no,vhost=off`],
+    ["-netdev", `tap,id=${backend},${tap},vhost=off`],
     ["-device", JSON.stringify(device)],
   ];
 }

@@ -1,6 +1,8 @@
 /** Starting QEMU: sockets that listen before it exists, the process, and its readiness raced against its end. */
+import { closeSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { abortError } from "../../lib/run-program.ts";
+import { openTap } from "../../lib/tap.ts";
 import { createUnixListener } from "../../lib/unix-listener.ts";
 import { BangerError } from "../../model/errors.ts";
 import type { Machine } from "../../model/machine.ts";
@@ -38,18 +40,26 @@ export async function startQemu(machine: Machine, input: StartInput): Promise<Hy
   const qmp = undo.adopt(createUnixListener(input.sockets.qmp), (listener) => listener.remove());
   const agent = undo.adopt(createUnixListener(input.sockets.agent), (listener) => listener.remove());
   const { snapshot } = input;
+  using opened = new DisposableStack();
+  const taps = machine.nics.flatMap(({ id, tap, netns }) => {
+    // A tap of another namespace: QEMU gets it open and stays in ours.
+    return netns === undefined ? [] : [{ id, fd: opened.adopt(openTap(netns, tap), closeSync) }];
+  });
+  // The saved state, where there is one, comes first.
+  const firstTapFd = snapshot === undefined ? STATE_FD : STATE_FD + 1;
   const args = qemuArguments(machine, {
     accelerator: input.accelerator,
     qmpFd: QMP_FD,
     agentFd: AGENT_FD,
     ...(snapshot === undefined ? {} : { snapshot: { memoryPath: snapshot.memory, stateFd: STATE_FD } }),
+    tapFds: new Map(taps.map(({ id }, at) => [id, firstTapFd + at])),
   });
   const process = await withState(snapshot, (stateFds) =>
     spawnHypervisor({
       program: input.program,
       args,
       logPath: input.logPath,
-      inherit: [qmp.fd, agent.fd, ...stateFds],
+      inherit: [qmp.fd, agent.fd, ...stateFds, ...taps.map(({ fd }) => fd)],
     }),
   );
   undo.defer(() => process.kill({ graceMs: 0 }));

@@ -1,0 +1,126 @@
+//! The guest's network card: address, gateway and default route, by the ioctls of netdevice(7) and rtnetlink's elders.
+//!
+//! The address stands alone (prefix 32) and the gateway is told to be on the link: every packet goes to the host, which decides
+//! what passes, also between guests.
+
+use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
+
+use rustix::ioctl::{Setter, ioctl};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+
+use crate::failure::{Code, Failure, OrFail, Outcome};
+use crate::files::read_line;
+use crate::requests::Network;
+
+const SIOCADDRT: u32 = 0x890b;
+const SIOCSIFFLAGS: u32 = 0x8914;
+const SIOCSIFADDR: u32 = 0x8916;
+const SIOCSIFNETMASK: u32 = 0x891c;
+const IFF_UP: i16 = 1;
+const RTF_UP: u16 = 1;
+const RTF_GATEWAY: u16 = 2;
+const RTF_HOST: u16 = 4;
+const INTERFACES: &str = "/sys/class/net";
+
+/// `struct sockaddr_in` of netinet/in.h.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct SocketAddress {
+    family: u16,
+    port: u16,
+    address: [u8; 4],
+    zero: [u8; 8],
+}
+
+/// `struct ifreq` of linux/if.h.
+#[repr(C)]
+struct InterfaceRequest<T> {
+    name: [u8; 16],
+    value: T,
+}
+
+/// `struct rtentry` of linux/route.h.
+#[repr(C)]
+struct RouteEntry {
+    pad1: usize,
+    destination: SocketAddress,
+    gateway: SocketAddress,
+    mask: SocketAddress,
+    flags: u16,
+    pad2: i16,
+    pad3: usize,
+    pad4: usize,
+    metric: i16,
+    device: *const u8,
+    mtu: usize,
+    window: usize,
+    round_trip: u16,
+}
+
+/// Sets the card up. `failed_precondition` when there is no card with that MAC.
+pub fn set_up_network(network: &Network) -> Outcome<()> {
+    let name = find_interface(&network.mac)?;
+    let kind = SocketType::DGRAM;
+    let socket = socket_with(AddressFamily::INET, kind, SocketFlags::CLOEXEC, None)
+        .or_fail(Code::Internal, "opening a socket")?;
+    set_address::<SIOCSIFADDR>(&socket, name, network.address)?;
+    set_address::<SIOCSIFNETMASK>(&socket, name, Ipv4Addr::BROADCAST)?;
+    let mut flags = [0u8; 24];
+    flags[..2].copy_from_slice(&IFF_UP.to_ne_bytes());
+    // SAFETY: SIOCSIFFLAGS reads an ifreq with a NUL-terminated name and flags in its first two bytes.
+    unsafe { ioctl(&socket, Setter::<SIOCSIFFLAGS, _>::new(InterfaceRequest { name, value: flags })) }
+        .or_fail(Code::Internal, "bringing the network card up")?;
+    let any = Ipv4Addr::UNSPECIFIED;
+    add_route(&socket, &name, (network.gateway, Ipv4Addr::BROADCAST, any), RTF_UP | RTF_HOST)?;
+    add_route(&socket, &name, (any, any, network.gateway), RTF_UP | RTF_GATEWAY)
+}
+
+fn find_interface(mac: &str) -> Outcome<[u8; 16]> {
+    let entries = std::fs::read_dir(INTERFACES).into_iter().flatten().flatten();
+    let mut names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let found = names.find(|name| read_line(&format!("{INTERFACES}/{name}/address")) == mac);
+    let message = || Failure::new(Code::FailedPrecondition, format!("there is no network card with the MAC {mac}"));
+    let found = found.filter(|name| name.len() < 16).ok_or_else(message)?;
+    let mut name = [0; 16];
+    name[..found.len()].copy_from_slice(found.as_bytes());
+    Ok(name)
+}
+
+fn set_address<const REQUEST: u32>(socket: &OwnedFd, name: [u8; 16], address: Ipv4Addr) -> Outcome<()> {
+    let mut value = [0u8; 24];
+    value[..2].copy_from_slice(&(libc::AF_INET as u16).to_ne_bytes());
+    value[4..8].copy_from_slice(&address.octets());
+    // SAFETY: SIOCSIFADDR and SIOCSIFNETMASK read an ifreq with a NUL-terminated name and a sockaddr_in.
+    unsafe { ioctl(socket, Setter::<REQUEST, _>::new(InterfaceRequest { name, value })) }
+        .or_fail(Code::Internal, "giving the network card its address")
+}
+
+fn add_route(
+    socket: &OwnedFd,
+    name: &[u8; 16],
+    (destination, mask, gateway): (Ipv4Addr, Ipv4Addr, Ipv4Addr),
+    flags: u16,
+) -> Outcome<()> {
+    let entry = RouteEntry {
+        pad1: 0,
+        destination: socket_address(destination),
+        gateway: socket_address(gateway),
+        mask: socket_address(mask),
+        flags,
+        pad2: 0,
+        pad3: 0,
+        pad4: 0,
+        metric: 0,
+        device: name.as_ptr(),
+        mtu: 0,
+        window: 0,
+        round_trip: 0,
+    };
+    // SAFETY: SIOCADDRT reads an rtentry whose device points to a NUL-terminated name that outlives the call.
+    unsafe { ioctl(socket, Setter::<SIOCADDRT, _>::new(entry)) }.or_fail(Code::Internal, "adding a route")
+}
+
+fn socket_address(address: Ipv4Addr) -> SocketAddress {
+    SocketAddress { family: libc::AF_INET as u16, port: 0, address: address.octets(), zero: [0; 8] }
+}

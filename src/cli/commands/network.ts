@@ -1,0 +1,89 @@
+/** `network`: what there is, what would become of a packet, and away with it. */
+import type { Command } from "commander";
+import type { NetworkReport } from "../../api/types.ts";
+import { validateVmRef } from "../../model/names.ts";
+import { parseNetworkRule } from "../../model/network-rule.ts";
+import type { CliContext } from "../context.ts";
+import { renderTable } from "../render/table.ts";
+
+/** The exit code of a check that was denied, as of a test that failed. */
+const DENIED = 1;
+
+export function defineNetwork(program: Command, ctx: CliContext): void {
+  const network = program
+    .command("network")
+    .summary("look at the network of VMs")
+    .description("Looks at the network that VMs share, and takes it down.");
+  network
+    .command("show")
+    .summary("show the network")
+    .description(
+      "Shows whether guests have network cards here and why not, and which VMs are on the network.",
+    )
+    .option("--json", "as JSON")
+    .action(async ({ json = false }: { json?: boolean }) => {
+      const report = await (await ctx.client()).showNetwork();
+      if (json) ctx.printJson(report);
+      else ctx.print(renderNetwork(report));
+    });
+  network
+    .command("check")
+    .summary("say whether a VM may reach something")
+    .description(
+      "Says whether a VM may reach HOST:PORT[/PROTOCOL], and which rule says so. Exits with 1 for a no.",
+    )
+    .argument("<vm>", "name, id or id prefix")
+    .argument("<target>", "HOST:PORT[/PROTOCOL], or HOST/icmp")
+    .option("--json", "as JSON")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  banger network check web github.com:443\n  banger network check web 10.0.0.1:53/udp",
+    )
+    .action(async (ref: string, target: string, { json = false }: { json?: boolean }) => {
+      parseNetworkRule(target, "deny");
+      const found = await (await ctx.client()).checkNetwork(validateVmRef(ref), target);
+      if (found.verdict === "deny") ctx.exitCode = DENIED;
+      if (json) return ctx.printJson(found);
+      const rows = found.addresses.map((one) => [
+        one.verdict,
+        one.address,
+        one.port === undefined ? one.protocol : `${one.port}/${one.protocol}`,
+        one.rule,
+      ]);
+      ctx.print(`${found.verdict}: ${found.rule}`);
+      if (rows.length > 1) ctx.print(renderTable(["VERDICT", "ADDRESS", "PORT", "RULE"], rows));
+    });
+  network
+    .command("down")
+    .summary("remove the network's namespace")
+    .description(
+      "Removes the namespace, its link and its uplink; refused while VMs use them. The next start makes them anew.",
+    )
+    .action(async () => {
+      await (await ctx.client()).takeNetworkDown();
+    });
+}
+
+function renderNetwork(report: NetworkReport): string {
+  const facts: readonly (readonly [string, string | undefined])[] = [
+    ["guests", report.kind === "none" ? `no network card: ${report.why ?? ""}` : "a network card each"],
+    ["cure", report.cure],
+    [
+      "namespace",
+      report.kind === "none"
+        ? undefined
+        : `${report.namespace}${report.up ? "" : " (made with the first start)"}`,
+    ],
+    ["uplink", report.kind === "none" ? undefined : report.uplink],
+    ["addresses", `${report.pool}, gateway and resolver ${report.gateway}`],
+    ["asks", report.nameservers.join(", ") || "no nameserver: /etc/resolv.conf has none"],
+    ["clash", report.clash === undefined ? undefined : `the pool overlaps ${report.clash}`],
+    ["taps", report.up ? `${report.readyTaps} ready` : undefined],
+  ];
+  const lines = facts.flatMap(([name, value]) =>
+    value === undefined ? [] : [`${name.padEnd(10)}  ${value}`],
+  );
+  if (report.vms.length === 0) return lines.join("\n");
+  const rows = report.vms.map((vm) => [vm.name, vm.address, vm.mode, vm.tap]);
+  return `${lines.join("\n")}\n\n${renderTable(["NAME", "ADDRESS", "NETWORK", "TAP"], rows)}`;
+}
