@@ -7,6 +7,7 @@ import { once } from "node:events";
 import { closeSync, constants, openSync } from "node:fs";
 import { setImmediate } from "node:timers/promises";
 import { lastLines, readTail } from "../lib/file-tail.ts";
+import { inNetns } from "../lib/netns.ts";
 import { identifyProcess, type ProcessHandle, readCommandLine } from "../lib/process-identity.ts";
 import { watchProcess } from "../lib/process-watch.ts";
 import { settlesWithin } from "../lib/settles-within.ts";
@@ -35,6 +36,8 @@ export interface SpawnRequest {
   readonly stdoutPath?: string;
   /** Default: `/`. */
   readonly cwd?: string;
+  /** The network namespace that it runs in, as a path; default: ours. */
+  readonly netns?: string | undefined;
   /** Descriptors that the process gets as 3, 4, …; they stay the caller's here. */
   readonly inherit: readonly number[];
 }
@@ -61,13 +64,15 @@ export async function spawnHypervisor(request: SpawnRequest): Promise<Hypervisor
     files.adopt(openSync(path, flags, 0o600), (fd) => closeSync(fd));
   const log = open(request.logPath, APPEND_FLAGS | constants.O_TRUNC);
   const stdout = request.stdoutPath === undefined ? log : open(request.stdoutPath, APPEND_FLAGS);
-  const child = spawn(request.program, [...request.args], {
-    detached: true,
-    stdio: ["ignore", stdout, log, ...request.inherit],
-    cwd: request.cwd ?? "/",
-    env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" },
-    ...(request.argv0 === undefined ? {} : { argv0: request.argv0 }),
-  });
+  const launch = (): ChildProcess =>
+    spawn(request.program, [...request.args], {
+      detached: true,
+      stdio: ["ignore", stdout, log, ...request.inherit],
+      cwd: request.cwd ?? "/",
+      env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" },
+      ...(request.argv0 === undefined ? {} : { argv0: request.argv0 }),
+    });
+  const child = request.netns === undefined ? launch() : inNetns(request.netns, launch);
   if (child.pid === undefined) {
     const [cause] = (await once(child, "error")) as [unknown];
     throw new BangerError("unavailable", `cannot start ${request.program}`, { cause });

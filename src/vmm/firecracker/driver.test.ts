@@ -1,7 +1,16 @@
 /** Level 1: the driver against a stub that checks every request and answer against Firecracker's own API description. */
 import { afterAll, describe, expect, test } from "bun:test";
+import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
@@ -217,6 +226,29 @@ describe("the Firecracker driver", () => {
     await echoed;
     await running.kill();
     expect(readdirSync(bench.dir.runtimeDir)).not.toContain("v.sock_1024");
+  });
+
+  test.skipIf(!isRoot)("runs in the network namespace of its taps, and refuses taps of several", async () => {
+    await using own = createFirecrackerStub();
+    await using bench = await createContractBench(subjectOf(own, "own", { jailer: "off" }));
+    using undo = new DisposableStack();
+    const name = `bt-fc-${process.pid}`;
+    const netns = `/run/netns/${name}`;
+    execFileSync("ip", ["netns", "add", name]);
+    undo.defer(() => execFileSync("ip", ["netns", "del", name]));
+    const ours = readlinkSync("/proc/thread-self/ns/net");
+    const nic = { id: "net-0", mac: "52:54:00:00:00:01", tap: "tap0", netns };
+    const running = await bench.driver.start({ ...bench.machine, nics: [nic] }, bench.dir);
+    const theirs = readlinkSync(`/proc/${running.handles.process.pid}/ns/net`);
+    await running.kill();
+    expect(theirs).toBe(`net:[${statSync(netns).ino}]`);
+    expect(readlinkSync("/proc/thread-self/ns/net")).toBe(ours);
+
+    const other = { id: "net-1", mac: "52:54:00:00:00:02", tap: "tap1" };
+    const error = await bench.driver
+      .start({ ...bench.machine, nics: [nic, other] }, bench.dir)
+      .catch((e: unknown) => e);
+    expect(error).toMatchObject({ code: "unsupported" });
   });
 
   test("appends to the console file, and says nothing of Firecracker's own there", async () => {

@@ -79,6 +79,8 @@ async function start(machine: Machine, input: StartInput): Promise<Started> {
       logPath: places.errorsPath,
       stdoutPath: machine.consolePath,
       cwd: places.stateDir,
+      // It opens its taps by name, in the namespace that it runs in.
+      netns: netnsOf(machine),
       inherit: [],
     }),
     places,
@@ -108,6 +110,15 @@ async function start(machine: Machine, input: StartInput): Promise<Started> {
   if (launch.owner === undefined) for (const { host } of [places.api, places.agent]) chmodSync(host, 0o600);
   undo.move();
   return { process, api, knocks };
+}
+
+/** One process has one namespace, so all its taps have to be there. */
+function netnsOf({ id, nics }: Machine): string | undefined {
+  const [first, ...others] = nics;
+  if (others.every(({ netns }) => netns === first?.netns)) return first?.netns;
+  throw new BangerError("unsupported", `Firecracker cannot give ${id} cards of several network namespaces`, {
+    cure: "start it with --vmm qemu",
+  });
 }
 
 async function converse(api: ApiClient, input: StartInput, over: AbortSignal): Promise<void> {
