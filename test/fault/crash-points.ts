@@ -22,6 +22,8 @@ export async function findCrashPoints(operation: FaultOperation): Promise<CrashP
   await operation.act(daemon.client);
   const points = crashPoints(daemon.steps());
   await removeAll(daemon.client);
+  // This daemon is killed next, and no other comes to this home.
+  if (operation.nics === true) await daemon.client.takeNetworkDown();
   return points.slice(before);
 }
 
@@ -29,7 +31,7 @@ export async function findCrashPoints(operation: FaultOperation): Promise<CrashP
 export async function findRepairPoints(operation: FaultOperation, point: CrashPoint): Promise<CrashPoint[]> {
   await using home = await createFaultHome();
   await crash(operation, point, home);
-  await using daemon = await startDaemon(home);
+  await using daemon = await startDaemon(home, { nics: operation.nics });
   expect(daemon.greeting).toBe("ready");
   const points = crashPoints(daemon.steps());
   await removeAll(daemon.client);
@@ -45,7 +47,7 @@ export async function tryCrash(
   await using home = await createFaultHome();
   const bystander = await crash(operation, point, home);
   if (repair !== undefined) {
-    await using dying = await startDaemon(home, { crash: repair });
+    await using dying = await startDaemon(home, { crash: repair, nics: operation.nics });
     expect(await dying.ended).toBe("SIGKILL");
     expect(dying.greeting).toBe("");
   }
@@ -78,6 +80,7 @@ async function expectRepaired(operation: FaultOperation, layout: Layout, bystand
   await using daemon = await createTestDaemon({
     home: layout.stateDir,
     templates: operation.templates ?? false,
+    driver: { features: { nics: operation.nics ?? false } },
   });
   const { client } = daemon;
   expect(await findLies(layout, client)).toEqual([]);
@@ -94,11 +97,12 @@ async function expectRepaired(operation: FaultOperation, layout: Layout, bystand
   expect(leftovers(layout)).toEqual(NOTHING);
 }
 
-function faultsOf({ failCleanups, templates }: FaultOperation): {
+function faultsOf({ failCleanups, nics, templates }: FaultOperation): {
   readonly failCleanups: number | undefined;
+  readonly nics: boolean | undefined;
   readonly templates: string | undefined;
 } {
-  return { failCleanups, templates: templates === true ? "8" : undefined };
+  return { failCleanups, nics, templates: templates === true ? "8" : undefined };
 }
 
 function crashPoints(steps: readonly string[]): CrashPoint[] {

@@ -67,7 +67,7 @@ export async function startDaemon(
   {
     templates = "0",
     ...faults
-  }: Pick<DaemonOrders, "crash" | "failCleanups"> & {
+  }: Pick<DaemonOrders, "crash" | "failCleanups" | "nics"> & {
     /** How many templates are kept. */
     readonly templates?: string | undefined;
   } = {},

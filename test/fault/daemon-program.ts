@@ -19,6 +19,8 @@ export interface DaemonOrders {
   readonly crash?: CrashPoint | undefined;
   /** So many clean-ups fail before one succeeds. */
   readonly failCleanups?: number | undefined;
+  /** The hypervisor takes network cards, and VMs are on the network. */
+  readonly nics?: boolean | undefined;
 }
 
 /** SIGKILL when `step` is announced for the n-th time, counted from 1. */
@@ -28,7 +30,7 @@ export interface CrashPoint {
 }
 
 const orders = JSON.parse(process.argv[2] ?? "") as DaemonOrders;
-const { readyFd, stepsPath, agentPath, bootPath, crash, failCleanups = 0 } = orders;
+const { readyFd, stepsPath, agentPath, bootPath, crash, failCleanups = 0, nics = false } = orders;
 const saboteur = new Saboteur("saboteur");
 saboteur.fail("cleanup", failCleanups);
 let met = 0;
@@ -37,7 +39,7 @@ await runDaemon({
   version: "0.0.0-fault",
   agentPath,
   readyFd,
-  drivers: [createFakeDriver({ program: agentProgram(agentPath) })],
+  drivers: [createFakeDriver({ program: agentProgram(agentPath), features: { nics } })],
   bootFiles: async () => ({ kernelPath: bootPath, initramfsPath: bootPath }),
   bootDeadlineMs: 20_000,
   templateQuietMs: 0,

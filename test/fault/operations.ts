@@ -16,6 +16,8 @@ export interface FaultOperation {
   /** Brings the home to where the operation begins. */
   prepare(client: Client): Promise<unknown>;
   act(client: Client): Promise<unknown>;
+  /** The VMs are on the network. */
+  readonly nics?: boolean | undefined;
   /** So many clean-ups of the first daemon fail. */
   readonly failCleanups?: number | undefined;
   /** Templates are made and used. */

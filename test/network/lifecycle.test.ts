@@ -1,0 +1,176 @@
+/** The namespace's own life: made when needed, found again, repaired, removed; and the host as it was before. */
+import { test as anyTest, expect } from "bun:test";
+import { existsSync } from "node:fs";
+import { inNetns } from "../../src/lib/netns.ts";
+import { findByCommandLine } from "../../src/lib/process-identity.ts";
+import { watchProcess } from "../../src/lib/process-watch.ts";
+import { BangerError } from "../../src/model/errors.ts";
+import { listDevices } from "../../src/network/host-facts.ts";
+import { HOST, SITE } from "./addresses.ts";
+import { hostState } from "./own-host.ts";
+import { createWorld, NO_WORLD, vmOf } from "./world.ts";
+
+const test = anyTest.skipIf(NO_WORLD !== undefined);
+
+const ONE = "172.30.5.2";
+const TWO = "172.30.5.3";
+
+test("the machine's own rules, routes, links and processes are the same before and after", async () => {
+  const before = await hostState();
+  let inside: string;
+  {
+    await using world = await createWorld();
+    const untouched = await hostState();
+    await world.guest(ONE, { mode: "full" });
+    const used = await hostState();
+    // The world's host got a link and the routes over it, and not one rule.
+    expect(JSON.parse(used).ruleset).toEqual(JSON.parse(untouched).ruleset);
+    expect(JSON.parse(used).rules).toEqual(JSON.parse(untouched).rules);
+    expect(JSON.parse(used).links).toEqual([...JSON.parse(untouched).links, world.service.plan.hostLink]);
+    inside = world.service.plan.netnsPath;
+    await world.service.network.detach(vmOf(ONE, {}).id);
+    await world.service.network.down();
+    expect(await hostState()).toBe(untouched);
+  }
+  expect(await hostState()).toBe(before);
+  expect(existsSync(inside)).toBe(false);
+  expect(findByCommandLine(inside)).toEqual([]);
+});
+
+test("another daemon finds the network, its VMs and its rules, and removes what nobody uses", async () => {
+  await using world = await createWorld();
+  const guest = await world.guest(ONE, { mode: "public" });
+  await world.guest(TWO, { mode: "full" });
+  await world.service.network.close();
+  const later = world.createService();
+  // The record says `none` by now: the daemon died between the record and the rules.
+  await later.network.recover([vmOf(ONE, { mode: "none" })]);
+  expect(later.network.attachment(vmOf(ONE, {}).id)?.vm.policy.mode).toBe("none");
+  expect(later.network.attachment(vmOf(TWO, {}).id)).toBeUndefined();
+  expect(await guest.reaches(SITE, "tcp", 80)).toBe(false);
+  await later.network.change(vmOf(ONE, { mode: "public" }));
+  expect(await guest.reaches(SITE, "tcp", 80)).toBe(true);
+  expect(await guest.resolve("good.test")).toEqual([SITE]);
+  expect(findByCommandLine(later.plan.netnsPath)).toHaveLength(1);
+  await later.network.detach(vmOf(ONE, {}).id);
+  await later.network.down();
+  expect(existsSync(later.plan.netnsPath)).toBe(false);
+  const again = world.createService();
+  await again.network.recover([vmOf(ONE, {})]);
+  expect(again.network.up).toBe(false);
+});
+
+test("a daemon that died anywhere on the way up leaves nothing that the next one keeps", async () => {
+  await using world = await createWorld();
+  const before = await hostState();
+  const steps: string[] = [];
+  const clean = world.createService({ onStep: (step) => void steps.push(step) });
+  await clean.network.attach(vmOf(ONE, { mode: "full" }));
+  await clean.network.detach(vmOf(ONE, {}).id);
+  await clean.network.down();
+  expect(steps).toContain("network:rules");
+  for (const step of new Set(steps)) {
+    const dying = world.createService({ onStep: (name) => void (name === step && die()) });
+    await dying.network.attach(vmOf(ONE, { mode: "full" })).catch(expectDeath);
+    await dying.network.detach(vmOf(ONE, {}).id).catch(expectDeath);
+    dying.network[Symbol.dispose]();
+    const next = world.createService();
+    await next.network.recover([]);
+    expect(existsSync(next.plan.netnsPath)).toBe(false);
+    expect(findByCommandLine(next.plan.netnsPath)).toEqual([]);
+    expect(await hostState()).toBe(before);
+  }
+});
+
+test("a change of policy that is cut off leaves the old one or the new one", async () => {
+  await using world = await createWorld();
+  const guest = await world.guest(ONE, { mode: "public" });
+  world.service.network[Symbol.dispose]();
+  const dying = world.createService({ onStep: (name) => void (name === "network:policy" && die()) });
+  await dying.network.recover([vmOf(ONE, { mode: "public" })]);
+  await dying.network.change(vmOf(ONE, { mode: "full" })).catch(expectDeath);
+  expect(await guest.reaches(SITE, "tcp", 80)).toBe(true);
+  expect(await guest.reaches(HOST, "tcp", 80)).toBe(false);
+  await dying.network.detach(guest.id);
+  await dying.network.down();
+});
+
+test("an uplink that dies is started anew, and a removed namespace is made anew", async () => {
+  await using world = await createWorld();
+  const guest = await world.guest(ONE, { mode: "public" });
+  const [pasta] = findByCommandLine(world.service.plan.netnsPath);
+  const watch = pasta === undefined ? undefined : await watchProcess(pasta);
+  watch?.signal("SIGKILL");
+  await watch?.ended;
+  await world.service.network.attach(vmOf(TWO, {}));
+  expect(findByCommandLine(world.service.plan.netnsPath)).toHaveLength(1);
+  expect(await guest.reaches(SITE, "tcp", 80)).toBe(true);
+  await world.programs.ip(undefined, [`netns del ${world.service.plan.name}`]);
+  await world.service.network.attach(vmOf("172.30.5.4", {}));
+  expect(world.service.network.attachment(guest.id)).toBeUndefined();
+  await world.service.network.detach(vmOf("172.30.5.4", {}).id);
+});
+
+test("a network with VMs is not taken down, and one without VMs is", async () => {
+  await using world = await createWorld();
+  await world.guest(ONE);
+  const refusal = await world.service.network.down().catch((error: unknown) => BangerError.from(error));
+  expect(refusal).toMatchObject({ code: "failed_precondition" });
+  await world.service.network.detach(vmOf(ONE, {}).id);
+  await world.service.network.down();
+  await world.service.network.down();
+});
+
+test("a chosen pool that the host uses is refused, and the default one only loses the host's way in", async () => {
+  await using world = await createWorld({ pool: "198.51.100.0/24" });
+  expect(world.service.clash()).toContain("eth0");
+  expect(() => world.service.checkPool()).not.toThrow();
+  const chosen = world.createService({ poolIsChosen: true });
+  expect(() => chosen.checkPool()).toThrow("overlaps the host's route over eth0");
+});
+
+test("a start waits for no tap, and 200 VMs cost no more each than two", async () => {
+  await using world = await createWorld({ tapPoolSize: 4, pool: "172.30.0.0/16" });
+  const { network } = world.service;
+  const cost = async (address: string): Promise<{ attach: number; change: number }> => {
+    const begin = performance.now();
+    await network.attach(vmOf(address, { mode: "allow", allow: ["203.0.113.0/24:80"] }));
+    const attached = performance.now();
+    await network.change(vmOf(address, { mode: "public" }));
+    return { attach: attached - begin, change: performance.now() - attached };
+  };
+  const median = async (third: number): Promise<{ attach: number; change: number }> => {
+    const all: { readonly attach: number; readonly change: number }[] = [];
+    for (let at = 2; at < 13; at += 1) {
+      all.push(await cost(`172.30.${third}.${at}`));
+      await network.settled();
+    }
+    const middle = (key: "attach" | "change"): number =>
+      all.map((one) => one[key]).toSorted((a, b) => a - b)[5] ?? 0;
+    return { attach: middle("attach"), change: middle("change") };
+  };
+  const few = await median(1);
+  for (let at = 2; at < 202; at += 1)
+    await network.attach(vmOf(`172.30.2.${at}`, { mode: "allow", allow: ["203.0.113.0/24:80"] }));
+  await network.settled();
+  const many = await median(3);
+  const show = ({ attach, change }: typeof few): string =>
+    `attach ${attach.toFixed(2)} ms, policy ${change.toFixed(2)} ms`;
+  console.log(`with few VMs: ${show(few)}; with 200: ${show(many)}`);
+  expect(many.change).toBeLessThanOrEqual(20);
+  const devices = inNetns(world.service.plan.netnsPath, listDevices);
+  expect([...devices].filter((name) => name.startsWith("tap")).length).toBe(222 + network.readyTaps);
+  for (const third of [1, 2, 3]) {
+    for (let at = 2; at < 202; at += 1) await network.detach(vmOf(`172.30.${third}.${at}`, {}).id);
+  }
+});
+
+const DEATH = "the daemon dies here";
+
+function die(): never {
+  throw new Error(DEATH);
+}
+
+function expectDeath(error: unknown): void {
+  expect(String(error)).toContain(DEATH);
+}

@@ -1,0 +1,77 @@
+/** A host of our own with an internet behind it, in two network namespaces, and this thread on it. */
+import { randomBytes } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { inNetns } from "../../src/lib/netns.ts";
+import { createNetPrograms, type NetPrograms } from "../../src/network/programs.ts";
+import { HOST, INTERNET, ROUTER } from "./addresses.ts";
+import { EnteredNetns } from "./entered-netns.ts";
+import { serveInternet } from "./internet.ts";
+
+/** From its making to its disposal this thread, and with it all that it makes, is on that host. `id`: six characters for names; default: random ones. */
+export async function createOwnHost({
+  id = randomBytes(3).toString("hex"),
+  nameservers,
+}: {
+  readonly id?: string;
+  readonly nameservers: readonly string[];
+}): Promise<AsyncDisposable> {
+  await using undo = new AsyncDisposableStack();
+  const programs = createNetPrograms();
+  const [host, internet] = [`bt${id}h`, `bt${id}i`];
+  for (const name of [host, internet]) {
+    await programs.ip(undefined, [`netns add ${name}`]);
+    undo.defer(() => programs.ip(undefined, [`netns del ${name}`]));
+    withoutIpv6(`/run/netns/${name}`);
+  }
+  await connect(programs, { host, internet, addresses: new Set([...INTERNET, ...nameservers]) });
+  undo.use(new EnteredNetns(`/run/netns/${host}`));
+  writeFileSync("/proc/sys/net/ipv4/ping_group_range", "0 2147483647");
+  undo.use(await serveInternet(`/run/netns/${internet}`, { host: `/run/netns/${host}`, nameservers }));
+  return undo.move();
+}
+
+/** An address that the kernel gives itself after a while would make no two looks alike. */
+function withoutIpv6(netns: string): void {
+  inNetns(netns, () => {
+    for (const part of ["all", "default"]) writeFileSync(`/proc/sys/net/ipv6/conf/${part}/disable_ipv6`, "1");
+  });
+}
+
+async function connect(
+  programs: NetPrograms,
+  {
+    host,
+    internet,
+    addresses,
+  }: { readonly host: string; readonly internet: string; readonly addresses: ReadonlySet<string> },
+): Promise<void> {
+  await programs.ip(`/run/netns/${internet}`, [
+    "link set lo up",
+    `link add eth0 type veth peer name eth0 netns ${host}`,
+    `addr add ${ROUTER}/24 dev eth0`,
+    "link set eth0 up",
+    ...[...addresses].map((address) => `addr add ${address}/32 dev lo`),
+  ]);
+  await programs.ip(`/run/netns/${host}`, [
+    "link set lo up",
+    `addr add ${HOST}/24 dev eth0`,
+    "link set eth0 up",
+    `route add default via ${ROUTER}`,
+  ]);
+}
+
+/** The names of namespaces and links, the routes and rules that this thread's network has now. */
+export async function hostState(): Promise<string> {
+  const programs = createNetPrograms();
+  const [links, routes, rules] = await Promise.all([
+    programs.ipJson(undefined, ["link", "show"]),
+    programs.ipJson(undefined, ["route", "show", "table", "all"]),
+    programs.ipJson(undefined, ["rule", "show"]),
+  ]);
+  const ruleset = await programs.nftJson("/proc/thread-self/ns/net", ["list", "ruleset"]);
+  return JSON.stringify({ links: names(links), routes, rules, ruleset });
+}
+
+function names(links: unknown): unknown[] {
+  return Array.isArray(links) ? links.map((link: { ifname?: unknown }) => link.ifname) : [];
+}
