@@ -13,6 +13,7 @@ import {
   type FreezeOptions,
   freezeGuest,
   freshEntropy,
+  type GuestCard,
   type GuestIdentity,
   type ResumedGuest,
   resumeGuest,
@@ -36,7 +37,7 @@ export interface GuestConfig {
   /** Absolute paths that are made where they are missing. */
   readonly directories?: readonly string[];
   readonly mounts: readonly GuestMount[];
-  readonly network?: { readonly mac: string; readonly address: string; readonly gateway: string } | undefined;
+  readonly network?: GuestCard | undefined;
   readonly nameservers?: readonly string[] | undefined;
   readonly search?: readonly string[] | undefined;
   readonly poweroff: "acpi" | "reset";

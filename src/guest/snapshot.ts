@@ -5,6 +5,13 @@ type Fields = Readonly<Record<string, unknown>>;
 /** Sends one request and returns its answer. */
 export type Ask = (request: Fields) => Promise<Fields>;
 
+/** A guest's network card, and its place in the network; addresses are IPv4. */
+export interface GuestCard {
+  readonly mac: string;
+  readonly address: string;
+  readonly gateway: string;
+}
+
 /** Who a guest is that goes on from a snapshot. What is left out stays as it was when the snapshot was made. */
 export interface GuestIdentity {
   readonly hostname: string;
@@ -13,8 +20,10 @@ export interface GuestIdentity {
   /** A UUID in lower case: what /proc/sys/kernel/random/boot_id shows from now on. */
   readonly bootId: string;
   readonly hosts?: readonly { readonly address: string; readonly names: readonly string[] }[];
-  readonly nameservers?: readonly string[];
-  readonly search?: readonly string[];
+  /** The card's new MAC and the guest's new place. */
+  readonly network?: GuestCard | undefined;
+  readonly nameservers?: readonly string[] | undefined;
+  readonly search?: readonly string[] | undefined;
 }
 
 export interface ResumedGuest {

@@ -4,6 +4,9 @@ import { BangerError } from "./errors.ts";
 /** The default pool; its first address is the host's side. */
 export const DEFAULT_POOL = "172.16.0.0/24";
 
+/** The address of what has no place in the network: none of any plan. */
+export const NOWHERE = "0.0.0.0";
+
 /**
  * The lowest free guest address of `pool` (`a.b.c.d/n`, n from 8 to 30). Network, host (first) and broadcast address are
  * never given out. Errors: `resource_exhausted` when all are in use, `invalid_argument` for a bad pool.

@@ -67,6 +67,11 @@ export interface GuestFile {
 
 export interface Capability {
   readonly name: string;
+  /**
+   * What it is about to add to the machine of this VM beyond what every VM has, by names that say all that a saved machine depends on: one
+   * that booted with other devices does not fit.
+   */
+  devices?(vm: VmRecord): Promise<readonly string[]>;
   /** Before anything is touched: may refuse, with the cure. */
   preflight?(context: CapabilityContext): Promise<void> | void;
   /** Makes host resources; pushes the undo of each on `undo`. */

@@ -23,6 +23,9 @@ export interface NetworkSpec {
 /** The default: the internet, and nothing near. */
 export const PUBLIC_NETWORK: NetworkSpec = { mode: "public", allow: [], deny: [], peers: false };
 
+/** Nothing at all. */
+export const NO_NETWORK: NetworkSpec = { mode: "none", allow: [], deny: [], peers: false };
+
 /** What a caller may say of a network; the rest stays as it was. */
 export interface NetworkWish {
   readonly mode?: NetworkMode | undefined;

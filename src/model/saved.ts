@@ -23,6 +23,8 @@ export interface TemplateInputs {
   readonly driver: string;
   /** `DriverReport.snapshotKey`. */
   readonly driverKey: string;
+  /** `Capability.devices` of all capabilities, in their order. */
+  readonly devices: readonly string[];
 }
 
 export interface TemplateWish {

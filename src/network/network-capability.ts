@@ -1,6 +1,6 @@
 /** The network of a VM's life: a card on a tap whose rules are the VM's policy. Where no card can be had, guests have none. */
 
-import { macFromAddress } from "../model/addresses.ts";
+import { macFromAddress, NOWHERE } from "../model/addresses.ts";
 import type { Capability, GuestNetwork } from "../model/capability.ts";
 import { BangerError } from "../model/errors.ts";
 import { parseNetworkPolicy } from "../model/network-policy.ts";
@@ -28,6 +28,9 @@ export function createNetworkCapability(options: NetworkCapabilityOptions): Capa
   const { network } = options;
   return {
     name: "network",
+    async devices() {
+      return (await options.availability()).kind === "none" ? [] : [NIC];
+    },
     async preflight({ vm }) {
       const found = await options.availability();
       if (found.kind === "none") refuseWish(vm, found);
@@ -50,6 +53,8 @@ export function createNetworkCapability(options: NetworkCapabilityOptions): Capa
       const { netnsPath, gateway } = network.plan;
       const { mac, address } = attachment.vm;
       draft.nics.push({ id: NIC, mac, tap: attachment.tap, netns: netnsPath });
+      // A template's guest has a card and is told of none: each clone is told of its own.
+      if (address === NOWHERE) return;
       const guest: GuestNetwork = { mac, address, gateway, nameservers: [gateway], search: options.search() };
       draft.network = guest;
     },

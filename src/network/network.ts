@@ -4,6 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { Turns } from "../lib/turns.ts";
+import { NOWHERE } from "../model/addresses.ts";
 import { BangerError } from "../model/errors.ts";
 import { formatIp } from "../model/ip.ts";
 import { addScript, changeScript, deleteScript, type NetworkVm, vmElements } from "./elements.ts";
@@ -72,7 +73,9 @@ export class Network implements Disposable {
       await this.#remove(vm.id);
       this.#options.onStep("network:tap");
       const tap = await this.#pool.take();
-      const attachment = { vm, tap, elements: vmElements(vm, tap) };
+      // Without an address nothing passes the tap, in either direction.
+      const elements = vm.address === NOWHERE ? [] : vmElements(vm, tap);
+      const attachment = { vm, tap, elements };
       this.#attached.set(vm.id, attachment);
       this.#options.onStep("network:rules");
       await this.#nft(this.#hostScript() + addScript(attachment.elements));

@@ -3,12 +3,12 @@ import { createHash } from "node:crypto";
 import type { TemplateWish } from "../model/saved.ts";
 
 /** Raised when banger configures or warms a template in another way. */
-const RECIPE = 1;
+const RECIPE = 2;
 
 /** 32 hex digits, equal for equal inputs only. */
 export function templateKey({ inputs }: TemplateWish): string {
-  const { image, kernelPath, initramfsPath, vcpus, memoryMib, driver, driverKey } = inputs;
-  const all = [RECIPE, image, kernelPath, initramfsPath, vcpus, memoryMib, driver, driverKey];
+  const { image, kernelPath, initramfsPath, vcpus, memoryMib, driver, driverKey, devices } = inputs;
+  const all = [RECIPE, image, kernelPath, initramfsPath, vcpus, memoryMib, driver, driverKey, devices];
   return createHash("sha256").update(JSON.stringify(all)).digest("hex").slice(0, 32);
 }
 

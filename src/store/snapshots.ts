@@ -2,8 +2,8 @@
 import type { Database } from "bun:sqlite";
 import { BangerError } from "../model/errors.ts";
 import type { SnapshotRecord } from "../model/snapshot.ts";
-import type { VmSpec } from "../model/spec.ts";
 import type { SpaceReserve } from "./reserve.ts";
+import { parseSpec } from "./spec-column.ts";
 
 interface Row {
   id: string;
@@ -104,7 +104,7 @@ function fromRow(row: Row): SnapshotRecord {
     name: row.name,
     vm: row.vm,
     vmName: row.vm_name,
-    spec: JSON.parse(row.spec) as VmSpec,
+    spec: parseSpec(row.spec),
     imageDigest: row.image_digest,
     parent: row.parent ?? undefined,
     kind: row.kind as SnapshotRecord["kind"],

@@ -1,11 +1,10 @@
 /** VM records in the database. Every write is durable when the call returns. */
 import type { Database } from "bun:sqlite";
 import { BangerError, type ErrorBody } from "../model/errors.ts";
-import { PUBLIC_NETWORK } from "../model/network-policy.ts";
-import type { VmSpec } from "../model/spec.ts";
 import type { StepTiming, VmRecord, VmState } from "../model/vm.ts";
 import type { EventTable } from "./events.ts";
 import { type SpaceReserve, storeError } from "./reserve.ts";
+import { parseSpec } from "./spec-column.ts";
 
 interface Row {
   id: string;
@@ -211,12 +210,6 @@ function fromRow(row: Row): VmRecord {
     startedSpec: row.started_spec === null ? undefined : parseSpec(row.started_spec),
     startSteps: JSON.parse(row.start_steps) as StepTiming[],
   };
-}
-
-/** A record of a version that knew no networks gets the default. */
-function parseSpec(text: string): VmSpec {
-  const spec = JSON.parse(text) as Omit<VmSpec, "network"> & Partial<VmSpec>;
-  return { ...spec, network: spec.network ?? PUBLIC_NETWORK };
 }
 
 function nameTaken(name: string): BangerError {

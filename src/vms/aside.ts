@@ -4,6 +4,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import type { Agent } from "../guest/agent.ts";
 import { lowerPriority } from "../lib/low-priority.ts";
+import { NOWHERE } from "../model/addresses.ts";
+import { NO_NETWORK } from "../model/network-policy.ts";
 import type { TemplateWish } from "../model/saved.ts";
 import { NEVER_STARTED, type VmRecord } from "../model/vm.ts";
 import type { Running } from "../vmm/port.ts";
@@ -59,10 +61,9 @@ function asideRecord(ctx: VmContext, { inputs, diskMib, imageName }: TemplateWis
     id: randomBytes(6).toString("hex"),
     name: NAME,
     state: "starting",
-    spec: { image: imageName, vcpus, memoryMib, diskMib, env: {} },
+    spec: { image: imageName, vcpus, memoryMib, diskMib, env: {}, network: NO_NETWORK },
     imageDigest: inputs.image,
-    // None of the plan: it has no place in the network.
-    address: "0.0.0.0",
+    address: NOWHERE,
     ephemeral: true,
     parent: undefined,
     createdAt: ctx.now(),

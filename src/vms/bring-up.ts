@@ -3,13 +3,13 @@ import { existsSync, mkdirSync } from "node:fs";
 import type { Agent, GuestConfig } from "../guest/agent.ts";
 import { withDeadline } from "../lib/deadline.ts";
 import type { BootFiles, LongOptions, ReadyImage } from "../model/boot.ts";
-import type { CapabilityContext, MachineDraft } from "../model/capability.ts";
-import type { Machine } from "../model/machine.ts";
+import type { CapabilityContext } from "../model/capability.ts";
 import type { SavedMachine } from "../model/saved.ts";
 import type { VmRecord } from "../model/vm.ts";
 import type { StartOptions as DriverStartOptions, Running } from "../vmm/port.ts";
 import { cleanupVm } from "./cleanup.ts";
 import type { ReadyDriver, VmContext } from "./context.ts";
+import { type Description, describe } from "./describe.ts";
 import { greetAgent } from "./greet.ts";
 import { guestConfig } from "./guest-config.ts";
 import { writeHandles } from "./handles.ts";
@@ -63,24 +63,20 @@ export async function bringUp(ctx: VmContext, parts: Parts, options: BringUpOpti
     undo.defer(() => cleanupVm(ctx, vm.id));
     for (const capability of ctx.capabilities) await capability.prepare?.(context, undo);
   });
-  const { machine, mounts } = describe(ctx, context, parts.files);
-  if (saved?.machineDir === undefined) return await boot(ctx, parts, { machine, mounts, isNew, ...options });
+  const description = describe(ctx, context, parts.files);
+  if (saved?.machineDir === undefined) return await boot(ctx, parts, { ...description, isNew, ...options });
   try {
-    return await goOn(ctx, parts, { machine, machineDir: saved.machineDir, ...options });
+    return await goOn(ctx, parts, { ...description, machineDir: saved.machineDir, ...options });
   } catch (cause) {
     if (options.signal.aborted) throw cause;
     throw new NotResumed("the guest did not go on from what was saved", { cause });
   }
 }
 
-type BootOptions = BringUpOptions & {
-  readonly machine: Machine;
-  readonly mounts: MachineDraft["mounts"];
-  readonly isNew: boolean;
-};
+type BootOptions = BringUpOptions & Description & { readonly isNew: boolean };
 
 async function boot(ctx: VmContext, parts: Parts, options: BootOptions): Promise<Up> {
-  const { steps, signal, machine, mounts } = options;
+  const { steps, signal, machine, mounts, place } = options;
   const { driver } = parts.driver;
   const running = await steps.run("spawn", async () =>
     known(
@@ -95,7 +91,7 @@ async function boot(ctx: VmContext, parts: Parts, options: BootOptions): Promise
   await steps.run("configure", async () => {
     const configuring = configure(
       agent,
-      { ...guestConfig(parts.vm, parts.image, running), mounts },
+      { ...guestConfig(parts.vm, parts.image, running), mounts, ...place },
       options.isNew,
     );
     await withDeadline(configuring, { ms: ctx.bootDeadlineMs, signal, what: "the guest's configuration" });
@@ -103,10 +99,10 @@ async function boot(ctx: VmContext, parts: Parts, options: BootOptions): Promise
   return { running, agent, bootId: agent.facts.bootId };
 }
 
-type GoOnOptions = BringUpOptions & { readonly machine: Machine; readonly machineDir: string };
+type GoOnOptions = BringUpOptions & Description & { readonly machineDir: string };
 
 async function goOn(ctx: VmContext, parts: Parts, options: GoOnOptions): Promise<Up> {
-  const { steps, signal, machine, machineDir } = options;
+  const { steps, signal, machine, machineDir, place } = options;
   const { driver } = parts.driver;
   const running = await steps.run("resume", async () =>
     known(
@@ -117,7 +113,7 @@ async function goOn(ctx: VmContext, parts: Parts, options: GoOnOptions): Promise
     ),
   );
   const deadlineMs = Math.min(RESUME_DEADLINE_MS, ctx.bootDeadlineMs);
-  const identity = newIdentity(parts.vm);
+  const identity = { ...newIdentity(parts.vm), ...place };
   const agent = await steps.run("identify", async () => {
     const agent = await greetAgent(ctx, parts.vm.id, running, { fresh: false, signal, deadlineMs });
     options.undo.defer(() => agent.close());
@@ -156,26 +152,6 @@ function known(ctx: VmContext, { vm }: Parts, options: BringUpOptions, running: 
 
 function runDir(ctx: VmContext, vm: VmRecord): { stateDir: string; runtimeDir: string } {
   return { stateDir: ctx.layout.vmDir(vm.id), runtimeDir: ctx.layout.vmRuntimeDir(vm.id) };
-}
-
-function describe(
-  ctx: VmContext,
-  context: CapabilityContext,
-  files: BootFiles,
-): { readonly machine: Machine; readonly mounts: MachineDraft["mounts"] } {
-  const draft: MachineDraft = { disks: [], nics: [], cmdline: [], mounts: [] };
-  for (const capability of ctx.capabilities) capability.contribute?.(context, draft);
-  const { vm } = context;
-  const { mounts, ...devices } = draft;
-  const machine = {
-    id: vm.id,
-    vcpus: vm.spec.vcpus,
-    memoryMib: vm.spec.memoryMib,
-    ...files,
-    ...devices,
-    consolePath: ctx.layout.console(vm.id),
-  };
-  return { machine, mounts };
 }
 
 async function configure(agent: Agent, config: GuestConfig, isNew: boolean): Promise<void> {

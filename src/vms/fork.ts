@@ -79,7 +79,12 @@ function reserveChild(ctx: VmContext, parent: VmRecord, prefix: string): VmRecor
       name: freeChildName(ctx, prefix),
       state: "stopped",
       // What waits for the parent's next start is not what its children go on with.
-      spec: { ...parent.spec, ...parent.startedSpec, diskMib: parent.spec.diskMib },
+      spec: {
+        ...parent.spec,
+        ...parent.startedSpec,
+        diskMib: parent.spec.diskMib,
+        network: parent.spec.network,
+      },
       address: nextAddress(ctx.defaults.addressPool, addresses),
       ephemeral: true,
       parent: undefined,

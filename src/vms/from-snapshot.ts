@@ -1,5 +1,6 @@
 /** A new VM that is to go on from a snapshot: what the snapshot says of it, and what may differ. */
 import { BangerError } from "../model/errors.ts";
+import { applyNetworkWish } from "../model/network-policy.ts";
 import type { SnapshotRecord } from "../model/snapshot.ts";
 import type { VmSpec } from "../model/spec.ts";
 import type { Store } from "../store/store.ts";
@@ -32,6 +33,7 @@ export function specFromSnapshot(snapshot: SnapshotRecord, wanted: NewVm): VmSpe
     memoryMib: wanted.memoryMib ?? spec.memoryMib,
     diskMib: wanted.diskMib ?? spec.diskMib,
     env: { ...spec.env, ...wanted.env },
+    network: applyNetworkWish(spec.network, wanted.network ?? {}),
   };
 }
 

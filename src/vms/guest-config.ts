@@ -13,7 +13,7 @@ const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 /** What the agent makes of one image. */
 const MAX_DIRECTORIES = 256;
 
-/** All but the mounts, which the VM's capabilities contribute. */
+/** All but the mounts and the network, which the VM's capabilities contribute. */
 export function guestConfig(vm: VmRecord, image: ReadyImage, running: Running): Omit<GuestConfig, "mounts"> {
   const init = chooseInit(vm.spec.init, image.config);
   return {

@@ -74,7 +74,7 @@ async function start(ctx: VmContext, vm: VmRecord, steps: Steps, options: StartO
   }
   // A VM that ran before has its own disk, which no other memory fits.
   if (existsSync(ctx.layout.disk(vm.id))) return await attempt(ctx, parts, steps, options);
-  const wish = options.cold === true ? undefined : templateWish(parts);
+  const wish = options.cold === true ? undefined : await templateWish(ctx, parts);
   if (wish === undefined) return await attempt(ctx, parts, steps, options);
   const template = await steps.run("template", () => ctx.warm.find(wish));
   if (template !== undefined) {
@@ -120,14 +120,23 @@ async function attempt(ctx: VmContext, parts: Parts, steps: Steps, options: Star
 }
 
 /** What a template for this VM would have to be; undefined where there can be none. */
-function templateWish({ vm, image, files, driver }: Parts): TemplateWish | undefined {
+async function templateWish(
+  ctx: VmContext,
+  { vm, image, files, driver }: Parts,
+): Promise<TemplateWish | undefined> {
   const { report } = driver;
   if (!report.features.snapshot || report.snapshotKey === undefined) return undefined;
   const { vcpus, memoryMib, diskMib, image: imageName, volumes = [], init } = vm.spec;
   // A template has no disks but its own, and nothing runs in it but the agent.
   if (volumes.length > 0 || chooseInit(init, image.config).init !== "agent") return undefined;
   const ours = { driver: report.driver, driverKey: report.snapshotKey };
-  return { inputs: { image: image.digest, ...files, vcpus, memoryMib, ...ours }, diskMib, imageName };
+  const devices: string[] = [];
+  for (const capability of ctx.capabilities) devices.push(...((await capability.devices?.(vm)) ?? []));
+  return {
+    inputs: { image: image.digest, ...files, vcpus, memoryMib, ...ours, devices },
+    diskMib,
+    imageName,
+  };
 }
 
 /** Where there is no other way, what went wrong is the error. */

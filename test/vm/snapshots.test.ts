@@ -1,8 +1,9 @@
 /** Templates, snapshots and forks of real guests, through bin/banger. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, watch } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { type CliResult, createRealHome, type RealHome } from "../support/real-home.ts";
+import { templateMade } from "../support/template-made.ts";
 
 const COUNT = "i=0; while :; do i=$((i+1)); echo $i >>/dev/shm/count; sleep 0.2; done";
 const SMALL = ["--memory", "256M", "--disk", "1G"] as const;
@@ -138,26 +139,4 @@ describe("a home that has a template", () => {
 function done(args: readonly string[], { code, stdout, stderr }: CliResult): string {
   if (code !== 0) throw new Error(`banger ${args.join(" ")}: ${code}: ${stderr}`);
   return stdout.trim();
-}
-
-/** Resolves when a template comes to be that was not there at the call. */
-async function templateMade(home: string): Promise<void> {
-  const dir = join(home, "templates");
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
-  const whole = (): string[] => readdirSync(dir).filter((name) => /^[0-9a-f]{32}-/.test(name));
-  const before = new Map(whole().map((name) => [name, Bun.file(join(dir, name, "saved.json")).lastModified]));
-  const made = Promise.withResolvers<void>();
-  const look = (): void => {
-    for (const name of whole()) {
-      const path = join(dir, name, "saved.json");
-      if (existsSync(path) && Bun.file(path).lastModified !== before.get(name)) made.resolve();
-    }
-  };
-  const watcher = watch(dir, look);
-  try {
-    look();
-    await made.promise;
-  } finally {
-    watcher.close();
-  }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::configure::{HostEntry, validate_hostname, validate_hosts, validate_machine_id, validate_resolver};
+use super::configure::{HostEntry, Network, validate_hostname, validate_hosts, validate_machine_id, validate_resolver};
 use super::invalid;
 use crate::failure::Outcome;
 
@@ -62,6 +62,9 @@ pub struct Resumed {
     /// Lines of `/etc/hosts` after the loopback's.
     #[serde(default)]
     pub hosts: Option<Vec<HostEntry>>,
+    /// The network card's new MAC and place.
+    #[serde(default)]
+    pub network: Option<Network>,
     /// DNS servers.
     #[serde(default)]
     pub nameservers: Vec<String>,

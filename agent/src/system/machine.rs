@@ -120,6 +120,9 @@ impl Machine for RealMachine {
         if let Some(id) = &request.boot_id {
             self.boot_id.as_ref().map_or(Ok(()), |shown| shown.replace(id))?;
         }
+        if let Some(card) = &request.network {
+            network::move_network(card)?;
+        }
         etc::rewrite_etc(request)
     }
 

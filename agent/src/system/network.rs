@@ -1,4 +1,4 @@
-//! The guest's network card: address, gateway and default route, by the ioctls of netdevice(7) and rtnetlink's elders.
+//! The guest's network card: MAC, address, gateway and default route, by the ioctls of netdevice(7) and rtnetlink's elders.
 //!
 //! The address stands alone (prefix 32) and the gateway is told to be on the link: every packet goes to the host, which decides
 //! what passes, also between guests.
@@ -6,6 +6,7 @@
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 
+use rustix::io::Errno;
 use rustix::ioctl::{Setter, ioctl};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
@@ -17,7 +18,10 @@ const SIOCADDRT: u32 = 0x890b;
 const SIOCSIFFLAGS: u32 = 0x8914;
 const SIOCSIFADDR: u32 = 0x8916;
 const SIOCSIFNETMASK: u32 = 0x891c;
+const SIOCSIFHWADDR: u32 = 0x8924;
 const IFF_UP: i16 = 1;
+/// `ARPHRD_ETHER` of net/if_arp.h.
+const ETHERNET: u16 = 1;
 const RTF_UP: u16 = 1;
 const RTF_GATEWAY: u16 = 2;
 const RTF_HOST: u16 = 4;
@@ -60,31 +64,77 @@ struct RouteEntry {
 
 /// Sets the card up. `failed_precondition` when there is no card with that MAC.
 pub fn set_up_network(network: &Network) -> Outcome<()> {
-    let name = find_interface(&network.mac)?;
-    let kind = SocketType::DGRAM;
-    let socket = socket_with(AddressFamily::INET, kind, SocketFlags::CLOEXEC, None)
-        .or_fail(Code::Internal, "opening a socket")?;
-    set_address::<SIOCSIFADDR>(&socket, name, network.address)?;
-    set_address::<SIOCSIFNETMASK>(&socket, name, Ipv4Addr::BROADCAST)?;
+    let message =
+        || Failure::new(Code::FailedPrecondition, format!("there is no network card with the MAC {}", network.mac));
+    let name = find_interface(|name| mac_of(name) == network.mac).ok_or_else(message)?;
+    place(&open_socket()?, name, network)
+}
+
+/// Gives the card that the machine was saved with a new MAC and a new place; with a new address the kernel forgets the old one's routes.
+/// Nothing changes for a card that has the MAC already. `failed_precondition` without a card.
+pub fn move_network(network: &Network) -> Outcome<()> {
+    if find_interface(|name| mac_of(name) == network.mac).is_some() {
+        return Ok(());
+    }
+    let mac = parse_mac(&network.mac)
+        .ok_or_else(|| Failure::new(Code::InvalidArgument, format!("network: bad MAC {:?}", network.mac)))?;
+    let message = || Failure::new(Code::FailedPrecondition, "there is no network card");
+    let name = find_interface(is_card).ok_or_else(message)?;
+    let socket = open_socket()?;
+    let mut value = [0u8; 24];
+    value[..2].copy_from_slice(&ETHERNET.to_ne_bytes());
+    value[2..8].copy_from_slice(&mac);
+    // SAFETY: SIOCSIFHWADDR reads an ifreq with a NUL-terminated name and a sockaddr that begins with six bytes of address.
+    unsafe { ioctl(&socket, Setter::<SIOCSIFHWADDR, _>::new(InterfaceRequest { name, value })) }
+        .or_fail(Code::Internal, "giving the network card its MAC")?;
+    place(&socket, name, network)
+}
+
+fn open_socket() -> Outcome<OwnedFd> {
+    socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
+        .or_fail(Code::Internal, "opening a socket")
+}
+
+/// Address, state and routes.
+fn place(socket: &OwnedFd, name: [u8; 16], network: &Network) -> Outcome<()> {
+    set_address::<SIOCSIFADDR>(socket, name, network.address)?;
+    set_address::<SIOCSIFNETMASK>(socket, name, Ipv4Addr::BROADCAST)?;
     let mut flags = [0u8; 24];
     flags[..2].copy_from_slice(&IFF_UP.to_ne_bytes());
     // SAFETY: SIOCSIFFLAGS reads an ifreq with a NUL-terminated name and flags in its first two bytes.
-    unsafe { ioctl(&socket, Setter::<SIOCSIFFLAGS, _>::new(InterfaceRequest { name, value: flags })) }
+    unsafe { ioctl(socket, Setter::<SIOCSIFFLAGS, _>::new(InterfaceRequest { name, value: flags })) }
         .or_fail(Code::Internal, "bringing the network card up")?;
     let any = Ipv4Addr::UNSPECIFIED;
-    add_route(&socket, &name, (network.gateway, Ipv4Addr::BROADCAST, any), RTF_UP | RTF_HOST)?;
-    add_route(&socket, &name, (any, any, network.gateway), RTF_UP | RTF_GATEWAY)
+    add_route(socket, &name, (network.gateway, Ipv4Addr::BROADCAST, any), RTF_UP | RTF_HOST)?;
+    add_route(socket, &name, (any, any, network.gateway), RTF_UP | RTF_GATEWAY)
 }
 
-fn find_interface(mac: &str) -> Outcome<[u8; 16]> {
+fn find_interface(matches: impl Fn(&str) -> bool) -> Option<[u8; 16]> {
     let entries = std::fs::read_dir(INTERFACES).into_iter().flatten().flatten();
     let mut names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let found = names.find(|name| read_line(&format!("{INTERFACES}/{name}/address")) == mac);
-    let message = || Failure::new(Code::FailedPrecondition, format!("there is no network card with the MAC {mac}"));
-    let found = found.filter(|name| name.len() < 16).ok_or_else(message)?;
+    let found = names.find(|name| name.len() < 16 && matches(name))?;
     let mut name = [0; 16];
     name[..found.len()].copy_from_slice(found.as_bytes());
-    Ok(name)
+    Some(name)
+}
+
+fn mac_of(name: &str) -> String {
+    read_line(&format!("{INTERFACES}/{name}/address"))
+}
+
+/// Whether there is a device behind the interface, which bridges, tunnels and the loopback lack.
+fn is_card(name: &str) -> bool {
+    std::path::Path::new(&format!("{INTERFACES}/{name}/device")).exists()
+}
+
+/// Six pairs of hexadecimal digits with colons between them.
+fn parse_mac(text: &str) -> Option<[u8; 6]> {
+    let mut mac = [0; 6];
+    let mut parts = text.split(':');
+    for byte in &mut mac {
+        *byte = parts.next().filter(|part| part.len() == 2).and_then(|part| u8::from_str_radix(part, 16).ok())?;
+    }
+    parts.next().is_none().then_some(mac)
 }
 
 fn set_address<const REQUEST: u32>(socket: &OwnedFd, name: [u8; 16], address: Ipv4Addr) -> Outcome<()> {
@@ -118,7 +168,11 @@ fn add_route(
         round_trip: 0,
     };
     // SAFETY: SIOCADDRT reads an rtentry whose device points to a NUL-terminated name that outlives the call.
-    unsafe { ioctl(socket, Setter::<SIOCADDRT, _>::new(entry)) }.or_fail(Code::Internal, "adding a route")
+    match unsafe { ioctl(socket, Setter::<SIOCADDRT, _>::new(entry)) } {
+        // It outlived the address that it was made with.
+        Err(Errno::EXIST) => Ok(()),
+        outcome => outcome.or_fail(Code::Internal, "adding a route"),
+    }
 }
 
 fn socket_address(address: Ipv4Addr) -> SocketAddress {
