@@ -43,6 +43,8 @@ export function bareArgv(pid: number): string[] {
   return argv.flatMap((word, index) => {
     if (word === "-mon" || argv[index - 1] === "-mon") return [];
     if (word.startsWith("socket,id=qmp")) return ["null,id=qmp"];
+    // Its own tap, on no bridge, which ends with it.
+    if (word.startsWith("tap,")) return [word.replace(/,fd=\d+/, ",script=no,downscript=no")];
     return [word.startsWith("socket,id=agent") ? "socket,id=agent,path=@AGENT@" : word];
   });
 }
