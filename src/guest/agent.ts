@@ -187,9 +187,9 @@ export class Agent {
     return this.#connection.openStream({ kind: type, ...rest }, handlers);
   }
 
-  /** Makes the writable file system as large as its disk; does nothing when it is. Returns its size. */
-  async grow(): Promise<number> {
-    return number(await this.#request({ kind: "grow" }), "diskTotalBytes");
+  /** Makes the writable file system as large as its disk, which has `diskBytes`; does nothing when it is. Returns its size. */
+  async grow(diskBytes: number): Promise<number> {
+    return number(await this.#request({ kind: "grow", diskBytes }), "diskTotalBytes");
   }
 
   /** As `freezeGuest`. */

@@ -35,6 +35,11 @@ export interface VmSpec {
   readonly network: NetworkSpec;
 }
 
+/** The size of a VM's own disk. */
+export function diskBytes({ diskMib }: Pick<VmSpec, "diskMib">): number {
+  return diskMib * 1024 * 1024;
+}
+
 /** A command to run in a guest. */
 export interface ExecSpec {
   readonly argv: readonly string[];

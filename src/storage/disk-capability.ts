@@ -5,7 +5,7 @@ import { dirname } from "node:path";
 import { publishFile, removeLeftovers } from "../lib/publish.ts";
 import { copySparse } from "../lib/sparse-copy.ts";
 import type { Capability } from "../model/capability.ts";
-import type { VmRecord } from "../model/vm.ts";
+import { diskBytes } from "../model/spec.ts";
 import { createDisk, growDisk } from "./disks.ts";
 
 /** `diskPath` says where a VM's writable layer lives; the file goes with the VM's directory. */
@@ -24,22 +24,22 @@ export function createDiskCapability(options: { diskPath: (id: string) => string
         undo.defer(() => rm(path, { force: true }));
       }
       // The layer outlives a stop, and keeps what was written to it. It is published whole: what is there is good.
-      if (!existsSync(path)) await createDisk(path, diskBytes(vm));
+      if (!existsSync(path)) await createDisk(path, diskBytes(vm.spec));
       // A guest that goes on finds the disk that it had.
-      else if (saved?.machineDir === undefined) await growDisk(path, diskBytes(vm));
+      else if (saved?.machineDir === undefined) await growDisk(path, diskBytes(vm.spec));
     },
     async resumed({ vm, saved }, running) {
       if (saved === undefined || saved.diskMib >= vm.spec.diskMib) return;
-      await growDisk(options.diskPath(vm.id), diskBytes(vm));
-      await running.diskGrown("disk", diskBytes(vm));
+      await growDisk(options.diskPath(vm.id), diskBytes(vm.spec));
+      await running.diskGrown("disk", diskBytes(vm.spec));
     },
     async changed({ before, after: vm }, running) {
       if (before.spec.diskMib === vm.spec.diskMib) return;
       const path = options.diskPath(vm.id);
       // A VM that never started has no disk yet.
       if (!existsSync(path)) return;
-      await growDisk(path, diskBytes(vm));
-      await running?.diskGrown("disk", diskBytes(vm));
+      await growDisk(path, diskBytes(vm.spec));
+      await running?.diskGrown("disk", diskBytes(vm.spec));
     },
     contribute({ vm, image }, draft) {
       draft.disks.push(
@@ -48,8 +48,4 @@ export function createDiskCapability(options: { diskPath: (id: string) => string
       );
     },
   };
-}
-
-function diskBytes(vm: VmRecord): number {
-  return vm.spec.diskMib * 1024 * 1024;
 }

@@ -5,6 +5,7 @@ import { withDeadline } from "../lib/deadline.ts";
 import type { BootFiles, LongOptions, ReadyImage } from "../model/boot.ts";
 import type { CapabilityContext } from "../model/capability.ts";
 import type { SavedMachine } from "../model/saved.ts";
+import { diskBytes } from "../model/spec.ts";
 import type { VmRecord } from "../model/vm.ts";
 import type { StartOptions as DriverStartOptions, Running } from "../vmm/port.ts";
 import { cleanupVm } from "./cleanup.ts";
@@ -92,7 +93,7 @@ async function boot(ctx: VmContext, parts: Parts, options: BootOptions): Promise
     const configuring = configure(
       agent,
       { ...guestConfig(parts.vm, parts.image, running), mounts, ...place },
-      options.isNew,
+      options.isNew ? undefined : diskBytes(parts.vm.spec),
     );
     await withDeadline(configuring, { ms: ctx.bootDeadlineMs, signal, what: "the guest's configuration" });
   });
@@ -125,7 +126,8 @@ async function goOn(ctx: VmContext, parts: Parts, options: GoOnOptions): Promise
     await steps.run("grow", async () => {
       for (const capability of ctx.capabilities)
         await capability.resumed?.({ ...parts, keeps: options.keeps }, running);
-      await withDeadline(agent.grow(), { ms: ctx.bootDeadlineMs, signal, what: "growing the file system" });
+      const grown = agent.grow(diskBytes(vm.spec));
+      await withDeadline(grown, { ms: ctx.bootDeadlineMs, signal, what: "growing the file system" });
     });
   }
   return { running, agent, bootId: identity.bootId };
@@ -154,8 +156,12 @@ function runDir(ctx: VmContext, vm: VmRecord): { stateDir: string; runtimeDir: s
   return { stateDir: ctx.layout.vmDir(vm.id), runtimeDir: ctx.layout.vmRuntimeDir(vm.id) };
 }
 
-async function configure(agent: Agent, config: GuestConfig, isNew: boolean): Promise<void> {
+async function configure(
+  agent: Agent,
+  config: GuestConfig,
+  usedDiskBytes: number | undefined,
+): Promise<void> {
   await agent.configure(config);
   // The disk may have grown since it was used last; a new one is as large as it is to be.
-  if (!isNew) await agent.grow();
+  if (usedDiskBytes !== undefined) await agent.grow(usedDiskBytes);
 }

@@ -3,6 +3,7 @@ import { withDeadline } from "../lib/deadline.ts";
 import { BangerError } from "../model/errors.ts";
 import { validateVmName } from "../model/names.ts";
 import { applyNetworkWish, type NetworkWish } from "../model/network-policy.ts";
+import { diskBytes } from "../model/spec.ts";
 import { decide } from "../model/state-machine.ts";
 import type { VmRecord } from "../model/vm.ts";
 import type { VmContext } from "./context.ts";
@@ -72,7 +73,10 @@ async function growDisk(ctx: VmContext, before: VmRecord, vm: VmRecord): Promise
   // A paused guest sees its larger disk when it goes on; its file system grows with the next start.
   if (live === undefined || vm.state !== "running") return vm;
   const agent = await live.agent();
-  await withDeadline(agent.grow(), { ms: GROW_DEADLINE_MS, what: "growing the file system" });
+  await withDeadline(agent.grow(diskBytes(vm.spec)), {
+    ms: GROW_DEADLINE_MS,
+    what: "growing the file system",
+  });
   ctx.onStep("set:grown");
   return ctx.store.vms.update(vm.id, {
     startedSpec: { ...(vm.startedSpec ?? vm.spec), diskMib: vm.spec.diskMib },

@@ -18,7 +18,7 @@ pub use base64::decode_base64;
 pub use configure::{Configure, Disk, HostEntry, Network, PowerOff, Volume};
 pub use exec::{ExecRequest, Tty};
 pub use files::{PutRequest, ReadRequest, StatRequest, TarEntry, TarInRequest, TarOutRequest};
-pub use small::{Attach, ControlMessage, PowerOffRequest, Resize, SignalRequest};
+pub use small::{Attach, ControlMessage, Grow, PowerOffRequest, Resize, SignalRequest};
 pub use snapshot::{Freeze, Resumed};
 pub use sockets::{AcceptRequest, Endpoint};
 pub use write::WriteRequest;
@@ -59,7 +59,7 @@ pub enum Request {
     /// Listening sockets.
     Listeners,
     /// The writable disk has grown.
-    Grow,
+    Grow(Grow),
     /// Stop writes.
     Freeze(Freeze),
     /// Allow writes again.
@@ -107,7 +107,7 @@ pub fn parse_request(payload: &[u8]) -> Outcome<Request> {
         "accept" => Request::Accept(parse("accept", payload)?),
         "stats" => Request::Stats,
         "listeners" => Request::Listeners,
-        "grow" => Request::Grow,
+        "grow" => Request::Grow(parse("grow", payload)?),
         "freeze" => Request::Freeze(parse("freeze", payload)?),
         "thaw" => Request::Thaw,
         "resumed" => {

@@ -27,6 +27,15 @@ pub struct PowerOffRequest {
     pub grace_ms: u64,
 }
 
+/// `grow`: the writable disk has become larger.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Grow {
+    /// Bytes of the disk, which the kernel may not have heard of yet; 0: what it knows.
+    #[serde(default)]
+    pub disk_bytes: u64,
+}
+
 /// CONTROL on an exec's stream. Members that are absent or unknown are ignored.
 #[derive(Debug, Default, Deserialize)]
 pub struct ControlMessage {

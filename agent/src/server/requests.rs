@@ -80,7 +80,7 @@ impl Server {
             Request::Signal(request) => self.signal(&request)?,
             Request::Stats => read_stats(self.machine.usage()),
             Request::Listeners => list_listeners(),
-            Request::Grow => json!({"diskTotalBytes": self.machine.grow()?.total_bytes}),
+            Request::Grow(request) => json!({"diskTotalBytes": self.machine.grow(&request)?.total_bytes}),
             Request::Freeze(request) => self.freeze(&request)?,
             Request::Thaw => self.thaw()?,
             Request::Resumed(request) => self.resumed(&request)?,

@@ -15,7 +15,7 @@ use super::writable::{self, Usage, Writable};
 use super::{Machine, Step, Stopwatch, etc, kernel, network};
 use crate::console;
 use crate::failure::{Code, Failure, OrFail, Outcome, errno_words};
-use crate::requests::{Configure, PowerOff, Resumed, Volume};
+use crate::requests::{Configure, Grow, PowerOff, Resumed, Volume};
 
 /// Where commands have their cgroups.
 const COMMANDS: &str = "/sys/fs/cgroup/commands";
@@ -126,8 +126,8 @@ impl Machine for RealMachine {
         etc::rewrite_etc(request)
     }
 
-    fn grow(&mut self) -> Outcome<Usage> {
-        self.layer()?.grow()
+    fn grow(&mut self, request: &Grow) -> Outcome<Usage> {
+        self.layer()?.grow(request.disk_bytes)
     }
 
     fn set_frozen(&mut self, frozen: bool) -> Outcome<()> {

@@ -1,6 +1,7 @@
 //! The machine that the agent looks after: its disks, mounts, names, clock and end.
 
 mod boot_id;
+mod disk_size;
 mod disks;
 mod etc;
 mod handback;
@@ -30,7 +31,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::failure::Outcome;
-use crate::requests::{Configure, Resumed};
+use crate::requests::{Configure, Grow, Resumed};
 
 /// What a machine can be told to do. Two kinds: the one that the agent is process 1 of, and a rehearsal for tests.
 pub trait Machine {
@@ -41,8 +42,8 @@ pub trait Machine {
     fn cgroup_root(&self) -> Option<OwnedFd>;
     /// Takes on new clock, entropy, names and ids. Nothing is frozen.
     fn resumed(&mut self, request: &Resumed) -> Outcome<()>;
-    /// Grows the writable file system to its disk.
-    fn grow(&mut self) -> Outcome<Usage>;
+    /// Grows the writable file system to its disk, once that is as large as the request says.
+    fn grow(&mut self, request: &Grow) -> Outcome<Usage>;
     /// Brings to disk and freezes every writable file system, or thaws them. May be repeated; a freeze that fails freezes none.
     fn set_frozen(&mut self, frozen: bool) -> Outcome<()>;
     /// Figures of the writable file system.

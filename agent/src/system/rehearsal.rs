@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal};
 use super::{Machine, Step, Usage};
 use crate::failure::Outcome;
 use crate::files::read_line;
-use crate::requests::{Configure, Resumed};
+use crate::requests::{Configure, Grow, Resumed};
 
 /// Nothing to look after.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ impl Machine for Rehearsal {
         Ok(())
     }
 
-    fn grow(&mut self) -> Outcome<Usage> {
+    fn grow(&mut self, _request: &Grow) -> Outcome<Usage> {
         Ok(Usage::default())
     }
 

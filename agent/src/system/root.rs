@@ -133,7 +133,7 @@ pub fn mount_volume(volume: &Volume) -> Outcome<()> {
     let device = mount_disk(&disk, &volume.target, flags, data)?;
     if ext4 && !volume.read_only {
         // It may have become larger since it was last used.
-        Writable::open(&volume.target, Some(device))?.grow()?;
+        Writable::open(&volume.target, Some(device))?.grow(0)?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use rustix::ioctl::{IntegerSetter, Setter, ioctl};
 use rustix::mount::{FsPickFlags, fsconfig_reconfigure, fsconfig_set_flag, fspick};
 
 use crate::failure::{Code, Failure, OrFail, Outcome};
-use crate::files::read_line;
+use crate::system::disk_size::await_disk_size;
 
 /// Bytes of a file system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,16 +43,16 @@ impl Writable {
         Usage { total_bytes: stat.f_blocks * stat.f_frsize, used_bytes: (stat.f_blocks - stat.f_bfree) * stat.f_frsize }
     }
 
-    /// Grows an ext4 to the size of its disk. Nothing to do is success.
-    pub fn grow(&self) -> Outcome<Usage> {
+    /// Grows an ext4 to the size of its disk, once that is `disk_bytes` or more. Nothing to do is success.
+    pub fn grow(&self, disk_bytes: u64) -> Outcome<Usage> {
         const EXT4_IOC_RESIZE_FS: u32 = 0x4008_6610;
         let Some(device) = &self.device else {
             let message = "the writable layer is in memory and has no disk to grow to";
             return Err(Failure::new(Code::FailedPrecondition, message));
         };
-        let sectors: u64 = read_line(&format!("/sys/block/{device}/size")).parse().unwrap_or(0);
+        let bytes = await_disk_size(device, disk_bytes)?;
         let stat = fstatvfs(&self.root).or_fail(Code::Internal, "looking at the writable layer")?;
-        let blocks: u64 = sectors * 512 / stat.f_bsize;
+        let blocks: u64 = bytes / stat.f_bsize;
         // SAFETY: EXT4_IOC_RESIZE_FS reads a u64; other file systems refuse it.
         unsafe { ioctl(&self.root, Setter::<EXT4_IOC_RESIZE_FS, u64>::new(blocks)) }
             .or_fail(Code::FailedPrecondition, "growing the writable layer")?;
