@@ -304,6 +304,8 @@ export interface Template {
   /** Unix milliseconds, as the next. */
   readonly createdAt: number;
   readonly usedAt: number;
+  /** Clones of it that wait in the warm pool. */
+  readonly pooled: number;
 }
 
 export interface PullImage {

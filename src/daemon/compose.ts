@@ -80,6 +80,8 @@ export interface Composition extends Disposable {
 
 /** A command that was run in a VM that booted cold has mostly ended by then. */
 const TEMPLATE_QUIET_MS = 1_000;
+/** A VM that took a clone of the warm pool is up by then. */
+const POOL_QUIET_MS = 250;
 
 /** Builds all services on the directories of `layout`, which exist. Errors: those of `openStore`. Disposing closes the store. */
 export function compose(options: ComposeOptions): Composition {
@@ -143,6 +145,8 @@ export function compose(options: ComposeOptions): Composition {
     now,
     onStep,
     quietMs: options.templateQuietMs ?? TEMPLATE_QUIET_MS,
+    onMade: () => vms.pool.refill(),
+    onRemove: async (id) => await vms.pool.endOf(id),
   });
   const snapshots = new Snapshots({
     dir: layout.snapshotsDir,
@@ -195,6 +199,7 @@ export function compose(options: ComposeOptions): Composition {
     now,
     bootDeadlineMs: options.bootDeadlineMs ?? config.bootTimeoutMs,
     stopTimeoutMs: config.stopTimeoutMs,
+    warmPool: { sizes: config.warmPool, quietMs: options.templateQuietMs ?? POOL_QUIET_MS },
     autoStop: { afterMs: config.autoStopAfterMs, clock: options.idleClock ?? createIdleClock() },
     onStep,
     onTiming: (operation, step, ms) => metrics.step(operation, step, ms),

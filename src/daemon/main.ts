@@ -71,12 +71,13 @@ async function start(options: DaemonOptions): Promise<void> {
   services.images.sweep().catch((error: unknown) => log.warn({ err: error }, "sweeping images failed"));
   void services.snapshots.sweep();
   void services.templates.sweep((digest) => store.images.byDigest(digest).length > 0);
+  services.vms.pool.refill();
   // The first start of a VM then finds the verdict there.
   drivers.choose().catch((error: unknown) => log.warn({ err: error }, "no hypervisor can run here"));
   void stopping.promise.then(async (why) => {
     log.info({ why }, "stopping; running VMs live on");
     rmSync(layout.socket, { force: true });
-    await services.templates.stop();
+    await Promise.all([services.templates.stop(), services.vms.pool.stop()]);
     services.vms.detach();
     await services.network.network
       .close()

@@ -43,6 +43,7 @@ const OTHERS: { readonly [P in keyof Config]: readonly [fromFile: string | numbe
   firecrackerTransport: ["pci", "pci"],
   templatesMaxCount: [3, "5"],
   templatesMaxMib: ["3G", "5G"],
+  warmPool: ['{"debian":3}', '{"debian":5}'],
   fileSync: [
     '[{"host":"/a","guest":"/root/a","mode":"0600"}]',
     '[{"host":"/b","guest":"/root/b","mode":"0644"}]',
@@ -148,6 +149,8 @@ max_xattr = 3000
 [templates]
 max_count = 3
 max_size = "3G"
+[warm_pool]
+debian = 3
 [[file_sync]]
 host = "/a"
 guest = "/root/a"
@@ -198,7 +201,7 @@ test.each(CONFIG_PROPERTIES)(
       ['"no/such /value"', '"no/such /value"'],
       ["-7", "-7"],
       ["[1, 2]", "[1,2]"],
-      ["{ a = 1 }", '{"a":1}'],
+      ["{ a = [] }", '{"a":[]}'],
       ["1979-05-27", "1979-05-27"],
       [`"${"x".repeat(9000)}/"`, "xxx..."],
     ] as const) {

@@ -71,7 +71,7 @@ export interface Capability {
    * What it is about to add to the machine of this VM beyond what every VM has, by names that say all that a saved machine depends on: one
    * that booted with other devices does not fit.
    */
-  devices?(vm: VmRecord): Promise<readonly string[]>;
+  devices?(vm: Pick<VmRecord, "spec">): Promise<readonly string[]>;
   /** Before anything is touched: may refuse, with the cure. */
   preflight?(context: CapabilityContext): Promise<void> | void;
   /** Makes host resources; pushes the undo of each on `undo`. */
@@ -80,7 +80,7 @@ export interface Capability {
   contribute?(context: CapabilityContext, draft: MachineDraft): void;
   /** The hypervisor's process exists, and its guest does not run yet: may put it where it belongs. What it throws fails the start. */
   spawned?(vm: VmRecord, process: { readonly pid: number }): Promise<void> | void;
-  /** The guest goes on from a saved machine and knows who it is: brings what the VM has and the saved machine had not. */
+  /** The guest goes on from a saved machine with a smaller disk and knows who it is: brings what the VM has and the saved machine had not. */
   resumed?(context: CapabilityContext, running: RunningMachine): Promise<void>;
   /** The guest is configured, and nobody uses it yet: may prepare it. What it throws fails the start. */
   started?(vm: VmRecord, guest: StartedGuest, options: LongOptions): Promise<void>;

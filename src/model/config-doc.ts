@@ -40,6 +40,7 @@ export function renderConfigDoc(): string {
     "|---|---|---|---|---|",
     ...rows,
     "",
+    WARM_POOL,
     FILE_SYNC,
     REGISTRIES,
     CATALOG,
@@ -50,6 +51,15 @@ export function renderConfigDoc(): string {
     "",
   ].join("\n");
 }
+
+const WARM_POOL = `## warm_pool
+
+Of each image named in \`[warm_pool]\` so many machines are kept that have gone on from its template already and stand still. \`run\`, and a \`create\` that
+starts, take one when the VM is to be of the size in \`vm_defaults\` (its disk may be larger) and asks for nothing else of its own but a name and an environment; any
+other starts as it does without a pool. Each takes some 25 MiB of the host's memory and an address of the pool, and no processor time. They are made when the daemon
+has a second, not while the host has less than twice their memory left, give way to forks that need the memory and VMs that need the address, and end with the
+daemon. \`banger template ls\` shows how many are ready.
+`;
 
 const FILE_SYNC = `## file_sync
 
@@ -99,6 +109,9 @@ memory = "4G"
 
 [vmm.qemu]
 accelerator = "kvm"
+
+[warm_pool]
+debian = 2
 
 [[file_sync]]
 host = "~/.gitconfig"

@@ -298,6 +298,31 @@ const SAMPLES: { readonly [P in keyof Config]: Sample } = {
     bad: ["{}", "[", "~/.a:/root/.a", '[{"host":"/a","guest":"/root/../a"}]'],
     badToml: [1, true, null, {}, new Date(0), [1], [[]], [null], [{}], [{ host: "/a" }]],
   },
+  warmPool: {
+    good: [
+      ["{}", {}, "{}"],
+      [
+        ' {"debian": 2, "ghcr.io/a/b:1": 64} ',
+        { debian: 2, "ghcr.io/a/b:1": 64 },
+        '{"debian":2,"ghcr.io/a/b:1":64}',
+      ],
+    ],
+    toml: [
+      [{}, {}],
+      [{ debian: 1 }, { debian: 1 }],
+    ],
+    bad: ["[]", "{", "debian=2", '{"debian":0}', '{"debian":65}', '{"Bad Name":1}', '{"debian":"2"}'],
+    badToml: [
+      1,
+      true,
+      null,
+      [],
+      new Date(0),
+      { debian: 1.5 },
+      { "../x": 1 },
+      Object.fromEntries(Array.from({ length: 33 }, (_, at) => [`i${at}`, 1])),
+    ],
+  },
   registries: {
     good: [
       ["{}", {}, "{}"],

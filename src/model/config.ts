@@ -22,6 +22,7 @@ import { RATE_LIMITS } from "./limits.ts";
 import { quote } from "./names.ts";
 import { type Registries, registriesKind } from "./registries.ts";
 import { defaultSize, SPEC_LIMITS } from "./spec.ts";
+import { type WarmPoolSizes, warmPoolKind } from "./warm-pool.ts";
 
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "silent"] as const;
 const ACCELERATORS = ["auto", "kvm", "tcg"] as const;
@@ -62,6 +63,7 @@ export interface Config {
   /** 0: no templates. */
   readonly templatesMaxCount: number;
   readonly templatesMaxMib: number;
+  readonly warmPool: WarmPoolSizes;
   readonly fileSync: readonly FileSyncEntry[];
   /** Of images that others made. */
   readonly imageMaxEntries: number;
@@ -238,6 +240,13 @@ export const CONFIG_KEYS: { readonly [P in keyof Config]: ConfigKey<Config[P]> }
     kind: sizeMib({ min: 1, max: SPEC_LIMITS.diskMib.max }),
     byDefault: () => 8 * 1024,
     description: "How much of the disk all templates may take; the least recently used go first",
+  },
+  warmPool: {
+    path: "warm_pool",
+    kind: warmPoolKind,
+    byDefault: () => ({}),
+    description:
+      "Of which images how many machines are kept ready, so that a new VM of the default size need not wait",
   },
   fileSync: {
     path: "file_sync",

@@ -35,6 +35,15 @@ export interface TemplateWish {
   readonly imageName: string;
 }
 
+/** Whether what booted from one is what would boot from the other. */
+export function isSameMachine(one: TemplateInputs, other: TemplateInputs): boolean {
+  const parts = (inputs: TemplateInputs): string => {
+    const { image, kernelPath, initramfsPath, vcpus, memoryMib, driver, driverKey, devices } = inputs;
+    return JSON.stringify([image, kernelPath, initramfsPath, vcpus, memoryMib, driver, driverKey, devices]);
+  };
+  return parts(one) === parts(other);
+}
+
 /** Saved machines that make first starts faster. None of these calls ever fails. */
 export interface WarmStarts {
   /** A machine that booted from equal inputs, with a disk that is not larger; undefined when there is none to be trusted. */

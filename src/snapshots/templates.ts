@@ -48,6 +48,10 @@ export interface TemplatesOptions {
   readonly onStep: (step: string) => void;
   /** How long after a boot a template is begun: whoever booted has work to do first. */
   readonly quietMs: number;
+  /** One has come to be. */
+  readonly onMade: () => void;
+  /** One is removed: what went on from it and waits for work goes first. Must not throw. */
+  readonly onRemove: (id: string) => Promise<void>;
 }
 
 /** A template is not begun when the host has less than this many times its memory left, and as much of disk. */
@@ -192,6 +196,7 @@ export class Templates implements WarmStarts {
       await this.#make(id, wish);
       log.info({ template: id, ms: Math.round(performance.now() - from) }, "a template was made");
       await this.#evict();
+      this.#options.onMade();
     } catch (error) {
       if (!this.#ending.signal.aborted)
         log.warn({ template: id, err: error }, "a template could not be made");
@@ -241,6 +246,7 @@ export class Templates implements WarmStarts {
   /** It may be made anew. */
   async #forget(id: string): Promise<void> {
     this.#begun.delete(id);
+    await this.#options.onRemove(id);
     await this.#files.remove(id);
   }
 

@@ -28,8 +28,7 @@ export function createDiskCapability(options: { diskPath: (id: string) => string
       // A guest that goes on finds the disk that it had.
       else if (saved?.machineDir === undefined) await growDisk(path, diskBytes(vm.spec));
     },
-    async resumed({ vm, saved }, running) {
-      if (saved === undefined || saved.diskMib >= vm.spec.diskMib) return;
+    async resumed({ vm }, running) {
       await growDisk(options.diskPath(vm.id), diskBytes(vm.spec));
       await running.diskGrown("disk", diskBytes(vm.spec));
     },

@@ -10,11 +10,12 @@ import type { VmRecord } from "../model/vm.ts";
 import type { StartOptions as DriverStartOptions, Running } from "../vmm/port.ts";
 import { cleanupVm } from "./cleanup.ts";
 import type { ReadyDriver, VmContext } from "./context.ts";
-import { type Description, describe } from "./describe.ts";
+import { type Description, describe, type GuestPlace } from "./describe.ts";
 import { greetAgent } from "./greet.ts";
 import { guestConfig } from "./guest-config.ts";
 import { writeHandles } from "./handles.ts";
 import { newIdentity } from "./identity.ts";
+import type { PooledClone } from "./pooled-clone.ts";
 import type { Steps } from "./steps.ts";
 
 /** How long a guest that goes on may take until it knows who it is; after that it never will. */
@@ -27,6 +28,8 @@ export interface Parts {
   readonly files: BootFiles;
   readonly driver: ReadyDriver;
   readonly saved?: SavedMachine | undefined;
+  /** Has gone on already, under the VM's id. */
+  readonly pooled?: PooledClone | undefined;
 }
 
 /** A guest that can be used. */
@@ -57,6 +60,9 @@ export async function bringUp(ctx: VmContext, parts: Parts, options: BringUpOpti
   await steps.run("preflight", async () => {
     for (const capability of ctx.capabilities) await capability.preflight?.(context);
   });
+  if (parts.pooled !== undefined) {
+    return await orNotResumed(options, takeUp(ctx, { ...parts, pooled: parts.pooled }, options));
+  }
   const isNew = !existsSync(ctx.layout.disk(vm.id)) && saved === undefined;
   await steps.run("prepare", async () => {
     mkdirSync(ctx.layout.vmDir(vm.id), { recursive: true, mode: 0o700 });
@@ -66,8 +72,16 @@ export async function bringUp(ctx: VmContext, parts: Parts, options: BringUpOpti
   });
   const description = describe(ctx, context, parts.files);
   if (saved?.machineDir === undefined) return await boot(ctx, parts, { ...description, isNew, ...options });
+  const { machineDir } = saved;
+  return await orNotResumed(
+    options,
+    goOn(ctx, { ...parts, saved }, { ...description, machineDir, ...options }),
+  );
+}
+
+async function orNotResumed(options: BringUpOptions, going: Promise<Up>): Promise<Up> {
   try {
-    return await goOn(ctx, parts, { ...description, machineDir: saved.machineDir, ...options });
+    return await going;
   } catch (cause) {
     if (options.signal.aborted) throw cause;
     throw new NotResumed("the guest did not go on from what was saved", { cause });
@@ -102,8 +116,12 @@ async function boot(ctx: VmContext, parts: Parts, options: BootOptions): Promise
 
 type GoOnOptions = BringUpOptions & Description & { readonly machineDir: string };
 
-async function goOn(ctx: VmContext, parts: Parts, options: GoOnOptions): Promise<Up> {
-  const { steps, signal, machine, machineDir, place } = options;
+async function goOn(
+  ctx: VmContext,
+  parts: Parts & { readonly saved: SavedMachine },
+  options: GoOnOptions,
+): Promise<Up> {
+  const { steps, machine, machineDir, place } = options;
   const { driver } = parts.driver;
   const running = await steps.run("resume", async () =>
     known(
@@ -113,6 +131,32 @@ async function goOn(ctx: VmContext, parts: Parts, options: GoOnOptions): Promise
       await driver.resume(machine, machineDir, runDir(ctx, parts.vm), starting(ctx, parts, options)),
     ),
   );
+  return await identify(ctx, parts, { ...options, place, running, hasMib: parts.saved.diskMib });
+}
+
+/** What was prepared for it is the VM's: only who it is, is still to be said. */
+async function takeUp(
+  ctx: VmContext,
+  parts: Parts & { readonly pooled: PooledClone },
+  options: BringUpOptions,
+): Promise<Up> {
+  const { running, undo, wish } = parts.pooled;
+  options.undo.use(undo);
+  await options.steps.run("take", () => running.resume());
+  const { place } = describe(ctx, { ...parts, keeps: options.keeps }, parts.files);
+  return await identify(ctx, parts, { ...options, place, running, hasMib: wish.diskMib });
+}
+
+type IdentifyOptions = BringUpOptions & {
+  readonly place: GuestPlace;
+  readonly running: Running;
+  /** The size that its disk has now. */
+  readonly hasMib: number;
+};
+
+/** A guest that has gone on becomes the VM. */
+async function identify(ctx: VmContext, parts: Parts, options: IdentifyOptions): Promise<Up> {
+  const { steps, signal, running, place, hasMib } = options;
   const deadlineMs = Math.min(RESUME_DEADLINE_MS, ctx.bootDeadlineMs);
   const identity = { ...newIdentity(parts.vm), ...place };
   const agent = await steps.run("identify", async () => {
@@ -121,8 +165,7 @@ async function goOn(ctx: VmContext, parts: Parts, options: GoOnOptions): Promise
     await withDeadline(agent.resumed(identity), { ms: deadlineMs, signal, what: "the guest's new identity" });
     return agent;
   });
-  const { saved, vm } = parts;
-  if (saved !== undefined && saved.diskMib < vm.spec.diskMib) {
+  if (hasMib < parts.vm.spec.diskMib) {
     await steps.run("grow", async () => {
       for (const capability of ctx.capabilities)
         await capability.resumed?.({ ...parts, keeps: options.keeps }, running);

@@ -10,6 +10,7 @@ import type { Driver, DriverReport } from "../vmm/port.ts";
 import type { IdleClock, IdleWatch } from "./idle.ts";
 import type { LiveVm } from "./live.ts";
 import type { OnTiming } from "./steps.ts";
+import type { WarmPool, WarmPoolOptions } from "./warm-pool.ts";
 
 /** A driver that said it can run here. */
 export interface ReadyDriver {
@@ -49,6 +50,7 @@ export interface VmDeps {
   readonly stopTimeoutMs: number;
   /** When a VM that nobody uses is stopped; undefined: never. */
   readonly autoStop: { readonly afterMs: number | undefined; readonly clock: IdleClock };
+  readonly warmPool: Pick<WarmPoolOptions, "sizes" | "quietMs">;
   /** Hears of every named step before it is done; the fault tests end the daemon there. */
   readonly onStep: (step: string) => void;
   readonly onTiming: OnTiming;
@@ -64,4 +66,5 @@ export interface VmContext extends VmDeps {
   readonly ending: Map<string, LiveVm>;
   /** Hears of every use of a running VM. */
   readonly idle: IdleWatch;
+  readonly pool: WarmPool;
 }

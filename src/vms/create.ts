@@ -1,7 +1,6 @@
 /** Making a VM: image first, then the one narrow reservation of name, address and row. */
 import { randomBytes } from "node:crypto";
 import { mkdirSync, rmSync } from "node:fs";
-import { nextAddress } from "../model/addresses.ts";
 import type { LongOptions } from "../model/boot.ts";
 import { BangerError } from "../model/errors.ts";
 import { validateImageName } from "../model/image-reference.ts";
@@ -14,7 +13,10 @@ import { NEVER_STARTED, type VmRecord } from "../model/vm.ts";
 import { type VolumeMount, validateMounts } from "../model/volume.ts";
 import type { VmContext } from "./context.ts";
 import { findSnapshot, specFromSnapshot } from "./from-snapshot.ts";
+import type { PooledClone } from "./pooled-clone.ts";
+import { freeAddress, reserveVm } from "./reserve.ts";
 import { Steps } from "./steps.ts";
+import { findIngredients, templateWish } from "./template-wish.ts";
 
 /** What a caller may say of a new VM; the rest are defaults. */
 export interface NewVm {
@@ -34,11 +36,16 @@ export interface NewVm {
   readonly snapshot?: string | undefined;
 }
 
+export interface CreateOptions extends LongOptions {
+  /** A start follows at once, which may be any: the VM may have a machine already. */
+  readonly starts?: boolean | undefined;
+}
+
 /**
  * Makes a VM in state `stopped`: its directory and its durable record. Errors, all of which leave nothing behind:
  * `invalid_argument`, `not_found` (image), `already_exists` (name), `resource_exhausted` (addresses), `cancelled`.
  */
-export async function createVm(ctx: VmContext, wanted: NewVm, options: LongOptions): Promise<VmRecord> {
+export async function createVm(ctx: VmContext, wanted: NewVm, options: CreateOptions): Promise<VmRecord> {
   if (wanted.name !== undefined) validateVmName(wanted.name);
   if (wanted.vmm !== undefined) ctx.demandDriver(wanted.vmm);
   if (wanted.kernel !== undefined) validateKernelName(wanted.kernel);
@@ -56,12 +63,16 @@ export async function createVm(ctx: VmContext, wanted: NewVm, options: LongOptio
     await steps.run("kernel", () => ctx.images.ensureKernel({ kernel, imageDigest: image.digest }, options));
   }
   options.signal.throwIfAborted();
-  const id = randomBytes(6).toString("hex");
+  const clone =
+    options.starts === true && snapshot === undefined
+      ? await claimClone(ctx, { spec, imageDigest: image.digest }, options)
+      : undefined;
+  const id = clone?.vm.id ?? randomBytes(6).toString("hex");
   ctx.onStep("create:directory");
   mkdirSync(ctx.layout.vmDir(id), { recursive: true, mode: 0o700 });
   try {
     ctx.onStep("create:reserve");
-    const record = ctx.store.vms.reserve(({ addresses }) => {
+    const record = await reserveVm(ctx, ({ addresses }) => {
       const isThere =
         snapshot === undefined
           ? ctx.store.images.byDigest(image.digest).length > 0
@@ -76,7 +87,7 @@ export async function createVm(ctx: VmContext, wanted: NewVm, options: LongOptio
         state: "stopped",
         spec,
         imageDigest: image.digest,
-        address: nextAddress(ctx.defaults.addressPool, addresses),
+        address: clone?.vm.address ?? freeAddress(ctx, addresses),
         ephemeral: wanted.ephemeral ?? false,
         parent: snapshot?.id,
         createdAt: ctx.now(),
@@ -84,11 +95,30 @@ export async function createVm(ctx: VmContext, wanted: NewVm, options: LongOptio
       };
     });
     ctx.onStep("create:done");
+    // From here on the machine is a VM's.
+    if (clone !== undefined) rmSync(ctx.layout.aside(id), { force: true });
     return record;
   } catch (error) {
-    rmSync(ctx.layout.vmDir(id), { recursive: true, force: true });
+    if (clone === undefined) rmSync(ctx.layout.vmDir(id), { recursive: true, force: true });
+    else ctx.pool.unclaim(clone);
     throw error;
   }
+}
+
+/** What a VM of an image is when nothing else is asked for. */
+export function defaultSpec(ctx: VmContext, image: string): VmSpec {
+  return newSpec(ctx, { image });
+}
+
+/** A machine of the warm pool that is what the VM is to be. */
+async function claimClone(
+  ctx: VmContext,
+  vm: Pick<VmRecord, "spec" | "imageDigest">,
+  options: LongOptions,
+): Promise<PooledClone | undefined> {
+  if (!ctx.pool.has(vm.imageDigest)) return undefined;
+  const wish = await templateWish(ctx, vm, await findIngredients(ctx, vm, options));
+  return wish === undefined ? undefined : ctx.pool.claim(wish, vm.spec);
 }
 
 function newSpec({ defaults }: VmContext, wanted: NewVm): VmSpec {

@@ -2,7 +2,6 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, rmSync } from "node:fs";
 import { availableMemoryBytes } from "../lib/memory-file.ts";
-import { nextAddress } from "../model/addresses.ts";
 import type { LongOptions } from "../model/boot.ts";
 import { BangerError } from "../model/errors.ts";
 import { validateVmName } from "../model/names.ts";
@@ -14,6 +13,7 @@ import { currentVm } from "./find.ts";
 import { demandNoVolumes, type HeldVm, holdVm } from "./hold.ts";
 import { liveVm } from "./pause.ts";
 import { removeVm } from "./remove.ts";
+import { freeAddress, reserveVm } from "./reserve.ts";
 import { startVm } from "./start.ts";
 
 export interface ForkWish extends LongOptions {
@@ -36,7 +36,7 @@ export async function forkVm(ctx: VmContext, id: string, wish: ForkWish): Promis
   await demandMemory(ctx, parent, wish.count);
   const children: VmRecord[] = [];
   try {
-    for (let i = 0; i < wish.count; i += 1) children.push(reserveChild(ctx, parent, wish.prefix));
+    for (let i = 0; i < wish.count; i += 1) children.push(await reserveChild(ctx, parent, wish.prefix));
     ctx.onStep("fork:reserved");
     const saved = await holdVm(ctx, id, "fork", wish.save);
     ctx.onStep("fork:saved");
@@ -58,7 +58,11 @@ export async function forkVm(ctx: VmContext, id: string, wish: ForkWish): Promis
 /** What the parent has in memory, each child may come to have. */
 async function demandMemory(ctx: VmContext, parent: VmRecord, count: number): Promise<void> {
   const { rssBytes } = await liveVm(ctx, parent).running.stats();
-  const [need, available] = [rssBytes * count, availableMemoryBytes()];
+  const need = rssBytes * count;
+  if (need <= availableMemoryBytes()) return;
+  // What only makes things faster goes first.
+  await ctx.pool.drain();
+  const available = availableMemoryBytes();
   if (need <= available) return;
   const mib = (bytes: number): number => Math.round(bytes / 2 ** 20);
   throw new BangerError(
@@ -69,11 +73,11 @@ async function demandMemory(ctx: VmContext, parent: VmRecord, count: number): Pr
 }
 
 /** A child's record. Until it runs it is ephemeral: a daemon that finds it half made removes it. */
-function reserveChild(ctx: VmContext, parent: VmRecord, prefix: string): VmRecord {
+async function reserveChild(ctx: VmContext, parent: VmRecord, prefix: string): Promise<VmRecord> {
   const id = randomBytes(6).toString("hex");
   mkdirSync(ctx.layout.vmDir(id), { recursive: true, mode: 0o700 });
-  const reserve = (): VmRecord =>
-    ctx.store.vms.reserve(({ addresses }) => ({
+  const reserve = async (): Promise<VmRecord> =>
+    await reserveVm(ctx, ({ addresses }) => ({
       ...parent,
       id,
       name: freeChildName(ctx, prefix),
@@ -85,14 +89,14 @@ function reserveChild(ctx: VmContext, parent: VmRecord, prefix: string): VmRecor
         diskMib: parent.spec.diskMib,
         network: parent.spec.network,
       },
-      address: nextAddress(ctx.defaults.addressPool, addresses),
+      address: freeAddress(ctx, addresses),
       ephemeral: true,
       parent: undefined,
       createdAt: ctx.now(),
       ...NEVER_STARTED,
     }));
   try {
-    return reserve();
+    return await reserve();
   } catch (error) {
     rmSync(ctx.layout.vmDir(id), { recursive: true, force: true });
     throw error;

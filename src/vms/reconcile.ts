@@ -2,7 +2,7 @@
  * The truth after a start of the daemon: records are compared with what the host really runs; what lives is adopted,
  * what was half done is undone, and what belongs to nobody is removed.
  */
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { BangerError } from "../model/errors.ts";
 import type { VmRecord } from "../model/vm.ts";
@@ -30,7 +30,12 @@ async function settle(ctx: VmContext, vm: VmRecord): Promise<void> {
       await removeVm(ctx, vm.id, { force: true });
       return;
     }
-    if (vm.state === "stopped") return;
+    // A VM that a machine of the warm pool was meant for.
+    rmSync(ctx.layout.aside(vm.id), { force: true });
+    if (vm.state === "stopped") {
+      if (hasRun(ctx, vm)) await cleanupVm(ctx, vm.id);
+      return;
+    }
     // Clean-up also ends a process that was started and not yet written down.
     await cleanupVm(ctx, vm.id);
     ctx.store.vms.update(vm.id, { state: "stopped", stoppedAt: ctx.now(), lastError: interrupted(vm) });
@@ -42,6 +47,11 @@ async function settle(ctx: VmContext, vm: VmRecord): Promise<void> {
       ctx.store.vms.update(vm.id, { state: "error", lastError: failure.toBody() });
     }
   }
+}
+
+/** Something of a run is there. */
+function hasRun({ layout }: VmContext, { id }: VmRecord): boolean {
+  return existsSync(layout.handles(id)) || existsSync(layout.vmRuntimeDir(id));
 }
 
 async function takeOver(ctx: VmContext, vm: VmRecord, running: Running): Promise<void> {

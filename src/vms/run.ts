@@ -36,7 +36,12 @@ export async function runVm(ctx: VmContext, wish: RunWish, client: RunClient): P
   const remove = wish.remove ?? false;
   // Making an image takes a minute; that nothing can run it is said before.
   await ctx.chooseDriver(wish.vm.vmm);
-  const created = await createVm(ctx, { ...wish.vm, ephemeral: remove }, client);
+  const { onProgress, signal } = client;
+  const created = await createVm(
+    ctx,
+    { ...wish.vm, ephemeral: remove },
+    { onProgress, signal, starts: wish.cold !== true },
+  );
   try {
     const vm = await startVm(ctx, created.id, startOptions(wish, client));
     client.onReady(vm);

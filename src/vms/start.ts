@@ -4,8 +4,7 @@ import { rm } from "node:fs/promises";
 import type { LongOptions } from "../model/boot.ts";
 import type { StartedGuest } from "../model/capability.ts";
 import { BangerError } from "../model/errors.ts";
-import { chooseInit } from "../model/init.ts";
-import type { SavedMachine, TemplateWish } from "../model/saved.ts";
+import type { SavedMachine } from "../model/saved.ts";
 import { decide } from "../model/state-machine.ts";
 import type { StepTiming, VmRecord } from "../model/vm.ts";
 import { bringUp, NotResumed, type Parts } from "./bring-up.ts";
@@ -13,6 +12,7 @@ import type { VmContext } from "./context.ts";
 import { currentVm } from "./find.ts";
 import { LiveVm } from "./live.ts";
 import { Steps } from "./steps.ts";
+import { findIngredients, templateWish } from "./template-wish.ts";
 
 export interface StartOptions extends LongOptions {
   /** Boots, even where a template would be faster; none is made then. */
@@ -51,18 +51,25 @@ export async function bootVm(ctx: VmContext, record: VmRecord, options: StartOpt
     throw fail(ctx, id, error, steps.timings);
   } finally {
     ctx.starts.delete(id);
+    // A start that never came to it.
+    await ctx.pool.take(id)?.undo.disposeAsync();
   }
 }
 
 async function start(ctx: VmContext, vm: VmRecord, steps: Steps, options: StartOptions): Promise<VmRecord> {
-  const parts = await steps.run("resolve", async (): Promise<Parts> => {
-    const [image, files, driver] = await Promise.all([
-      ctx.images.byDigest(vm.imageDigest),
-      ctx.images.bootFiles({ kernel: vm.spec.kernel, imageDigest: vm.imageDigest }, options),
-      ctx.chooseDriver(vm.spec.vmm),
-    ]);
-    return { vm, image, files, driver };
-  });
+  const parts = await steps.run(
+    "resolve",
+    async (): Promise<Parts> => ({ vm, ...(await findIngredients(ctx, vm, options)) }),
+  );
+  const pooled = ctx.pool.take(vm.id);
+  if (pooled !== undefined) {
+    try {
+      return await attempt(ctx, { ...parts, pooled }, steps, options);
+    } catch (error) {
+      if (!(error instanceof NotResumed)) throw error;
+      ctx.log.warn({ vm: vm.id, err: error.cause }, "a clone of the warm pool did not go on");
+    }
+  }
   if (options.saved !== undefined) {
     return await attempt(ctx, { ...parts, saved: options.saved }, steps, options).catch(throwCause);
   }
@@ -74,7 +81,7 @@ async function start(ctx: VmContext, vm: VmRecord, steps: Steps, options: StartO
   }
   // A VM that ran before has its own disk, which no other memory fits.
   if (existsSync(ctx.layout.disk(vm.id))) return await attempt(ctx, parts, steps, options);
-  const wish = options.cold === true ? undefined : await templateWish(ctx, parts);
+  const wish = options.cold === true ? undefined : await templateWish(ctx, vm, parts);
   if (wish === undefined) return await attempt(ctx, parts, steps, options);
   const template = await steps.run("template", () => ctx.warm.find(wish));
   if (template !== undefined) {
@@ -115,28 +122,9 @@ async function attempt(ctx: VmContext, parts: Parts, steps: Steps, options: Star
   });
   undo.move();
   LiveVm.register(ctx, vm.id, up);
+  ctx.pool.refill();
   ctx.onStep("start:done");
   return started;
-}
-
-/** What a template for this VM would have to be; undefined where there can be none. */
-async function templateWish(
-  ctx: VmContext,
-  { vm, image, files, driver }: Parts,
-): Promise<TemplateWish | undefined> {
-  const { report } = driver;
-  if (!report.features.snapshot || report.snapshotKey === undefined) return undefined;
-  const { vcpus, memoryMib, diskMib, image: imageName, volumes = [], init } = vm.spec;
-  // A template has no disks but its own, and nothing runs in it but the agent.
-  if (volumes.length > 0 || chooseInit(init, image.config).init !== "agent") return undefined;
-  const ours = { driver: report.driver, driverKey: report.snapshotKey };
-  const devices: string[] = [];
-  for (const capability of ctx.capabilities) devices.push(...((await capability.devices?.(vm)) ?? []));
-  return {
-    inputs: { image: image.digest, ...files, vcpus, memoryMib, ...ours, devices },
-    diskMib,
-    imageName,
-  };
 }
 
 /** Where there is no other way, what went wrong is the error. */

@@ -3,7 +3,6 @@ import type { GuestExec, GuestListener } from "../guest/agent.ts";
 import type { AgentStream, StreamHandlers } from "../guest/stream.ts";
 import { readTail } from "../lib/file-tail.ts";
 import { KeyedLock } from "../lib/keyed-lock.ts";
-import type { LongOptions } from "../model/boot.ts";
 import type { GuestStreamRequest } from "../model/guest-stream.ts";
 import type { TemplateWish } from "../model/saved.ts";
 import type { ImageConfig } from "../model/spec.ts";
@@ -12,7 +11,7 @@ import { type AsideGuest, bootAside } from "./aside.ts";
 import { stopIdleVm } from "./auto-stop.ts";
 import type { VmContext, VmDeps } from "./context.ts";
 import { copyDisk } from "./copy-disk.ts";
-import { createVm, type NewVm } from "./create.ts";
+import { type CreateOptions, createVm, type NewVm } from "./create.ts";
 import { attachToExec, type ExecWish, execDetached, execInVm } from "./exec.ts";
 import { findVm, shownVm } from "./find.ts";
 import { type ForkWish, forkVm } from "./fork.ts";
@@ -23,6 +22,7 @@ import { type KillOptions, killVm } from "./kill.ts";
 import type { LiveVm } from "./live.ts";
 import { execsOfVm, portsOfVm, type StatsOfVm, statsOfVms, waitForVm } from "./look.ts";
 import { pauseVm, resumeVm } from "./pause.ts";
+import { makePooledClone, pooledWish } from "./pooled-clone.ts";
 import { reconcile } from "./reconcile.ts";
 import { removeVm } from "./remove.ts";
 import { restartVm } from "./restart.ts";
@@ -31,6 +31,7 @@ import { type RunClient, type RunWish, runVm } from "./run.ts";
 import { setVm, type VmWish } from "./set.ts";
 import { type StartOptions, startVm } from "./start.ts";
 import { type StopOptions, stopVm } from "./stop.ts";
+import { WarmPool } from "./warm-pool.ts";
 
 /** The console's tail that `logs` shows. */
 const LOG_BYTES = 1024 * 1024;
@@ -47,6 +48,12 @@ export class Vms {
       starts: new Map(),
       ending: new Map(),
       idle,
+      pool: new WarmPool({
+        ...deps.warmPool,
+        log: deps.log,
+        wish: async (imageName) => await pooledWish(this.#ctx, imageName),
+        make: async (wish, signal) => await makePooledClone(this.#ctx, wish, signal),
+      }),
     };
   }
 
@@ -72,7 +79,7 @@ export class Vms {
     return this.#ctx.layout.vmDir(id);
   }
 
-  async create(wanted: NewVm, options: LongOptions): Promise<VmRecord> {
+  async create(wanted: NewVm, options: CreateOptions): Promise<VmRecord> {
     return await createVm(this.#ctx, wanted, options);
   }
 
@@ -181,6 +188,11 @@ export class Vms {
     signal: AbortSignal,
   ): Promise<T> {
     return await bootAside(this.#ctx, wish, work, signal);
+  }
+
+  /** The machines that are ready for new VMs. */
+  get pool(): Pick<WarmPool, "countOf" | "refill" | "settled" | "endOf" | "stop"> {
+    return this.#ctx.pool;
   }
 
   /** See reconcile.ts; once, before the daemon serves. */

@@ -5,7 +5,7 @@ import type { Client } from "../../src/sdk/client.ts";
 import { BangerError, type Vm } from "../../src/sdk/index.ts";
 import { refusal } from "../support/refusal.ts";
 import { createTestDaemon } from "../support/test-daemon.ts";
-import { createFaultHome, type FaultHome, startDaemon } from "./daemon-process.ts";
+import { createFaultHome, type DaemonFaults, type FaultHome, startDaemon } from "./daemon-process.ts";
 import type { CrashPoint } from "./daemon-program.ts";
 import { type FaultOperation, type Found, IMAGE, VM } from "./operations.ts";
 import { findLies, leftovers, NOTHING } from "./truth.ts";
@@ -97,12 +97,13 @@ async function expectRepaired(operation: FaultOperation, layout: Layout, bystand
   expect(leftovers(layout)).toEqual(NOTHING);
 }
 
-function faultsOf({ failCleanups, nics, templates }: FaultOperation): {
-  readonly failCleanups: number | undefined;
-  readonly nics: boolean | undefined;
-  readonly templates: string | undefined;
-} {
-  return { failCleanups, nics, templates: templates === true ? "8" : undefined };
+function faultsOf({ failCleanups, nics, templates, pool }: FaultOperation): DaemonFaults {
+  return {
+    failCleanups,
+    nics,
+    templates: templates === true ? "8" : undefined,
+    pool: pool === true ? { [IMAGE]: 1 } : undefined,
+  };
 }
 
 function crashPoints(steps: readonly string[]): CrashPoint[] {

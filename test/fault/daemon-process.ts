@@ -61,16 +61,17 @@ export interface DaemonProcess extends AsyncDisposable {
   kill(): void;
 }
 
+export interface DaemonFaults extends Pick<DaemonOrders, "crash" | "failCleanups" | "nics"> {
+  /** How many templates are kept. */
+  readonly templates?: string | undefined;
+  /** How many machines of the size of the test's VM are kept ready. */
+  readonly pool?: Readonly<Record<string, number>> | undefined;
+}
+
 /** Starts a daemon and waits until it serves or has ended. Disposing kills it; its VMs live on. */
 export async function startDaemon(
   { layout, controlDir }: FaultHome,
-  {
-    templates = "0",
-    ...faults
-  }: Pick<DaemonOrders, "crash" | "failCleanups" | "nics"> & {
-    /** How many templates are kept. */
-    readonly templates?: string | undefined;
-  } = {},
+  { templates = "0", pool = {}, ...faults }: DaemonFaults = {},
 ): Promise<DaemonProcess> {
   const stepsPath = join(controlDir, "steps");
   writeFileSync(stepsPath, "");
@@ -83,7 +84,14 @@ export async function startDaemon(
   };
   const child = spawn(process.execPath, [join(controlDir, "daemon.js"), JSON.stringify(orders)], {
     cwd: "/",
-    env: { ...process.env, BANGER_HOME: layout.stateDir, BANGER_TEMPLATES_MAX_COUNT: templates },
+    env: {
+      ...process.env,
+      BANGER_HOME: layout.stateDir,
+      BANGER_TEMPLATES_MAX_COUNT: templates,
+      BANGER_WARM_POOL: JSON.stringify(pool),
+      BANGER_VM_DEFAULTS_MEMORY: "128M",
+      BANGER_VM_DEFAULTS_DISK: "64M",
+    },
     stdio: ["ignore", "ignore", "ignore", "pipe"],
   });
   const ended = new Promise<string | number>((resolve) => {

@@ -1,6 +1,6 @@
 /** The operations at whose every step the daemon is killed. A new one is one entry; its steps are found by a clean run. */
 import type { Client } from "../../src/sdk/client.ts";
-import type { CreateVm, ErrorCode } from "../../src/sdk/index.ts";
+import { BangerError, type CreateVm, type ErrorCode, type ProgressLine } from "../../src/sdk/index.ts";
 import { refusal } from "../support/refusal.ts";
 
 /** The one image of every home. */
@@ -22,6 +22,8 @@ export interface FaultOperation {
   readonly failCleanups?: number | undefined;
   /** Templates are made and used. */
   readonly templates?: boolean | undefined;
+  /** Beside it, a machine of the default size is kept ready. */
+  readonly pool?: boolean | undefined;
   /** What the VM may be after a crash in the middle of it. */
   readonly between: readonly Found[];
   /** What it is once the operation has been repeated. */
@@ -54,6 +56,32 @@ async function templateMade(client: Client, fits: (diskMib: number) => boolean):
 const runAndMakeTemplate = async (client: Client): Promise<unknown> => {
   await client.run({ vm: WISH, exec: { argv: ["true"] }, remove: true }).exit;
   return await templateMade(client, (diskMib) => diskMib === WISH.diskMib);
+};
+
+/** Asks until a clone waits in the warm pool: whoever asks a daemon that dies hears of it. */
+async function poolFull(client: Client): Promise<void> {
+  while (!(await client.listTemplates()).some(({ pooled }) => pooled > 0));
+}
+
+const runOnClone = async (client: Client): Promise<unknown> => {
+  let took = false;
+  const onProgress = (line: ProgressLine): void => {
+    took ||= line.event === "begin" && line.stage === "take";
+  };
+  const exit = await client.run({ vm: WISH, exec: { argv: ["true"] }, remove: true }, { onProgress }).exit;
+  // The daemon that repeats it has no pool.
+  if (took) await poolFull(client);
+  return exit;
+};
+
+const createOnClone = async (client: Client): Promise<void> => {
+  try {
+    const { startSteps } = await client.createVm(WISH);
+    if (startSteps.some(({ name }) => name === "take")) await poolFull(client);
+  } catch (error) {
+    if (BangerError.from(error).code !== "already_exists") throw error;
+    await client.startVm(VM);
+  }
 };
 
 /** Snapshots, forks and templates. */
@@ -123,6 +151,24 @@ const SAVING: readonly FaultOperation[] = [
     act: runAndMakeTemplate,
     between: ["absent"],
     after: "absent",
+  },
+  {
+    title: "run --rm that takes a clone of the warm pool",
+    templates: true,
+    pool: true,
+    prepare: poolFull,
+    act: runOnClone,
+    between: ["absent"],
+    after: "absent",
+  },
+  {
+    title: "create that takes a clone of the warm pool",
+    templates: true,
+    pool: true,
+    prepare: poolFull,
+    act: createOnClone,
+    between: ["absent", "stopped", "running"],
+    after: "running",
   },
 ];
 

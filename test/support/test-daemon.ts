@@ -88,7 +88,7 @@ export async function createTestDaemon(options: TestDaemonOptions = {}): Promise
   const server = serve(layout.socket, composition.services);
   const client = await Client.create(layout.socket);
   const end = async ({ crashing = false } = {}): Promise<void> => {
-    await templates.stop();
+    await Promise.all([templates.stop(), vms.pool.stop()]);
     vms.detach();
     if (!crashing) await composition.services.network.network.close();
     await server.stop(true);

@@ -14,6 +14,7 @@ export const TemplateSchema: z.ZodType<Template> = z
     sizeBytes: z.int().describe("What it takes of the host's disk"),
     createdAt: z.int().describe("Unix milliseconds"),
     usedAt: z.int(),
+    pooled: z.int().describe("Clones of it that wait in the warm pool"),
   })
   .meta({ id: "Template" });
 

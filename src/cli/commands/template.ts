@@ -15,7 +15,9 @@ export function defineTemplate(program: Command, ctx: CliContext): void {
   template
     .command("ls")
     .alias("list")
-    .description("list templates, the one used last first")
+    .description(
+      "list templates, the one used last first; READY: clones of it that wait in the warm pool (see warm_pool in the configuration)",
+    )
     .option("-q, --quiet", "only ids")
     .option("--json", "as JSON")
     .action(async ({ quiet = false, json = false }: { quiet?: boolean; json?: boolean }) => {
@@ -30,9 +32,10 @@ export function defineTemplate(program: Command, ctx: CliContext): void {
           formatBytes(one.memoryMib * 2 ** 20),
           formatBytes(one.diskMib * 2 ** 20),
           formatBytes(one.sizeBytes),
+          String(one.pooled),
           `${formatDurationMs(Math.max(0, now - one.usedAt))} ago`,
         ]);
-        ctx.print(renderTable(["ID", "IMAGE", "VCPUS", "MEMORY", "DISK", "SIZE", "USED"], rows));
+        ctx.print(renderTable(["ID", "IMAGE", "VCPUS", "MEMORY", "DISK", "SIZE", "READY", "USED"], rows));
       } else if (templates.length > 0) ctx.print(templates.map((one) => one.id).join("\n"));
     });
   template

@@ -13,9 +13,10 @@ export function routeVms(router: Router, { vms }: Services): void {
     const query = decodeQuery(url, CreateQuerySchema);
     const wanted = await decodeBody(request, CreateVmSchema);
     return async (options) => {
-      const created = await vms.create(wanted, options);
-      if (query.start === "false") return presentVm(vms, created);
-      return presentVm(vms, await vms.start(created.id, { ...options, cold: query.cold === "true" }));
+      const [starts, cold] = [query.start !== "false", query.cold === "true"];
+      const created = await vms.create(wanted, { ...options, starts: starts && !cold });
+      if (!starts) return presentVm(vms, created);
+      return presentVm(vms, await vms.start(created.id, { ...options, cold }));
     };
   });
   router.progress("vm.start", async ({ param, url }) => {
