@@ -169,7 +169,7 @@ async function identify(ctx: VmContext, parts: Parts, options: IdentifyOptions):
     await steps.run("grow", async () => {
       for (const capability of ctx.capabilities)
         await capability.resumed?.({ ...parts, keeps: options.keeps }, running);
-      const grown = agent.grow(diskBytes(vm.spec));
+      const grown = agent.grow(diskBytes(parts.vm.spec));
       await withDeadline(grown, { ms: ctx.bootDeadlineMs, signal, what: "growing the file system" });
     });
   }
