@@ -1,5 +1,6 @@
 /** Runs every test suite and ends with one line of their sum. Arguments narrow the TypeScript tests: paths or -t patterns. */
 import { join } from "node:path";
+import { differences, hostTables } from "../test/support/host-tables.ts";
 
 const ROOT = join(import.meta.dir, "..");
 /** Real guests boot under software emulation, and the first test builds kernel and image. */
@@ -12,6 +13,7 @@ interface Counts {
 }
 
 const narrowed = process.argv.slice(2);
+const tables = await lookAtTables();
 const suites: Counts[] = [
   await runSuite(
     [
@@ -25,6 +27,7 @@ const suites: Counts[] = [
   ...(narrowed.length > 0
     ? []
     : [await runSuite(["cargo", "test", "--quiet", "--locked"], countCargo, "agent")]),
+  await compareTables(tables),
 ];
 const sum = (key: keyof Counts): number => suites.reduce((total, suite) => total + suite[key], 0);
 console.log(`${sum("passed")} passed, ${sum("failed")} failed, ${sum("skipped")} skipped`);
@@ -41,6 +44,25 @@ async function runSuite(argv: string[], count: (output: string) => Counts, dir =
   const code = await child.exited;
   if (code === 0 && counts.passed > 0) return counts;
   return { ...counts, failed: Math.max(1, counts.failed) };
+}
+
+/** Undefined where this user may not look. */
+async function lookAtTables(): Promise<string[] | undefined> {
+  try {
+    return await hostTables();
+  } catch (error) {
+    console.warn(`skipped: the host's network before and after: ${String(error)}`);
+    return undefined;
+  }
+}
+
+/** The host's links, routes and rules are the same before and after the suite. */
+async function compareTables(before: readonly string[] | undefined): Promise<Counts> {
+  if (before === undefined) return { passed: 0, failed: 0, skipped: 1 };
+  const changes = differences(before, await hostTables());
+  if (changes.length === 0) return { passed: 1, failed: 0, skipped: 0 };
+  console.error(`the host's network is not what it was before the suite:\n${changes.join("\n")}`);
+  return { passed: 0, failed: 1, skipped: 0 };
 }
 
 async function tee(from: ReadableStream<Uint8Array>, to: NodeJS.WriteStream): Promise<string> {

@@ -35,6 +35,14 @@ const OPERATIONS: readonly FaultOperation[] = [
     after: "running",
   },
   {
+    title: "fork on the network",
+    nics: true,
+    prepare: running,
+    act: async (client) => await client.forkVm(VM, { count: 1 }),
+    between: ["running"],
+    after: "running",
+  },
+  {
     title: "stop on the network",
     nics: true,
     prepare: running,

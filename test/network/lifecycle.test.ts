@@ -6,6 +6,7 @@ import { findByCommandLine } from "../../src/lib/process-identity.ts";
 import { watchProcess } from "../../src/lib/process-watch.ts";
 import { BangerError } from "../../src/model/errors.ts";
 import { listDevices } from "../../src/network/host-facts.ts";
+import type { Network } from "../../src/network/network.ts";
 import { HOST, SITE } from "./addresses.ts";
 import { hostState } from "./own-host.ts";
 import { createWorld, NO_WORLD, vmOf } from "./world.ts";
@@ -60,19 +61,22 @@ test("another daemon finds the network, its VMs and its rules, and removes what 
   expect(again.network.up).toBe(false);
 });
 
-test("a daemon that died anywhere on the way up leaves nothing that the next one keeps", async () => {
+test("a daemon that died anywhere on the way up or down leaves nothing that the next one keeps", async () => {
   await using world = await createWorld();
   const before = await hostState();
   const steps: string[] = [];
+  const useOnce = async (network: Network): Promise<void> => {
+    await network.attach(vmOf(ONE, { mode: "full" }));
+    await network.detach(vmOf(ONE, {}).id);
+    await network.down();
+  };
   const clean = world.createService({ onStep: (step) => void steps.push(step) });
-  await clean.network.attach(vmOf(ONE, { mode: "full" }));
-  await clean.network.detach(vmOf(ONE, {}).id);
-  await clean.network.down();
+  await useOnce(clean.network);
   expect(steps).toContain("network:rules");
+  expect(steps).toContain("network:down");
   for (const step of new Set(steps)) {
     const dying = world.createService({ onStep: (name) => void (name === step && die()) });
-    await dying.network.attach(vmOf(ONE, { mode: "full" })).catch(expectDeath);
-    await dying.network.detach(vmOf(ONE, {}).id).catch(expectDeath);
+    await useOnce(dying.network).catch(expectDeath);
     dying.network[Symbol.dispose]();
     const next = world.createService();
     await next.network.recover([]);

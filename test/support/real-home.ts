@@ -21,6 +21,7 @@ import { Glob } from "bun";
 import { ImageBlobs } from "../../src/images/blobs.ts";
 import { Client } from "../../src/sdk/client.ts";
 import { openStore } from "../../src/store/store.ts";
+import { networkRemains } from "./network-remains.ts";
 import { hypervisorsOf } from "./processes.ts";
 
 const ROOT = join(import.meta.dir, "../..");
@@ -108,6 +109,8 @@ export async function createRealHome(
       const directories = rooms.filter((name) => /^[0-9a-f]{12}$/.test(name));
       const log = readFileSync(join(home, "bangerd.log"), "utf8");
       rmSync(home, { recursive: true, force: true });
+      const network = networkRemains(home);
+      if (network.length > 0) throw new Error(`this test left of its network: ${network.join(", ")}`);
       if (left.length > 0) throw new Error(`this test left hypervisors: ${left.join(", ")}`);
       if (directories.length > 0)
         throw new Error(`this test left directories of VMs: ${directories.join(", ")}\n${log}`);

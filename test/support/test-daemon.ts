@@ -16,6 +16,7 @@ import { createFakeDriver, type FakeDriverOptions } from "../../src/vmm/fake/dri
 import { agentProgram } from "../../src/vmm/fake/programs.ts";
 import type { Vms } from "../../src/vms/vms.ts";
 import { AGENT } from "./agent.ts";
+import { networkRemains } from "./network-remains.ts";
 import { hypervisorsOf } from "./processes.ts";
 import { addImage } from "./test-image.ts";
 
@@ -124,5 +125,6 @@ function leftovers(home: string, layout: Layout): string[] {
   const directories = [layout.vmsDir, layout.runtimeDir]
     .filter((dir) => existsSync(dir))
     .flatMap((dir) => readdirSync(dir).filter((name) => /^[0-9a-f]{12}$/.test(name)));
-  return [...directories, ...hypervisorsOf(home).map((pid) => `process ${pid}`)];
+  const processes = hypervisorsOf(home).map((pid) => `process ${pid}`);
+  return [...directories, ...processes, ...networkRemains(layout.stateDir)];
 }
