@@ -141,15 +141,19 @@ fn sync_in_the_midst_of_output_that_nobody_reads_gets_its_ack() {
 #[test]
 fn one_stream_too_many_is_refused_and_room_comes_back() {
     let (_agent, mut host) = start();
-    let streams: Vec<_> = (0..MAX_STREAMS).map(|i| host.exec(&format!("e{i}"), &["cat"], json!({}))).collect();
+    // Each is a socket of the agent, which makes room for them.
+    let streams: Vec<_> = (0..MAX_STREAMS).map(|_| host.open(json!({"kind": "datagrams", "port": 9}))).collect();
     for stream in &streams {
         assert_eq!(host.read_of(*stream).kind, FrameType::Control);
     }
     assert_eq!(host.request(json!({"kind": "stats"}))["error"]["code"], json!("resource_exhausted"));
+    assert_eq!(host.request(json!({"kind": "ps"}))["error"]["code"], json!("resource_exhausted"));
     for stream in streams {
         host.send_end(stream);
-        assert_eq!(host.finish(stream).result, json!({"ok": {"exitCode": 0}}));
+        assert_eq!(host.finish(stream).result, json!({"ok": {"sent": 0, "received": 0}}));
     }
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.expect("a limit");
+    assert_eq!(host.sh("ulimit -n").text(), format!("{limit}\n"), "commands have the limit that they always had");
     assert!(host.request(json!({"kind": "stats"}))["ok"].is_object());
 }
 

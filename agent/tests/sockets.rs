@@ -3,7 +3,7 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixListener;
 
 use banger_agent::wire::{FrameType, WINDOW};
@@ -124,4 +124,85 @@ fn listen_announces_connections_that_accept_takes() {
     host.send(FrameType::Reset, listener, &[]);
     host.expect_silence();
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+}
+
+#[test]
+fn datagrams_keep_their_borders_and_a_closed_port_ends_them() {
+    let (_agent, mut host) = start();
+    let server = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let port = server.local_addr().expect("an address").port();
+    let stream = host.open(json!({"kind": "datagrams", "port": port}));
+    assert_eq!(control(&mut host, stream), json!({"connected": {}}));
+    host.send_data(stream, b"one");
+    host.send_data(stream, b"three");
+    let mut bytes = [0; 65_536];
+    let (count, from) = server.recv_from(&mut bytes).expect("a datagram");
+    assert_eq!(&bytes[..count], b"one");
+    let (count, _) = server.recv_from(&mut bytes).expect("a datagram");
+    assert_eq!(&bytes[..count], b"three");
+    for answer in [&[b'a'; 1][..], &[], &[b'b'; 60_000]] {
+        server.send_to(answer, from).expect("sent");
+    }
+    // One of nothing has no frame.
+    for length in [1, 60_000] {
+        let frame = host.read_of(stream);
+        assert_eq!((frame.kind, frame.payload.len() - 1), (FrameType::Data, length));
+    }
+    drop(server);
+    host.send_data(stream, b"is there anybody");
+    host.send_data(stream, b"out there");
+    let frame = loop {
+        let frame = host.read_of(stream);
+        if frame.kind == FrameType::Close {
+            break frame;
+        }
+        host.send_data(stream, b"again");
+    };
+    let result: Value = serde_json::from_slice(&frame.payload).expect("JSON");
+    assert_eq!(result["error"]["code"], json!("failed_precondition"));
+}
+
+#[test]
+fn a_small_window_holds_both_ways_and_an_impossible_one_is_refused() {
+    let (_agent, mut host) = start();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let stream = host.open(json!({"kind": "dial", "port": port, "window": 8192}));
+    assert_eq!(control(&mut host, stream), json!({"connected": {}}));
+    let (mut server, _) = listener.accept().expect("a connection");
+    server.write_all(&[7; 20_000]).expect("the kernel takes it");
+    let mut heard = 0;
+    while heard < 8192 {
+        heard += host.read_of(stream).payload.len() - 1;
+    }
+    assert_eq!(heard, 8192);
+    host.send_data(stream, &[1; 8192]);
+    let mut bytes = [0; 8192];
+    server.read_exact(&mut bytes).expect("all of it");
+    let frame = host.read_of(stream);
+    assert_eq!((frame.kind, &frame.payload[1..]), (FrameType::Credit, &8192u32.to_le_bytes()[..]));
+    for request in [
+        json!({"kind": "dial", "port": port, "window": 4095}),
+        json!({"kind": "dial", "port": port, "window": 262_145}),
+        json!({"kind": "datagrams", "unix": "/x"}),
+        json!({"kind": "datagrams", "port": 0}),
+    ] {
+        assert_eq!(host.request(request)["error"]["code"], json!("invalid_argument"));
+    }
+}
+
+#[test]
+fn a_connection_that_the_host_gives_up_is_cut_off_and_does_not_look_finished() {
+    let (_agent, mut host) = start();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let stream = host.open(json!({"kind": "dial", "port": port}));
+    assert_eq!(control(&mut host, stream), json!({"connected": {}}));
+    let (mut server, _) = listener.accept().expect("a connection");
+    host.send_data(stream, b"half of it");
+    let mut bytes = [0; 10];
+    server.read_exact(&mut bytes).expect("what was said");
+    host.send(FrameType::Reset, stream, &[]);
+    let error = server.read(&mut bytes).expect_err("no end");
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
 }

@@ -8,7 +8,7 @@ import type { GuestMount } from "../model/machine.ts";
 import type { ExecSpec } from "../model/spec.ts";
 import type { StepTiming } from "../model/vm.ts";
 import { AgentConnection, type ConnectOptions } from "./connection.ts";
-import type { AgentFacts } from "./handshake.ts";
+import { type AgentFacts, LEAST_STREAMS } from "./handshake.ts";
 import {
   type FreezeOptions,
   freezeGuest,
@@ -60,6 +60,13 @@ export interface GuestListener {
   readonly port: number;
   readonly pid?: number | undefined;
   readonly command?: string | undefined;
+}
+
+export interface GuestDial {
+  readonly protocol: "tcp" | "udp";
+  readonly port: number;
+  /** Bytes that may be under way each way; an agent that is too old for it takes its own number. */
+  readonly window: number;
 }
 
 /** So many listeners are taken from one answer (the protocol's own bound). */
@@ -185,6 +192,26 @@ export class Agent {
   /** Opens a stream to files or connections of the guest. Errors come through its result. */
   openStream({ type, ...rest }: GuestStreamRequest, handlers: StreamHandlers): AgentStream {
     return this.#connection.openStream({ kind: type, ...rest }, handlers);
+  }
+
+  /** Whether it knows small windows, and so can have thousands of streams without thousands of windows. */
+  get takesManyStreams(): boolean {
+    return this.#connection.facts.streams > LEAST_STREAMS;
+  }
+
+  /** Streams that it serves at once. */
+  get streams(): number {
+    return this.#connection.facts.streams;
+  }
+
+  /**
+   * Connects to a port of the guest's loopback; for `udp` each piece of data is one datagram. Errors come through the stream's
+   * result: `failed_precondition` (nobody listens), `unsupported` from an agent that is too old for datagrams.
+   */
+  dial({ protocol, port, window }: GuestDial, handlers: StreamHandlers): AgentStream {
+    const kind = protocol === "tcp" ? "dial" : "datagrams";
+    if (!this.takesManyStreams) return this.#connection.openStream({ kind, port }, handlers);
+    return this.#connection.openStream({ kind, port, window }, handlers, window);
   }
 
   /** Makes the writable file system as large as its disk, which has `diskBytes`; does nothing when it is. Returns its size. */

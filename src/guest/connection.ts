@@ -5,10 +5,10 @@ import { encodeFrame, FRAME, type Frame, FrameDecoder, MAX_PAYLOAD, WINDOW } fro
 import { type AgentFacts, handshake } from "./handshake.ts";
 import { AgentStream, type StreamHandlers } from "./stream.ts";
 
-/** Streams that one connection holds at most (MAX_STREAMS). */
-const MAX_STREAMS = 256;
 /** Bytes that may wait for a guest that does not read; one window for each of a few dozen streams. */
 const MAX_BACKLOG = 32 * WINDOW;
+/** With so much waiting, those who may choose when to send wait, too, so that nobody has to be refused. */
+const HIGH_BACKLOG = 4 * WINDOW;
 const PING_INTERVAL_MS = 5_000;
 /** So long without a word means unresponsive. */
 const SILENCE_MS = 20_000;
@@ -30,6 +30,8 @@ export class AgentConnection {
   readonly #streams = new Map<number, AgentStream>();
   readonly #closed: PromiseWithResolvers<BangerError>;
   readonly #heartbeat: ReturnType<typeof setInterval>;
+  /** Those who wait until the guest has taken what was sent. */
+  readonly #waiting = new Set<() => void>();
   #nextId = 1;
   #lastHeardAt: number = performance.now();
   #over: BangerError | undefined;
@@ -62,6 +64,7 @@ export class AgentConnection {
     channel.on("data", (bytes: Uint8Array) => this.#receive(bytes));
     channel.on("error", (error) => this.#end(lost(error)));
     channel.on("close", () => this.#end(lost()));
+    channel.on("drain", () => this.#wake());
     this.#heartbeat = setInterval(() => {
       // A guest that does not read gets no more questions.
       if (channel.writableLength === 0) this.#send(FRAME.ping, 0, new Uint8Array(8));
@@ -76,12 +79,20 @@ export class AgentConnection {
     return performance.now() - this.#lastHeardAt < SILENCE_MS;
   }
 
-  /** Opens a stream. Errors: `unavailable` after the end, `resource_exhausted` above 256 streams or for a request above the frame cap. */
-  openStream(request: Readonly<Record<string, unknown>>, handlers: StreamHandlers = {}): AgentStream {
+  /**
+   * Opens a stream. `window`: the credit that its channels start with, when the request says the same to the guest. Errors:
+   * `unavailable` after the end, `resource_exhausted` above the agent's number of streams or for a request above the frame cap.
+   */
+  openStream(
+    request: Readonly<Record<string, unknown>>,
+    handlers: StreamHandlers = {},
+    window: number = WINDOW,
+  ): AgentStream {
     if (this.#over !== undefined) throw this.#over;
     this.#refuseWhenCongested();
-    if (this.#streams.size >= MAX_STREAMS) {
-      throw new BangerError("resource_exhausted", `${MAX_STREAMS} streams to this guest are open already`);
+    const { streams } = this.facts;
+    if (this.#streams.size >= streams) {
+      throw new BangerError("resource_exhausted", `${streams} streams to this guest are open already`);
     }
     const payload = new TextEncoder().encode(JSON.stringify(request));
     if (payload.length > MAX_PAYLOAD) {
@@ -98,8 +109,11 @@ export class AgentConnection {
           this.#send(type, id, bytes);
         },
         forget: (id) => this.#streams.delete(id),
+        isCongested: () => this.#channel.writableLength > HIGH_BACKLOG,
+        onceDrained: (then) => void this.#waiting.add(then),
       },
       handlers,
+      window,
     );
     this.#nextId += 2;
     this.#streams.set(stream.id, stream);
@@ -162,12 +176,19 @@ export class AgentConnection {
     if (this.#over === undefined) this.#channel.write(encodeFrame(type, stream, payload, this.#tag));
   }
 
+  #wake(): void {
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const then of waiting) then();
+  }
+
   #end(reason: BangerError): void {
     if (this.#over !== undefined) return;
     this.#over = reason;
     clearInterval(this.#heartbeat);
     this.#channel.destroy();
     for (const stream of this.#streams.values()) stream.fail(reason);
+    this.#wake();
     this.#closed.resolve(reason);
   }
 }

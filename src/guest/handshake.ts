@@ -6,6 +6,10 @@ import { encodeFrame, FRAME, HANDSHAKE_TAG, MAX_PAYLOAD, OVERHEAD } from "./fram
 
 /** The newest generation of the protocol that this side speaks. */
 export const GENERATION = 1;
+/** Streams that every agent serves at once. */
+export const LEAST_STREAMS = 256;
+/** Streams that one connection holds at most, whatever the agent says. */
+const MAX_STREAMS = 2_048;
 /** At most so many stale bytes are discarded before the ACK. */
 const MAX_DISCARD = 16 * 1024 * 1024;
 
@@ -16,6 +20,8 @@ export interface AgentFacts {
   readonly kernel: string;
   readonly uptimeMs: number;
   readonly configured: boolean;
+  /** Streams that it serves at once. */
+  readonly streams: number;
 }
 
 export interface Handshake {
@@ -118,10 +124,17 @@ function parseFacts(json: Buffer): AgentFacts {
       field("uptimeMs"),
     ];
     if (isShort(agent) && isShort(bootId) && isShort(kernel) && typeof uptimeMs === "number") {
-      return { agent, bootId, kernel, uptimeMs, configured: field("configured") === true };
+      const configured = field("configured") === true;
+      return { agent, bootId, kernel, uptimeMs, configured, streams: streamsOf(field("streams")) };
     }
   }
   throw new BangerError("guest_error", "the guest agent introduced itself with nonsense");
+}
+
+/** An agent that does not say is of the time when all had the same number. */
+function streamsOf(value: unknown): number {
+  const isNumber = typeof value === "number" && Number.isInteger(value) && value >= LEAST_STREAMS;
+  return isNumber ? Math.min(value, MAX_STREAMS) : LEAST_STREAMS;
 }
 
 function isShort(value: unknown): value is string {

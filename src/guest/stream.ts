@@ -1,6 +1,6 @@
 /** One stream of a connection, seen by the host, which opened it: credit both ways, one result at the end. */
 import { BangerError, type ErrorCode } from "../model/errors.ts";
-import { DATA_PIECE, FRAME, WINDOW } from "./frames.ts";
+import { DATA_PIECE, FRAME } from "./frames.ts";
 import { parseJson } from "./handshake.ts";
 
 /** What a stream's owner hears. No handler may throw. */
@@ -19,6 +19,10 @@ export interface StreamHandlers {
 export interface StreamSender {
   send(type: number, stream: number, payload: Uint8Array): void;
   forget(stream: number): void;
+  /** Whether so much waits for the guest that whoever can wait should. */
+  isCongested(): boolean;
+  /** Calls back once, when what waits has been taken or the connection is over. Only while it is congested. */
+  onceDrained(then: () => void): void;
 }
 
 const ENCODER = new TextEncoder();
@@ -31,11 +35,16 @@ export class AgentStream {
   readonly #handlers: StreamHandlers;
   readonly #settle: PromiseWithResolvers<Readonly<Record<string, unknown>>>;
   #over = false;
-  #sendCredit = WINDOW;
-  readonly #granted = { 1: WINDOW, 2: WINDOW };
+  readonly #window: number;
+  #sendCredit: number;
+  readonly #granted: { 1: number; 2: number };
 
-  constructor(id: number, sender: StreamSender, handlers: StreamHandlers) {
+  /** `window`: the credit that each channel starts with, in bytes. */
+  constructor(id: number, sender: StreamSender, handlers: StreamHandlers, window: number) {
     this.id = id;
+    this.#window = window;
+    this.#sendCredit = window;
+    this.#granted = { 1: window, 2: window };
     this.#sender = sender;
     this.#handlers = handlers;
     this.#settle = Promise.withResolvers();
@@ -47,6 +56,16 @@ export class AgentStream {
   /** Bytes of input that may be sent now. */
   get sendCredit(): number {
     return this.#sendCredit;
+  }
+
+  /** Whether so much waits for the guest, of any stream, that whoever can wait should, until `onceDrained`. */
+  get congested(): boolean {
+    return !this.#over && this.#sender.isCongested();
+  }
+
+  /** Calls back once, when what waits has been taken or the connection is over. Only for a stream that is `congested`. */
+  onceDrained(then: () => void): void {
+    this.#sender.onceDrained(then);
   }
 
   /** Whether nothing goes either way any more: `result` is settled. */
@@ -79,7 +98,7 @@ export class AgentStream {
 
   /** Tells the guest that `bytes` of output on `channel` were consumed. Never more than was received. */
   returnCredit(channel: 1 | 2, bytes: number): void {
-    const room = WINDOW - this.#granted[channel];
+    const room = this.#window - this.#granted[channel];
     const back = Math.min(bytes, room);
     if (back <= 0 || this.#over) return;
     this.#granted[channel] += back;
@@ -140,8 +159,8 @@ export class AgentStream {
   #acceptCredit(payload: Uint8Array): void {
     if (payload.length !== 5 || payload[0] !== 0) throw broken("credit for an unknown channel");
     const bytes = new DataView(payload.buffer, payload.byteOffset).getUint32(1, true);
-    // A window holds at most WINDOW bytes, so that an honest guest can never return more than what is missing from it.
-    if (this.#sendCredit + bytes > WINDOW) throw broken("credit for input that it never got");
+    // A window holds no more bytes than it began with, so that an honest guest can never return more than what is missing from it.
+    if (this.#sendCredit + bytes > this.#window) throw broken("credit for input that it never got");
     this.#sendCredit += bytes;
     this.#handlers.onCredit?.(bytes);
   }

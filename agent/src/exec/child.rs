@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 
 use rustix::io::Errno;
-use rustix::process::{Gid, Pid, Signal, Uid};
+use rustix::process::{Gid, Pid, Resource, Rlimit, Signal, Uid, setrlimit};
 
 /// Everything the child needs, made before it exists.
 pub struct Plan<'a> {
@@ -32,6 +32,8 @@ pub struct Plan<'a> {
     pub envp: &'a [CString],
     /// Whether the child dies with the agent; for an agent that is not process 1.
     pub die_with_agent: bool,
+    /// Limit of open files, which is not the agent's own.
+    pub open_files: Rlimit,
     /// Cgroup directory to be born in.
     pub cgroup: Option<BorrowedFd<'a>>,
 }
@@ -167,6 +169,7 @@ fn prepare(plan: &Plan) -> Result<(), (Stage, Errno)> {
     rustix::stdio::dup2_stdout(plan.stdio[1]).map_err(at(Stage::Setup))?;
     rustix::stdio::dup2_stderr(plan.stdio[2]).map_err(at(Stage::Setup))?;
     reset_signals();
+    setrlimit(Resource::Nofile, plan.open_files).map_err(at(Stage::Setup))?;
     if let Some((uid, gid, groups)) = plan.credentials {
         rustix::thread::set_thread_groups(groups).map_err(at(Stage::Credentials))?;
         rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(at(Stage::Credentials))?;

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{self, Errno};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Gid, Pid, Uid};
+use rustix::process::{Gid, Pid, Resource, Rlimit, Uid, getrlimit, setrlimit};
 
 use super::cgroup::{Cgroup, Cgroups};
 use super::child::{ChildStack, Plan, Stage, start};
@@ -20,6 +20,8 @@ use crate::requests::ExecRequest;
 
 /// Bytes of the image's user database that are looked at.
 const MAX_DATABASE: usize = 1024 * 1024;
+/// Files that the agent may have open, as far as it is allowed them: a connection of each stream, and its commands' ends.
+const MAX_OPEN_FILES: u64 = 4096;
 
 /// Starts processes.
 pub struct Launcher {
@@ -27,6 +29,8 @@ pub struct Launcher {
     pub cgroups: Option<Cgroups>,
     /// Whether commands are killed when the agent dies.
     pub die_with_agent: bool,
+    /// What the agent was born with, and commands get.
+    open_files: Rlimit,
     stack: ChildStack,
 }
 
@@ -52,7 +56,8 @@ struct Stdio {
 impl Launcher {
     /// A launcher without cgroups.
     pub fn new(die_with_agent: bool) -> Self {
-        Launcher { cgroups: None, die_with_agent, stack: ChildStack::default() }
+        let open_files = raise_open_files();
+        Launcher { cgroups: None, die_with_agent, open_files, stack: ChildStack::default() }
     }
 
     /// Removes the cgroups of ended commands whose last processes are gone now.
@@ -91,6 +96,7 @@ impl Launcher {
             argv: &argv,
             envp: &envp,
             die_with_agent: self.die_with_agent,
+            open_files: self.open_files,
             cgroup: cgroup.as_ref().map(AsFd::as_fd),
         };
         if plan.tty {
@@ -136,6 +142,17 @@ fn database(path: &str) -> Outcome<String> {
 fn c_strings(strings: &[String]) -> Outcome<Vec<CString>> {
     let converted: Result<Vec<_>, _> = strings.iter().map(|s| CString::new(s.as_str())).collect();
     converted.map_err(|_| Failure::new(Code::InvalidArgument, "argv holds a NUL byte"))
+}
+
+/// Lets the agent itself open as many files as it may, and returns the limit before.
+fn raise_open_files() -> Rlimit {
+    let before = getrlimit(Resource::Nofile);
+    let most = before.maximum.map_or(MAX_OPEN_FILES, |maximum| maximum.min(MAX_OPEN_FILES));
+    if before.current.is_some_and(|current| current < most) {
+        // With fewer it serves fewer connections at once, and says so.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum: before.maximum });
+    }
+    before
 }
 
 fn open_stdio(request: &ExecRequest) -> io::Result<Stdio> {

@@ -50,6 +50,8 @@ pub enum Request {
     TarIn(TarInRequest),
     /// Connect.
     Dial(Endpoint),
+    /// Send and receive datagrams.
+    Datagrams(Endpoint),
     /// Wait for connections.
     Listen(Endpoint),
     /// Take a connection.
@@ -103,6 +105,7 @@ pub fn parse_request(payload: &[u8]) -> Outcome<Request> {
         "tar-out" => Request::TarOut(checked("tar-out", payload, TarOutRequest::validate)?),
         "tar-in" => Request::TarIn(checked("tar-in", payload, TarInRequest::validate)?),
         "dial" => Request::Dial(checked("dial", payload, |request: &Endpoint| request.validate(true))?),
+        "datagrams" => Request::Datagrams(checked("datagrams", payload, Endpoint::validate_datagrams)?),
         "listen" => Request::Listen(checked("listen", payload, |request: &Endpoint| request.validate(false))?),
         "accept" => Request::Accept(parse("accept", payload)?),
         "stats" => Request::Stats,

@@ -6,7 +6,10 @@ use serde::Deserialize;
 
 use super::invalid;
 use crate::failure::Outcome;
+use crate::wire::WINDOW;
 
+/// The smallest window that a connection may ask for.
+const MIN_WINDOW: u32 = 4096;
 /// Bytes of a Unix socket's path (unix(7)), without its NUL.
 const MAX_SOCKET_PATH: usize = 107;
 
@@ -22,6 +25,9 @@ pub struct Endpoint {
     /// Absolute path of a Unix socket.
     #[serde(default)]
     pub unix: Option<String>,
+    /// Bytes of credit that each channel of the stream starts with, instead of `WINDOW`; to dial only.
+    #[serde(default)]
+    pub window: Option<u32>,
 }
 
 /// `accept`: a connection that a `listen` has announced.
@@ -32,8 +38,19 @@ pub struct AcceptRequest {
 }
 
 impl Endpoint {
+    /// Refuses with `invalid_argument` what no datagram can be sent to.
+    pub fn validate_datagrams(&self) -> Outcome<()> {
+        if self.unix.is_some() {
+            return Err(invalid("datagrams go to a port"));
+        }
+        self.validate(true)
+    }
+
     /// Refuses with `invalid_argument` what is neither a port nor a path.
     pub fn validate(&self, dialled: bool) -> Outcome<()> {
+        if self.window.is_some_and(|window| !dialled || !(MIN_WINDOW..=WINDOW).contains(&window)) {
+            return Err(invalid(format!("a window is from {MIN_WINDOW} to {WINDOW} bytes, of a connection")));
+        }
         match (&self.unix, self.port) {
             (Some(path), None) => {
                 match path.starts_with('/') && path.len() <= MAX_SOCKET_PATH && !path.contains('\0') {

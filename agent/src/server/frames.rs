@@ -8,7 +8,7 @@ use crate::exec::{ExecKey, resize, signal_from_name};
 use crate::files::read_line;
 use crate::requests::ControlMessage;
 use crate::system::uptime_ms;
-use crate::wire::{Frame, FrameType, Sync, Violation};
+use crate::wire::{Frame, FrameType, MAX_STREAMS, Sync, Violation};
 
 impl Server {
     /// A new host: everything of the old one is forgotten, and the ACK goes out.
@@ -21,6 +21,7 @@ impl Server {
             "kernel": uname.release().to_string_lossy(),
             "uptimeMs": uptime_ms(),
             "configured": self.env.is_some(),
+            "streams": MAX_STREAMS,
         });
         self.connection.start(sync, facts.to_string().as_bytes());
     }

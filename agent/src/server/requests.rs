@@ -63,6 +63,10 @@ impl Server {
                 self.dial(stream, &endpoint)?;
                 return Ok(None);
             }
+            Request::Datagrams(endpoint) => {
+                self.open_datagrams(stream, &endpoint)?;
+                return Ok(None);
+            }
             Request::Listen(endpoint) => {
                 self.listen_socket(stream, &endpoint)?;
                 return Ok(None);

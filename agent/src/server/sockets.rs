@@ -9,7 +9,7 @@ use super::poller::{Readiness, Source};
 use super::{Owner, Server};
 use crate::failure::{Code, Failure, OrFail, Outcome};
 use crate::requests::{AcceptRequest, Endpoint};
-use crate::sockets::{Acceptor, Pipe, Progress};
+use crate::sockets::{Acceptor, Carrier, Datagrams, Pipe, Progress};
 use crate::wire::{FrameType, OUTBOX_HIGH, Violation};
 
 /// Rounds of one connection before the server looks at its descriptors again.
@@ -20,7 +20,7 @@ const MAX_WAITING: usize = 64;
 /// The sockets by stream id. MAX_STREAMS bounds them.
 #[derive(Debug, Default)]
 pub struct Sockets {
-    pipes: BTreeMap<u32, Pipe>,
+    pipes: BTreeMap<u32, Box<dyn Carrier>>,
     acceptors: BTreeMap<u32, Acceptor>,
     /// Accepted and not taken yet, by number, with the stream of their listener.
     waiting: BTreeMap<u64, (u32, OwnedFd)>,
@@ -36,36 +36,44 @@ impl Sockets {
         !self.ready.is_empty()
     }
 
-    /// Closes what belongs to this stream.
+    /// Closes what belongs to this stream, which the host gives up.
     pub fn remove(&mut self, stream: u32) {
-        self.pipes.remove(&stream);
+        if let Some(mut pipe) = self.pipes.remove(&stream) {
+            pipe.abort();
+        }
         if self.acceptors.remove(&stream).is_some() {
             self.waiting.retain(|_, (listener, _)| *listener != stream);
         }
     }
 
-    /// Closes everything.
+    /// Closes everything, as the host is gone.
     pub fn clear(&mut self) {
+        self.pipes.values_mut().for_each(|pipe| pipe.abort());
         *self = Sockets { accepted: self.accepted, ..Sockets::default() };
     }
 }
 
 impl Server {
     pub(super) fn dial(&mut self, stream: u32, endpoint: &Endpoint) -> Outcome<()> {
-        let pipe = Pipe::dial(stream, endpoint)?;
-        self.own_pipe(stream, pipe)
+        self.own_pipe(stream, Box::new(Pipe::dial(stream, endpoint)?))
+    }
+
+    pub(super) fn open_datagrams(&mut self, stream: u32, endpoint: &Endpoint) -> Outcome<()> {
+        self.own_pipe(stream, Box::new(Datagrams::dial(stream, endpoint)?))
     }
 
     pub(super) fn accept_socket(&mut self, stream: u32, request: &AcceptRequest) -> Outcome<()> {
         let missing = || Failure::new(Code::NotFound, format!("no connection {} waits", request.id));
         let (listener, fd) = self.sockets.waiting.remove(&request.id).ok_or_else(missing)?;
-        self.own_pipe(stream, Pipe::accepted(stream, fd))?;
+        self.own_pipe(stream, Box::new(Pipe::accepted(stream, fd)))?;
         self.accept_waiting(listener);
         Ok(())
     }
 
-    fn own_pipe(&mut self, stream: u32, pipe: Pipe) -> Outcome<()> {
-        self.poller.add(&pipe, Source::Socket(stream)).or_fail(Code::ResourceExhausted, "watching a connection")?;
+    fn own_pipe(&mut self, stream: u32, pipe: Box<dyn Carrier>) -> Outcome<()> {
+        self.poller
+            .add(pipe.as_fd(), Source::Socket(stream))
+            .or_fail(Code::ResourceExhausted, "watching a connection")?;
         if pipe.is_connected() {
             self.connection.outbox.frame(FrameType::Control, stream, br#"{"connected":{}}"#);
         }
@@ -118,7 +126,7 @@ impl Server {
 
     /// END of the host's side.
     pub(super) fn end_socket(&mut self, stream: u32) -> Result<(), Violation> {
-        self.with_pipe(stream, Pipe::end_input)
+        self.with_pipe(stream, |pipe| pipe.end_input())
     }
 
     /// CREDIT of the host.
@@ -129,10 +137,10 @@ impl Server {
     fn with_pipe(
         &mut self,
         stream: u32,
-        act: impl FnOnce(&mut Pipe) -> Result<(), Violation>,
+        act: impl FnOnce(&mut dyn Carrier) -> Result<(), Violation>,
     ) -> Result<(), Violation> {
         if let Some(pipe) = self.sockets.pipes.get_mut(&stream) {
-            act(pipe)?;
+            act(pipe.as_mut())?;
             self.sockets.ready.push_back(stream);
         }
         Ok(())
@@ -154,14 +162,14 @@ impl Server {
                 Progress::Waits => {}
                 Progress::More => self.sockets.ready.push_back(stream),
                 Progress::Redialled => {
-                    let watched = self.poller.add(&*pipe, Source::Socket(stream));
+                    let watched = self.poller.add(pipe.as_fd(), Source::Socket(stream));
                     if let Err(failure) = watched.or_fail(Code::ResourceExhausted, "watching a connection") {
                         self.sockets.remove(stream);
                         self.close(stream, Err(failure));
                     }
                 }
                 Progress::Over(result) => {
-                    self.sockets.remove(stream);
+                    self.sockets.pipes.remove(&stream);
                     self.close(stream, result);
                 }
             }

@@ -2,17 +2,18 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::io::{self, Errno, retry_on_intr};
 use rustix::net::{
     AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType, connect, shutdown, socket_with, sockopt,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::refuse;
+use super::{Carrier, Progress, refuse};
 use crate::failure::{Failure, Outcome};
 use crate::requests::Endpoint;
-use crate::wire::{ByteQueue, DATA_CHUNK, FrameType, Outbox, ReceiveWindow, SendCredit, Violation};
+use crate::wire::{ByteQueue, DATA_CHUNK, FrameType, Outbox, ReceiveWindow, SendCredit, Violation, WINDOW};
 
 /// A connection and the stream that it belongs to.
 #[derive(Debug)]
@@ -37,24 +38,18 @@ pub struct Pipe {
     received: u64,
 }
 
-/// How far a connection has come.
-#[derive(Debug)]
-pub enum Progress {
-    /// It waits for the kernel or for the host.
-    Waits,
-    /// There is more to do at once.
-    More,
-    /// Another descriptor is to be watched: the first address did not answer.
-    Redialled,
-    /// It is over.
-    Over(Outcome<Value>),
-}
-
 const NON_BLOCKING: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 
 impl Pipe {
     /// Begins to connect.
     pub fn dial(stream: u32, endpoint: &Endpoint) -> Outcome<Self> {
+        let mut pipe = Pipe::open(stream, endpoint)?;
+        let window = endpoint.window.unwrap_or(WINDOW);
+        (pipe.window, pipe.credit) = (ReceiveWindow::new(window), SendCredit::new(window));
+        Ok(pipe)
+    }
+
+    fn open(stream: u32, endpoint: &Endpoint) -> Outcome<Self> {
         let name = endpoint.to_string();
         let failed = |errno| refuse("connecting to", &name, errno);
         if let Some(path) = &endpoint.unix {
@@ -106,63 +101,6 @@ impl Pipe {
             credit: SendCredit::default(),
             sent: 0,
             received: 0,
-        }
-    }
-
-    /// Whether the connection stands.
-    pub fn is_connected(&self) -> bool {
-        !self.connecting
-    }
-
-    /// Notes what the kernel said.
-    pub fn set_ready(&mut self, read: bool, write: bool) {
-        self.readable |= read;
-        self.writable |= write;
-    }
-
-    /// Takes bytes of the host; a violation if it had no credit for them.
-    pub fn receive(&mut self, bytes: &[u8]) -> Result<(), Violation> {
-        self.window.receive(bytes.len())?;
-        self.input.push(bytes);
-        Ok(())
-    }
-
-    /// The host has nothing more to say.
-    pub fn end_input(&mut self) -> Result<(), Violation> {
-        if self.input_ended {
-            return Err(Violation::Rule("END twice"));
-        }
-        self.input_ended = true;
-        Ok(())
-    }
-
-    /// The host has room for more.
-    pub fn grant(&mut self, bytes: u32) -> Result<(), Violation> {
-        self.credit.grant(bytes)
-    }
-
-    /// Does what can be done without waiting, one piece each way.
-    pub fn work(&mut self, scratch: &mut [u8], outbox: &mut Outbox) -> Progress {
-        if self.connecting {
-            if !self.writable {
-                return Progress::Waits;
-            }
-            match sockopt::socket_error(&self.fd).and_then(|result| result) {
-                Ok(()) => self.connecting = false,
-                Err(errno) => return self.redial(errno),
-            }
-            outbox.frame(FrameType::Control, self.stream, br#"{"connected":{}}"#);
-        }
-        let moved = self.write(outbox).and_then(|()| self.read(scratch, outbox));
-        match moved {
-            Err(errno) => Progress::Over(Err(self.broken(errno))),
-            Ok(()) if self.shut && self.output_over => {
-                Progress::Over(Ok(json!({"sent": self.sent, "received": self.received})))
-            }
-            Ok(()) => match self.can_write() || self.can_read() {
-                true => Progress::More,
-                false => Progress::Waits,
-            },
         }
     }
 
@@ -232,6 +170,64 @@ impl Pipe {
             Err(errno) => return Err(errno),
         }
         Ok(())
+    }
+}
+
+impl Carrier for Pipe {
+    fn is_connected(&self) -> bool {
+        !self.connecting
+    }
+
+    fn set_ready(&mut self, read: bool, write: bool) {
+        self.readable |= read;
+        self.writable |= write;
+    }
+
+    fn receive(&mut self, bytes: &[u8]) -> Result<(), Violation> {
+        self.window.receive(bytes.len())?;
+        self.input.push(bytes);
+        Ok(())
+    }
+
+    fn end_input(&mut self) -> Result<(), Violation> {
+        if self.input_ended {
+            return Err(Violation::Rule("END twice"));
+        }
+        self.input_ended = true;
+        Ok(())
+    }
+
+    fn grant(&mut self, bytes: u32) -> Result<(), Violation> {
+        self.credit.grant(bytes)
+    }
+
+    fn abort(&mut self) {
+        // Closing then sends RST instead of FIN (socket(7), SO_LINGER); a Unix socket knows no difference.
+        let _ = sockopt::set_socket_linger(&self.fd, Some(Duration::ZERO));
+    }
+
+    fn work(&mut self, scratch: &mut [u8], outbox: &mut Outbox) -> Progress {
+        if self.connecting {
+            if !self.writable {
+                return Progress::Waits;
+            }
+            match sockopt::socket_error(&self.fd).and_then(|result| result) {
+                Ok(()) => self.connecting = false,
+                Err(errno) => return self.redial(errno),
+            }
+            outbox.frame(FrameType::Control, self.stream, br#"{"connected":{}}"#);
+        }
+        let moved = self.write(outbox).and_then(|()| self.read(scratch, outbox));
+        match moved {
+            Err(errno) => Progress::Over(Err(self.broken(errno))),
+            Ok(()) if self.shut && self.output_over => {
+                Progress::Over(Ok(json!({"sent": self.sent, "received": self.received})))
+            }
+            Ok(()) => match self.can_write() || self.can_read() {
+                true => Progress::More,
+                false => Progress::Waits,
+            },
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::{Violation, WINDOW};
 
-/// A receiver returns credit in lumps of at least this many bytes. As it is less than `WINDOW`, a sender can always
-/// go on with what was not returned yet.
+/// A receiver returns credit in lumps of at least this many bytes, or half of a smaller window. As it is less than the
+/// window, a sender can always go on with what was not returned yet.
 pub const CREDIT_LUMP: u32 = 65_536;
 /// Credit above this is a violation.
 const MAX_CREDIT: u32 = 1 << 31;
@@ -19,6 +19,11 @@ impl Default for SendCredit {
 }
 
 impl SendCredit {
+    /// Credit of a channel that starts with another window than `WINDOW`.
+    pub fn new(window: u32) -> Self {
+        SendCredit(window)
+    }
+
     /// Bytes that may be sent now.
     pub fn available(self) -> usize {
         self.0 as usize
@@ -47,15 +52,21 @@ impl SendCredit {
 pub struct ReceiveWindow {
     left: u32,
     owed: u32,
+    window: u32,
 }
 
 impl Default for ReceiveWindow {
     fn default() -> Self {
-        ReceiveWindow { left: WINDOW, owed: 0 }
+        ReceiveWindow::new(WINDOW)
     }
 }
 
 impl ReceiveWindow {
+    /// A window of `window` bytes.
+    pub fn new(window: u32) -> Self {
+        ReceiveWindow { left: window, owed: 0, window }
+    }
+
     /// Counts `bytes` as received; a violation if the sender had no credit for them.
     pub fn receive(&mut self, bytes: usize) -> Result<(), Violation> {
         let left = u32::try_from(bytes).ok().and_then(|bytes| self.left.checked_sub(bytes));
@@ -66,8 +77,8 @@ impl ReceiveWindow {
     /// Counts `bytes`, received earlier, as consumed. Returns the credit to send now, if it is worth a frame.
     pub fn consume(&mut self, bytes: usize) -> Option<u32> {
         self.owed += bytes as u32;
-        debug_assert!(self.left + self.owed <= WINDOW);
-        if self.owed < CREDIT_LUMP {
+        debug_assert!(self.left + self.owed <= self.window);
+        if self.owed < CREDIT_LUMP.min(self.window / 2) {
             return None;
         }
         let lump = std::mem::take(&mut self.owed);
@@ -103,6 +114,16 @@ mod tests {
         let mut window = ReceiveWindow::default();
         window.receive(WINDOW as usize).expect("the whole window");
         assert!(window.receive(1).is_err());
+    }
+
+    #[test]
+    fn a_small_window_is_returned_before_it_is_empty_for_good() {
+        let mut window = ReceiveWindow::new(8192);
+        window.receive(8192).expect("the whole window");
+        assert!(window.receive(1).is_err());
+        assert_eq!(window.consume(4095), None);
+        assert_eq!(window.consume(1), Some(4096));
+        assert_eq!(window.consume(4096), Some(4096));
     }
 
     #[test]

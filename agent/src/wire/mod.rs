@@ -21,7 +21,7 @@ pub const MAX_PAYLOAD: usize = 262_144;
 /// Bytes of credit that each channel of each stream starts with.
 pub const WINDOW: u32 = 262_144;
 /// Streams open at once.
-pub const MAX_STREAMS: usize = 256;
+pub const MAX_STREAMS: usize = 2048;
 /// Bytes of process output in one DATA frame.
 pub const DATA_CHUNK: usize = 65_536;
 /// Bytes of a frame before its payload.
