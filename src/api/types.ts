@@ -5,6 +5,7 @@ import type { EventKind } from "../model/event.ts";
 import type { GuestStreamMessage, GuestStreamRequest } from "../model/guest-stream.ts";
 import type { Init } from "../model/init.ts";
 import type { NetworkMode } from "../model/network-policy.ts";
+import type { PublishedPort, PublishedPortRef } from "../model/published-port.ts";
 import type { ImageConfig, VmSpec } from "../model/spec.ts";
 import type { StepTiming, VmState } from "../model/vm.ts";
 import type { VolumeMount } from "../model/volume.ts";
@@ -36,6 +37,8 @@ export interface Vm {
   readonly startedAt?: number | undefined;
   readonly stoppedAt?: number | undefined;
   readonly lastError?: ErrorBody | undefined;
+  /** Why ports that should be published are not, where one VM is shown. */
+  readonly portProblems?: readonly string[] | undefined;
   /** The fields of `spec` that wait for the next start. */
   readonly pending: readonly string[];
   /** The steps of the last start. */
@@ -62,6 +65,8 @@ export interface CreateVm {
   /** A kernel's name, `host`, or `image`: the image's own; absent: Debian's. */
   readonly kernel?: string | undefined;
   readonly volumes?: readonly VolumeMount[] | undefined;
+  /** Port 0 of this host: any that is free, which the VM then keeps. */
+  readonly ports?: readonly PublishedPort[] | undefined;
   /** Go on from this snapshot, by name or id, when it starts first. */
   readonly snapshot?: string | undefined;
   /** Absent: `public`. */
@@ -170,6 +175,10 @@ export interface SetVm {
   readonly diskMib?: number | undefined;
   /** Holds at once. */
   readonly network?: NetworkWish | undefined;
+  /** Added to those that are published, at once. */
+  readonly publish?: readonly PublishedPort[] | undefined;
+  /** Taken away before, at once, with the connections that came through them. */
+  readonly unpublish?: readonly PublishedPortRef[] | undefined;
 }
 
 /** What a VM uses now: the host's side, and the guest's own word when it answers. */
@@ -201,6 +210,8 @@ export interface Listener {
   readonly port: number;
   readonly pid?: number | undefined;
   readonly command?: string | undefined;
+  /** Where this host listens for it. */
+  readonly published?: readonly string[] | undefined;
 }
 
 /** A detached command of a VM. */

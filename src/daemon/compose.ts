@@ -21,6 +21,8 @@ import type { ImageSource } from "../model/boot.ts";
 import type { Capability } from "../model/capability.ts";
 import type { Config } from "../model/config.ts";
 import { createNetworkCapability, networkVm } from "../network/network-capability.ts";
+import { createPortsCapability } from "../network/published/ports-capability.ts";
+import { PublishedPorts } from "../network/published/published-ports.ts";
 import { checkNetwork } from "../network/report.ts";
 import { NetworkService } from "../network/service.ts";
 import { Snapshots } from "../snapshots/snapshots.ts";
@@ -157,6 +159,13 @@ export function compose(options: ComposeOptions): Composition {
     now,
     onStep,
   });
+  const published = new PublishedPorts({
+    clock: createClock(),
+    dial: async (id, target, handlers) => await vms.dial(id, target, handlers),
+    onProblem: (id, message, error) => log.warn({ vm: id, reason: error?.message }, message),
+    onBroken: (id, message, error) => log.debug({ vm: id, reason: error.message }, message),
+    onStep,
+  });
   const vms: Vms = new Vms({
     store,
     snapshots,
@@ -190,6 +199,7 @@ export function compose(options: ComposeOptions): Composition {
         entries: config.fileSync,
         onMissing: (id, problem) => log.warn({ vm: id, problem }, "file_sync: a file was not copied"),
       }),
+      createPortsCapability(published),
       ...(options.capabilities ?? []),
     ],
     chooseDriver: (name) => drivers.choose(name),
@@ -210,6 +220,7 @@ export function compose(options: ComposeOptions): Composition {
     images,
     kernels,
     volumes,
+    published,
     templates,
     snapshots,
     network,
@@ -251,7 +262,10 @@ export function compose(options: ComposeOptions): Composition {
         log.error({ err: error }, "the network could not be taken over; running VMs keep their old rules");
       }
     },
-    [Symbol.dispose]: () => store[Symbol.dispose](),
+    [Symbol.dispose]() {
+      published[Symbol.dispose]();
+      store[Symbol.dispose]();
+    },
   };
 }
 

@@ -1,14 +1,24 @@
 /** From records to the bodies of the API. */
 import { basename } from "node:path";
-import type { Damage, Exec, Image, ImageDetails as ImageDetailsBody, Kernel, Vm } from "../api/types.ts";
-import type { GuestExec } from "../guest/agent.ts";
+import type {
+  Damage,
+  Exec,
+  Image,
+  ImageDetails as ImageDetailsBody,
+  Kernel,
+  Listener,
+  Vm,
+} from "../api/types.ts";
+import type { GuestExec, GuestListener } from "../guest/agent.ts";
 import type { ExplainedDamage, ImageDetails } from "../images/image-reports.ts";
 import type { NamedKernel } from "../images/kernel-service.ts";
+import { formatHostPort } from "../model/published-port.ts";
 import { exitCodeOfSignal } from "../model/signals.ts";
 import type { VmRecord } from "../model/vm.ts";
 import type { ImageRecord } from "../store/images.ts";
 import { pendingFields } from "../vms/set.ts";
 import type { Vms } from "../vms/vms.ts";
+import type { Services } from "./services.ts";
 
 export function presentVm(vms: Vms, record: VmRecord): Vm {
   const live = vms.live(record.id);
@@ -35,10 +45,25 @@ export function presentVm(vms: Vms, record: VmRecord): Vm {
   };
 }
 
-/** One VM with what its image says of itself. */
-export function presentShownVm(vms: Vms, record: VmRecord): Vm {
+/** One VM with what its image says of itself, and with what is wrong with its ports. */
+export function presentShownVm(
+  { vms, published }: Pick<Services, "vms" | "published">,
+  record: VmRecord,
+): Vm {
   const { exposedPorts, labels } = vms.imageConfig(record);
-  return { ...presentVm(vms, record), exposedPorts, labels };
+  const problems = published.problems(record.id);
+  const portProblems = problems.length === 0 ? undefined : problems;
+  return { ...presentVm(vms, record), portProblems, exposedPorts, labels };
+}
+
+/** What listens in a guest, with where this host listens for it. */
+export function presentListeners({ spec }: VmRecord, listeners: readonly GuestListener[]): Listener[] {
+  return listeners.map((listener) => {
+    const published = (spec.ports ?? [])
+      .filter(({ guestPort, protocol }) => guestPort === listener.port && protocol === listener.protocol)
+      .map(formatHostPort);
+    return published.length === 0 ? listener : { ...listener, published };
+  });
 }
 
 export function presentImage(record: ImageRecord): Image {

@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import type { ConfigReport, DaemonStatus, DoctorReport } from "../api/types.ts";
 import type { ImageService } from "../images/image-service.ts";
 import type { KernelService } from "../images/kernel-service.ts";
+import type { PublishedPorts } from "../network/published/published-ports.ts";
 import type { NetworkService } from "../network/service.ts";
 import type { Snapshots } from "../snapshots/snapshots.ts";
 import type { Templates } from "../snapshots/templates.ts";
@@ -16,6 +17,7 @@ export interface Services {
   readonly images: ImageService;
   readonly kernels: KernelService;
   readonly volumes: Volumes;
+  readonly published: PublishedPorts;
   readonly templates: Templates;
   readonly snapshots: Snapshots;
   readonly network: NetworkService;

@@ -5,6 +5,7 @@
 import type { LongOptions, ReadyImage } from "./boot.ts";
 import type { Disk, GuestMount, Nic } from "./machine.ts";
 import type { SavedMachine } from "./saved.ts";
+import type { VmSpec } from "./spec.ts";
 import type { VmRecord } from "./vm.ts";
 
 /** What capabilities add to the machine. */
@@ -72,10 +73,17 @@ export interface Capability {
    * that booted with other devices does not fit.
    */
   devices?(vm: Pick<VmRecord, "spec">): Promise<readonly string[]>;
+  /**
+   * Before a VM is made or changed: completes what is asked for, or refuses it with the cure. `before`: what it is now. Touches
+   * nothing that stays.
+   */
+  settle?(spec: VmSpec, before: VmSpec | undefined): Promise<VmSpec>;
   /** Before anything is touched: may refuse, with the cure. */
   preflight?(context: CapabilityContext): Promise<void> | void;
   /** Makes host resources; pushes the undo of each on `undo`. */
   prepare?(context: CapabilityContext, undo: AsyncDisposableStack): Promise<void>;
+  /** A machine that was prepared before anybody asked for it becomes this VM: makes what is this VM's alone. `cleanup` is the undo. */
+  taken?(context: CapabilityContext): Promise<void>;
   /** Adds devices to the description, as data. */
   contribute?(context: CapabilityContext, draft: MachineDraft): void;
   /** The hypervisor's process exists, and its guest does not run yet: may put it where it belongs. What it throws fails the start. */
@@ -84,6 +92,8 @@ export interface Capability {
   resumed?(context: CapabilityContext, running: RunningMachine): Promise<void>;
   /** The guest is configured, and nobody uses it yet: may prepare it. What it throws fails the start. */
   started?(vm: VmRecord, guest: StartedGuest, options: LongOptions): Promise<void>;
+  /** The VM runs and can be used: after a start, and when a daemon takes it over from an earlier one. Never throws. */
+  reachable?(vm: VmRecord): Promise<void>;
   /** After `set` changed the record: applies what it can, also to the running machine when there is one. */
   changed?(change: VmChange, running: RunningMachine | undefined): Promise<void>;
   /** Releases everything that belongs to the run of a VM; succeeds with nothing there, and may be repeated. */

@@ -3,6 +3,7 @@ import { BangerError } from "./errors.ts";
 import type { Init } from "./init.ts";
 import { quote } from "./names.ts";
 import type { NetworkSpec } from "./network-policy.ts";
+import type { PublishedPort } from "./published-port.ts";
 import type { VolumeMount } from "./volume.ts";
 
 /** The limits of a spec, as the API states and the daemon enforces them. */
@@ -33,6 +34,8 @@ export interface VmSpec {
   readonly volumes?: readonly VolumeMount[] | undefined;
   /** What the guest may reach. */
   readonly network: NetworkSpec;
+  /** Ports of this host that lead into the guest; absent: none. */
+  readonly ports?: readonly PublishedPort[] | undefined;
 }
 
 /** The size of a VM's own disk. */

@@ -57,10 +57,13 @@ export async function bringUp(ctx: VmContext, parts: Parts, options: BringUpOpti
   const { vm, image, saved } = parts;
   const { steps, undo } = options;
   const context: CapabilityContext = { vm, image, saved, keeps: options.keeps };
+  // It is the VM's already, whatever happens.
+  if (parts.pooled !== undefined) undo.use(parts.pooled.undo);
   await steps.run("preflight", async () => {
     for (const capability of ctx.capabilities) await capability.preflight?.(context);
   });
   if (parts.pooled !== undefined) {
+    for (const capability of ctx.capabilities) await capability.taken?.(context);
     return await orNotResumed(options, takeUp(ctx, { ...parts, pooled: parts.pooled }, options));
   }
   const isNew = !existsSync(ctx.layout.disk(vm.id)) && saved === undefined;
@@ -140,8 +143,7 @@ async function takeUp(
   parts: Parts & { readonly pooled: PooledClone },
   options: BringUpOptions,
 ): Promise<Up> {
-  const { running, undo, wish } = parts.pooled;
-  options.undo.use(undo);
+  const { running, wish } = parts.pooled;
   await options.steps.run("take", () => running.resume());
   const { place } = describe(ctx, { ...parts, keeps: options.keeps }, parts.files);
   return await identify(ctx, parts, { ...options, place, running, hasMib: wish.diskMib });

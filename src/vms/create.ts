@@ -8,6 +8,7 @@ import type { Init } from "../model/init.ts";
 import { IMAGE_KERNEL, nameOfImageKernel, validateKernelName } from "../model/kernel-names.ts";
 import { validateVmName, vmNameFromBytes } from "../model/names.ts";
 import { applyNetworkWish, type NetworkWish, PUBLIC_NETWORK } from "../model/network-policy.ts";
+import type { PublishedPort } from "../model/published-port.ts";
 import type { VmSpec } from "../model/spec.ts";
 import { NEVER_STARTED, type VmRecord } from "../model/vm.ts";
 import { type VolumeMount, validateMounts } from "../model/volume.ts";
@@ -15,6 +16,7 @@ import type { VmContext } from "./context.ts";
 import { findSnapshot, specFromSnapshot } from "./from-snapshot.ts";
 import type { PooledClone } from "./pooled-clone.ts";
 import { freeAddress, reserveVm } from "./reserve.ts";
+import { demandUnclaimed, settleSpec, wishedPorts } from "./settle.ts";
 import { Steps } from "./steps.ts";
 import { findIngredients, templateWish } from "./template-wish.ts";
 
@@ -31,6 +33,8 @@ export interface NewVm {
   readonly kernel?: string | undefined;
   readonly volumes?: readonly VolumeMount[] | undefined;
   readonly network?: NetworkWish | undefined;
+  /** A port 0 of this host: any that is free. */
+  readonly ports?: readonly PublishedPort[] | undefined;
   readonly ephemeral?: boolean | undefined;
   /** A snapshot, by name or id: its first start goes on from there. */
   readonly snapshot?: string | undefined;
@@ -51,7 +55,10 @@ export async function createVm(ctx: VmContext, wanted: NewVm, options: CreateOpt
   if (wanted.kernel !== undefined) validateKernelName(wanted.kernel);
   validateMounts(wanted.volumes ?? []);
   const snapshot = wanted.snapshot === undefined ? undefined : findSnapshot(ctx.store, wanted.snapshot);
-  const spec = snapshot === undefined ? newSpec(ctx, wanted) : specFromSnapshot(snapshot, wanted);
+  const spec = await settleSpec(
+    ctx,
+    snapshot === undefined ? newSpec(ctx, wanted) : specFromSnapshot(snapshot, wanted),
+  );
   const steps = new Steps("create", { ...ctx, ...options });
   const image = await steps.run("image", () =>
     snapshot === undefined
@@ -80,6 +87,7 @@ export async function createVm(ctx: VmContext, wanted: NewVm, options: CreateOpt
       if (!isThere)
         throw goneMeanwhile(snapshot === undefined ? `image ${spec.image}` : `snapshot ${snapshot.name}`);
       if (kernel !== undefined && !isKernelThere(ctx, kernel, image.digest)) throw kernelChanged(kernel);
+      demandUnclaimed(ctx, spec.ports);
       for (const { volume } of wanted.volumes ?? []) ctx.store.volumes.get(volume);
       return {
         id,
@@ -133,6 +141,7 @@ function newSpec({ defaults }: VmContext, wanted: NewVm): VmSpec {
     ...(wanted.kernel === undefined ? {} : { kernel: wanted.kernel }),
     ...(wanted.volumes === undefined || wanted.volumes.length === 0 ? {} : { volumes: wanted.volumes }),
     network: applyNetworkWish(PUBLIC_NETWORK, wanted.network ?? {}),
+    ...wishedPorts(wanted),
   };
 }
 

@@ -88,6 +88,8 @@ async function reserveChild(ctx: VmContext, parent: VmRecord, prefix: string): P
         ...parent.startedSpec,
         diskMib: parent.spec.diskMib,
         network: parent.spec.network,
+        // A port of this host has one VM.
+        ports: undefined,
       },
       address: freeAddress(ctx, addresses),
       ephemeral: true,

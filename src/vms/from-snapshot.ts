@@ -5,6 +5,7 @@ import type { SnapshotRecord } from "../model/snapshot.ts";
 import type { VmSpec } from "../model/spec.ts";
 import type { Store } from "../store/store.ts";
 import type { NewVm } from "./create.ts";
+import { wishedPorts } from "./settle.ts";
 
 /** By name or id. Errors: `not_found`. */
 export function findSnapshot(store: Pick<Store, "snapshots">, ref: string): SnapshotRecord {
@@ -27,8 +28,11 @@ export function specFromSnapshot(snapshot: SnapshotRecord, wanted: NewVm): VmSpe
   }
   if ((wanted.diskMib ?? spec.diskMib) < spec.diskMib)
     throw differs(name, "disk", `a disk of at least ${spec.diskMib} MiB`);
+  // A port of this host has one VM, and that is not this one.
+  const { ports: _, ...rest } = spec;
   return {
-    ...spec,
+    ...rest,
+    ...wishedPorts(wanted),
     vcpus: wanted.vcpus ?? spec.vcpus,
     memoryMib: wanted.memoryMib ?? spec.memoryMib,
     diskMib: wanted.diskMib ?? spec.diskMib,

@@ -1,5 +1,7 @@
 /** Streams to files and connections of a running VM. Guest I/O never takes the VM's lock. */
+import type { GuestDial } from "../guest/agent.ts";
 import type { AgentStream, StreamHandlers } from "../guest/stream.ts";
+import { BangerError } from "../model/errors.ts";
 import type { GuestStreamRequest } from "../model/guest-stream.ts";
 import { decide } from "../model/state-machine.ts";
 import type { VmRecord } from "../model/vm.ts";
@@ -7,6 +9,9 @@ import { whileUsed } from "./auto-stop.ts";
 import type { VmContext } from "./context.ts";
 import { reachAgent } from "./exec.ts";
 import { liveVm } from "./pause.ts";
+
+/** Streams of a guest that published ports leave to everything else. */
+const KEPT_STREAMS = 64;
 
 /**
  * Opens a stream; the VM is in use until it has ended. Errors: `failed_precondition` (state), `unavailable` and `timeout` (the agent
@@ -21,5 +26,27 @@ export async function openGuestStream(
     decide("exec", vm);
     const agent = await reachAgent(vm, liveVm(ctx, vm).agent());
     return agent.openStream(request, handlers);
+  });
+}
+
+/**
+ * Connects to a port of the guest, for the `nth` of the connections of its published ports; the VM is in use until it has ended.
+ * Errors: those of `openGuestStream`; `resource_exhausted` when the guest has no more streams to give away.
+ */
+export async function dialGuest(
+  ctx: VmContext,
+  vm: VmRecord,
+  {
+    target,
+    handlers,
+  }: { readonly target: GuestDial & { readonly nth: number }; readonly handlers: StreamHandlers },
+): Promise<AgentStream> {
+  return await whileUsed(ctx, vm.id, async () => {
+    decide("exec", vm);
+    const agent = await reachAgent(vm, liveVm(ctx, vm).agent());
+    if (target.nth > agent.streams - KEPT_STREAMS) {
+      throw new BangerError("resource_exhausted", `${vm.name} has ${target.nth - 1} connections already`);
+    }
+    return agent.dial(target, handlers);
   });
 }

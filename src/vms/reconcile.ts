@@ -64,6 +64,7 @@ async function takeOver(ctx: VmContext, vm: VmRecord, running: Running): Promise
   } catch (error) {
     ctx.log.warn({ vm: vm.id, err: error }, "an adopted VM does not take orders; kill still ends it");
   }
+  for (const capability of ctx.capabilities) await capability.reachable?.(vm);
   // Connected ahead of its first use; a guest that does not answer now may later.
   if (vm.state === "running") live.agent().catch(() => undefined);
 }

@@ -1,18 +1,20 @@
-/** Set: another name, size or network. What a running VM cannot take waits for its next start, and `show` says so. */
+/** Set: another name, size, network or ports. What a running VM cannot take waits for its next start, and `show` says so. */
 import { withDeadline } from "../lib/deadline.ts";
 import { BangerError } from "../model/errors.ts";
 import { validateVmName } from "../model/names.ts";
 import { applyNetworkWish, type NetworkWish } from "../model/network-policy.ts";
+import { applyPortsWish, type PortsWish, samePort } from "../model/published-port.ts";
 import { diskBytes } from "../model/spec.ts";
 import { decide } from "../model/state-machine.ts";
 import type { VmRecord } from "../model/vm.ts";
 import type { VmContext } from "./context.ts";
 import { currentVm } from "./find.ts";
+import { demandUnclaimed, settleSpec } from "./settle.ts";
 
 /** Growing a file system writes its new tables; an emulated guest takes a while. */
 const GROW_DEADLINE_MS = 60_000;
 
-export interface VmWish {
+export interface VmWish extends PortsWish {
   readonly name?: string | undefined;
   readonly vcpus?: number | undefined;
   readonly memoryMib?: number | undefined;
@@ -23,46 +25,61 @@ export interface VmWish {
 
 /**
  * Changes a VM. The name holds at once (the guest's host name with the next start), the disk of a running VM and its file
- * system grow at once, its network policy holds at once, vCPUs and memory come with the next start. Errors: `invalid_argument` (a smaller disk),
- * `already_exists` (name), `failed_precondition` (state), `resource_exhausted`.
+ * system grow at once, its network policy and published ports hold at once, vCPUs and memory come with the next start. Errors:
+ * `invalid_argument` (a smaller disk, ports), `already_exists` (name, a port in use), `failed_precondition` (state), `resource_exhausted`.
  */
 export async function setVm(ctx: VmContext, id: string, wish: VmWish): Promise<VmRecord> {
   if (wish.name !== undefined) validateVmName(wish.name);
   return await ctx.locks.hold(id, async () => {
     const before = currentVm(ctx, id);
     decide("set", before);
-    const spec = {
+    const ports = applyPortsWish(before.spec.ports ?? [], wish);
+    const wanted = {
       ...before.spec,
       vcpus: wish.vcpus ?? before.spec.vcpus,
       memoryMib: wish.memoryMib ?? before.spec.memoryMib,
       diskMib: wish.diskMib ?? before.spec.diskMib,
       network: applyNetworkWish(before.spec.network, wish.network ?? {}),
+      ...(ports.length === 0 && before.spec.ports === undefined ? {} : { ports }),
     };
-    if (spec.diskMib < before.spec.diskMib) throw shrinks(before, spec.diskMib);
+    if (wanted.diskMib < before.spec.diskMib) throw shrinks(before, wanted.diskMib);
+    const spec = await settleSpec(ctx, wanted, before);
     // The record first: what a crash keeps from the running machine comes with the next daemon or the next start.
     ctx.onStep("set:record");
-    const changed = ctx.store.vms.update(id, { spec, name: wish.name ?? before.name });
-    const networked = isSameNetwork(before, changed) ? changed : await setNetwork(ctx, before, changed);
-    return spec.diskMib > before.spec.diskMib ? await growDisk(ctx, before, networked) : networked;
+    demandUnclaimed(ctx, spec.ports, id);
+    const recorded = ctx.store.vms.update(id, { spec, name: wish.name ?? before.name });
+    const isSame = isSameNetwork(before, recorded) && hasSamePorts(before, recorded);
+    const changed = isSame ? recorded : await setNetwork(ctx, before, recorded);
+    return spec.diskMib > before.spec.diskMib ? await growDisk(ctx, before, changed) : changed;
   });
 }
 
-/** A policy that the running machine does not take is not the record's either. */
+/** A policy or a port that the running machine does not take is not the record's either. */
 async function setNetwork(ctx: VmContext, before: VmRecord, vm: VmRecord): Promise<VmRecord> {
   ctx.onStep("set:network");
-  const live = ctx.live.get(vm.id);
+  const running = ctx.live.get(vm.id)?.running;
+  // The disk's turn comes after it, with errors of its own.
+  const after = { ...vm, spec: { ...vm.spec, diskMib: before.spec.diskMib } };
+  await using undo = new AsyncDisposableStack();
   try {
-    // The disk's turn comes after it, with errors of its own.
-    const change = { before, after: { ...vm, spec: { ...vm.spec, diskMib: before.spec.diskMib } } };
-    for (const capability of ctx.capabilities) await capability.changed?.(change, live?.running);
+    for (const capability of ctx.capabilities) {
+      await capability.changed?.({ before, after }, running);
+      undo.defer(async () => await capability.changed?.({ before: after, after: before }, running));
+    }
   } catch (error) {
     ctx.store.vms.update(vm.id, { spec: before.spec, name: before.name });
     throw error;
   }
-  if (live === undefined) return vm;
+  undo.move();
+  if (running === undefined) return vm;
   return ctx.store.vms.update(vm.id, {
-    startedSpec: { ...(vm.startedSpec ?? vm.spec), network: vm.spec.network },
+    startedSpec: { ...(vm.startedSpec ?? vm.spec), network: vm.spec.network, ports: vm.spec.ports },
   });
+}
+
+function hasSamePorts(one: VmRecord, other: VmRecord): boolean {
+  const [ports, others] = [one.spec.ports ?? [], other.spec.ports ?? []];
+  return ports.length === others.length && ports.every((port) => others.some((two) => samePort(port, two)));
 }
 
 async function growDisk(ctx: VmContext, before: VmRecord, vm: VmRecord): Promise<VmRecord> {

@@ -122,6 +122,7 @@ async function attempt(ctx: VmContext, parts: Parts, steps: Steps, options: Star
   });
   undo.move();
   LiveVm.register(ctx, vm.id, up);
+  for (const capability of ctx.capabilities) await capability.reachable?.(started);
   ctx.pool.refill();
   ctx.onStep("start:done");
   return started;

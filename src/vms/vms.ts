@@ -1,5 +1,5 @@
 /** The life of VMs as one object: what the routes call. Every verb takes a reference and finds the record once. */
-import type { GuestExec, GuestListener } from "../guest/agent.ts";
+import type { GuestDial, GuestExec, GuestListener } from "../guest/agent.ts";
 import type { AgentStream, StreamHandlers } from "../guest/stream.ts";
 import { readTail } from "../lib/file-tail.ts";
 import { KeyedLock } from "../lib/keyed-lock.ts";
@@ -15,7 +15,7 @@ import { type CreateOptions, createVm, type NewVm } from "./create.ts";
 import { attachToExec, type ExecWish, execDetached, execInVm } from "./exec.ts";
 import { findVm, shownVm } from "./find.ts";
 import { type ForkWish, forkVm } from "./fork.ts";
-import { openGuestStream } from "./guest-stream.ts";
+import { dialGuest, openGuestStream } from "./guest-stream.ts";
 import { type HeldVm, holdVm } from "./hold.ts";
 import { IdleWatch } from "./idle.ts";
 import { type KillOptions, killVm } from "./kill.ts";
@@ -125,6 +125,15 @@ export class Vms {
 
   async openStream(ref: string, request: GuestStreamRequest, handlers: StreamHandlers): Promise<AgentStream> {
     return await openGuestStream(this.#ctx, this.find(ref), { request, handlers });
+  }
+
+  /** As `dialGuest`. */
+  async dial(
+    id: string,
+    target: GuestDial & { readonly nth: number },
+    handlers: StreamHandlers,
+  ): Promise<AgentStream> {
+    return await dialGuest(this.#ctx, this.find(id), { target, handlers });
   }
 
   async execDetached(ref: string, wish: ExecWish): Promise<{ id: string; pid: number }> {

@@ -163,7 +163,8 @@ export class WarmPool {
 
 /** Whether they differ only in what a clone takes on when it becomes a VM, and in what `isSameMachine` has looked at. */
 function isLike(one: VmSpec, other: VmSpec): boolean {
-  const rest = (spec: VmSpec): string => JSON.stringify({ ...spec, image: "", diskMib: 0, env: {} });
+  const rest = (spec: VmSpec): string =>
+    JSON.stringify({ ...spec, image: "", diskMib: 0, env: {}, ports: [] });
   return rest(one) === rest(other);
 }
 

@@ -1,5 +1,5 @@
 /** Whether records, files and processes of a home agree with each other. */
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import type { Layout } from "../../src/host/layout.ts";
 import { readCommandLine } from "../../src/lib/process-identity.ts";
 import type { Client } from "../../src/sdk/client.ts";
@@ -49,6 +49,7 @@ export async function findLies(layout: Layout, client: Client): Promise<string[]
     ),
     ...differences("hypervisors and live VMs", found.pids, live.map((vm) => vm.pid ?? 0).sort(ascending)),
     ...vms.flatMap((vm) => liesOfVm(layout, vm)),
+    ...liesOfPorts(vms),
     ...differences(
       "snapshots and their directories",
       entries(layout.snapshotsDir),
@@ -75,6 +76,23 @@ function liesOfVm(layout: Layout, vm: Vm): string[] {
   if (isLive(vm) && !readCommandLine(vm.pid ?? 0).includes(processMarker(vm.id)))
     lies.push(`${vm.name} has the pid ${vm.pid} of something else`);
   return lies;
+}
+
+/** The published ports of VMs that are up are listened on, and those of the others are not. */
+function liesOfPorts(vms: readonly Vm[]): string[] {
+  // The lines of LISTEN are the ones in state 0A (proc(5)).
+  const listening = new Set(
+    readFileSync("/proc/net/tcp", "utf8")
+      .split("\n")
+      .map((line) => line.trim().split(/\s+/))
+      .filter(([, , , state]) => state === "0A")
+      .map(([, local]) => Number.parseInt(local?.split(":")[1] ?? "", 16)),
+  );
+  return vms.flatMap((vm) =>
+    (vm.spec.ports ?? [])
+      .filter(({ hostPort }) => listening.has(hostPort) !== isLive(vm))
+      .map(({ hostPort }) => `${vm.name} is ${vm.state}, and its port ${hostPort} says something else`),
+  );
 }
 
 function isLive(vm: Vm): boolean {

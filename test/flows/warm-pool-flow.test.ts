@@ -1,11 +1,13 @@
 /** The warm pool through the real client and the real server, with the fake hypervisor and the real agent in rehearsal. */
 import { expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
+import type { CapabilityContext } from "../../src/model/capability.ts";
 import { Client } from "../../src/sdk/client.ts";
 import type { CreateVm, Vm } from "../../src/sdk/index.ts";
 import { findLies } from "../fault/truth.ts";
 import { hypervisorsOf } from "../support/processes.ts";
 import { refusal } from "../support/refusal.ts";
+import { parrot, serveTcp, type TestServer, talk } from "../support/sockets.ts";
 import { createTestDaemon, type TestDaemon, type TestDaemonOptions } from "../support/test-daemon.ts";
 
 const SIZES = '[vm_defaults]\nvcpus = 1\nmemory = "128M"\ndisk = "64M"\n';
@@ -55,6 +57,27 @@ test("a VM of the default size takes a clone, is itself and nobody else, and ano
   await client.stopVm("one");
   expect(stepsOf(await client.startVm("one"))).toContain("configure");
   expect((await client.showVm("one")).address).toBe(one?.address ?? "");
+});
+
+test("who takes a clone has its published ports; a port that is taken meanwhile ends the start and the clone", async () => {
+  let thief: TestServer | undefined;
+  const preflight = async ({ vm }: CapabilityContext): Promise<void> => {
+    if (vm.name === "late") thief = await serveTcp(() => undefined, vm.spec.ports?.[0]?.hostPort);
+  };
+  await using daemon = await createPooledDaemon({ capabilities: [{ name: "thief", preflight }] });
+  const { client } = daemon;
+  await using server = await serveTcp(parrot);
+  const port = { address: "127.0.0.1", hostPort: 0, guestPort: server.port, protocol: "tcp" } as const;
+  const vm = await client.createVm({ ...WISH, name: "web", ports: [port] });
+  expect(stepsOf(vm)).toContain("take");
+  expect((await talk(vm.spec.ports?.[0]?.hostPort ?? 0, "warm")).toString()).toBe("warm!");
+  await refusal(client.createVm({ ...WISH, name: "late", ports: [port] }), "already_exists");
+  await thief?.[Symbol.asyncDispose]();
+  expect(stepsOf(await client.showVm("late"))).not.toContain("take");
+  expect((await client.showVm("late")).state).toBe("stopped");
+  await client.removeVm("late");
+  await daemon.vms.pool.settled();
+  expect(hypervisorsOf(daemon.home).length).toBe(1 + (await pooled(daemon)));
 });
 
 test("run --rm takes one, and leaves nothing", async () => {

@@ -40,6 +40,7 @@ export const ListenerListSchema: z.ZodType<{ listeners: readonly Listener[] }> =
           port: z.int(),
           pid: z.int().optional(),
           command: z.string().optional(),
+          published: z.array(z.string()).optional().describe("Where this host listens for it"),
         })
         .meta({ id: "Listener" }),
     ),

@@ -4,6 +4,7 @@ import { MAX_IMAGE_NAME, validateImageName } from "../../model/image-reference.t
 import { INITS } from "../../model/init.ts";
 import { validateKernelName } from "../../model/kernel-names.ts";
 import { validateVmName } from "../../model/names.ts";
+import { MAX_PUBLISHED } from "../../model/published-port.ts";
 import { SPEC_LIMITS, type VmSpec, validateVmm } from "../../model/spec.ts";
 import { type StepTiming, VM_STATES } from "../../model/vm.ts";
 import { MAX_MOUNTS } from "../../model/volume.ts";
@@ -11,6 +12,7 @@ import { type CreateVm, type KillVm, type SetVm, type StopVm, type Vm, type VmEv
 import { ErrorSchema } from "./common.ts";
 import { Env, ruled, whole } from "./fields.ts";
 import { NetworkSpecSchema, NetworkWishSchema } from "./network.ts";
+import { PublishedPortRefSchema, PublishedPortSchema } from "./ports.ts";
 import { VolumeMountSchema } from "./volumes.ts";
 
 export const StepTimingSchema: z.ZodType<StepTiming> = z
@@ -29,6 +31,7 @@ export const VmSpecSchema: z.ZodType<VmSpec> = z
     kernel: z.string().optional().describe("The name of the kernel that it boots; absent: the default"),
     volumes: z.array(VolumeMountSchema).optional(),
     network: NetworkSpecSchema,
+    ports: z.array(PublishedPortSchema).optional(),
   })
   .meta({ id: "VmSpec" });
 
@@ -51,6 +54,10 @@ export const VmSchema: z.ZodType<Vm> = z
     startedAt: z.int().optional(),
     stoppedAt: z.int().optional(),
     lastError: ErrorSchema.optional(),
+    portProblems: z
+      .array(z.string())
+      .optional()
+      .describe("Why ports that should be published are not; where one VM is shown"),
     pending: z.array(z.string()).describe("The fields of spec that wait for the next start"),
     startSteps: z.array(StepTimingSchema).describe("The steps of the last start"),
     exposedPorts: z
@@ -79,6 +86,7 @@ export const CreateVmSchema: z.ZodType<CreateVm> = z
       .optional()
       .describe("A kernel's name, host, or image: the image's own; absent: Debian's"),
     volumes: z.array(VolumeMountSchema).max(MAX_MOUNTS).optional(),
+    ports: z.array(PublishedPortSchema).max(MAX_PUBLISHED).optional(),
     snapshot: ruled(validateVmName, 64)
       .optional()
       .describe("Go on from this snapshot, by name or id, when it starts first"),
@@ -93,6 +101,12 @@ export const SetVmSchema: z.ZodType<SetVm> = z
     memoryMib: whole(SPEC_LIMITS.memoryMib).optional(),
     diskMib: whole(SPEC_LIMITS.diskMib).optional().describe("Only larger"),
     network: NetworkWishSchema.optional().describe("Holds at once"),
+    publish: z.array(PublishedPortSchema).max(MAX_PUBLISHED).optional().describe("Added, at once"),
+    unpublish: z
+      .array(PublishedPortRefSchema)
+      .max(MAX_PUBLISHED)
+      .optional()
+      .describe("Taken away before, at once"),
   })
   .meta({ id: "SetVm" });
 

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import type { Vm } from "../../api/types.ts";
 import { BangerError } from "../../model/errors.ts";
 import { quote } from "../../model/names.ts";
+import { formatPublished } from "../../model/published-port.ts";
 import { formatDurationMs } from "../../model/quantities.ts";
 import { VM_STATES } from "../../model/vm.ts";
 import type { CliContext } from "../context.ts";
@@ -103,7 +104,11 @@ function renderList(vms: readonly Vm[]): string {
     String(vm.spec.vcpus),
     `${vm.spec.memoryMib}M`,
     vm.address,
+    (vm.spec.ports ?? []).map(formatPublished).join(" "),
     `${formatDurationMs(Math.max(0, now - vm.createdAt))} ago`,
   ]);
-  return renderTable(["ID", "NAME", "STATE", "IMAGE", "VCPUS", "MEMORY", "ADDRESS", "CREATED"], rows);
+  return renderTable(
+    ["ID", "NAME", "STATE", "IMAGE", "VCPUS", "MEMORY", "ADDRESS", "PORTS", "CREATED"],
+    rows,
+  );
 }

@@ -17,9 +17,10 @@ import { vmFromVariables } from "../vm-variables.ts";
 import { addExecOptions, collect, type ExecFlags, execRequest, parseEnv } from "./exec-flags.ts";
 import { runLong } from "./long.ts";
 import { addNetworkOptions, type NetworkFlags, parseNetwork } from "./network-flags.ts";
+import { addPublishOption, type PortFlags, parsePorts } from "./port-flags.ts";
 import { parseSize, type SizeFlags } from "./size-flags.ts";
 
-interface VmFlags extends SizeFlags, NetworkFlags {
+interface VmFlags extends SizeFlags, NetworkFlags, PortFlags {
   readonly name?: string;
   readonly image?: string;
   readonly vmm?: string;
@@ -60,7 +61,7 @@ Examples:
   banger run --rm -- uname -a
   printf hi | banger run --rm -- cat
   banger run --rm --memory 2G --vcpus 2 -e DEBUG=1 -- make test
-  banger run -d --name web
+  banger run -d --name web -p 8080:80
   banger run -d --name db -v data:/var/lib/postgresql`,
     )
     .action(async (words: string[], flags: RunFlags) => {
@@ -160,7 +161,7 @@ async function runDetached(ctx: CliContext, flags: RunFlags): Promise<number> {
 }
 
 function addVmOptions(command: Command): Command {
-  return addNetworkOptions(command)
+  return addPublishOption(addNetworkOptions(command))
     .option("--name <name>", "the VM's name (default: a readable one is made)")
     .option("--image <name>", "the image (default: default_image of the configuration)")
     .option("--vcpus <n>", "virtual CPUs")
@@ -189,6 +190,7 @@ function createVm(flags: VmFlags): CreateVm {
     init: flags.init === undefined ? undefined : parseInit(flags.init),
     kernel: flags.kernel === undefined ? undefined : validateKernelName(flags.kernel),
     volumes: validateMounts((flags.volume ?? []).map(parseMount)),
+    ports: parsePorts(flags),
     snapshot: flags.snapshot === undefined ? undefined : validateVmName(flags.snapshot),
     network: parseNetwork(flags),
   };

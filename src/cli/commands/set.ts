@@ -1,17 +1,24 @@
-/** `set`: another name, size or network. */
+/** `set`: another name, size, network or published ports. */
 import type { Command } from "commander";
 import { BangerError } from "../../model/errors.ts";
 import type { CliContext } from "../context.ts";
 import { forEachRef } from "../refs.ts";
 import { addNetworkOptions, type NetworkFlags, parseNetwork } from "./network-flags.ts";
+import { addPublishOption, addUnpublishOption, type PortFlags, parsePortsWish } from "./port-flags.ts";
 import { parseSize, type SizeFlags } from "./size-flags.ts";
+
+interface SetFlags extends SizeFlags, NetworkFlags, PortFlags {
+  readonly name?: string;
+  readonly unpublish?: readonly string[];
+  readonly json?: boolean;
+}
 
 export function defineSet(program: Command, ctx: CliContext): void {
   const set = program
     .command("set")
-    .summary("change the name, size or network of VMs")
+    .summary("change the name, size, network or ports of VMs")
     .description(
-      "Changes VMs. A running one takes a name, a network and a larger disk at once; the rest waits for its next start.",
+      "Changes VMs. A running one takes a name, a network, ports and a larger disk at once; the rest waits for its next start.",
     )
     .argument("<vm...>", "names, ids or id prefixes")
     .option("--name <name>", "another name (one VM only)")
@@ -19,14 +26,18 @@ export function defineSet(program: Command, ctx: CliContext): void {
     .option("--memory <size>", "memory, such as 512M or 4G")
     .option("--disk <size>", "a larger size of the writable disk, such as 16G")
     .option("--json", "print each VM as JSON")
-    .addHelpText("after", "\nExamples:\n  banger set web --memory 4G --vcpus 2\n  banger set web --name api")
-    .action(async (refs: string[], flags: SizeFlags & NetworkFlags & { name?: string; json?: boolean }) => {
+    .addHelpText(
+      "after",
+      `
+Examples:
+  banger set web --memory 4G --vcpus 2
+  banger set web --name api
+  banger set web --publish 8080:80 --unpublish 9090`,
+    )
+    .action(async (refs: string[], flags: SetFlags) => {
+      const name = flags.name === undefined ? {} : { name: flags.name };
       const network = parseNetwork(flags);
-      const wish = {
-        ...parseSize(flags),
-        network,
-        ...(flags.name === undefined ? {} : { name: flags.name }),
-      };
+      const wish = { ...parseSize(flags), ...parsePortsWish(flags), network, ...name };
       if (Object.values(wish).every((value) => value === undefined)) throw nothingToSet();
       if (flags.name !== undefined && new Set(refs).size > 1) throw oneNameForMany();
       const client = await ctx.client();
@@ -38,6 +49,7 @@ export function defineSet(program: Command, ctx: CliContext): void {
       });
     });
   addNetworkOptions(set).option("--no-network-peers", "talk with no other guest");
+  addUnpublishOption(addPublishOption(set));
 }
 
 function nothingToSet(): BangerError {

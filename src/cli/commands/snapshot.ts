@@ -119,7 +119,12 @@ function defineFork(program: Command, ctx: CliContext): void {
       const client = await ctx.client();
       await runLong(ctx, flags, async (options) => {
         const result = await client.forkVm(vm, { count, prefix }, options);
-        if (flags.quiet !== true) ctx.say(`${vm} stood still for ${formatDurationMs(result.pauseMs)}`);
+        if (flags.quiet !== true) {
+          ctx.say(`${vm} stood still for ${formatDurationMs(result.pauseMs)}`);
+          const { spec } = await client.showVm(vm);
+          if ((spec.ports ?? []).length > 0)
+            ctx.say(`published ports stay with ${vm}; give others with: banger set VM --publish HOST:GUEST`);
+        }
         return { result, line: result.vms.map((child) => child.name).join("\n") };
       });
     });

@@ -1,7 +1,8 @@
 /** `stats`, `top` and `ports`: what VMs use, and what listens in them. */
 import type { Command } from "commander";
-import type { VmStats } from "../../api/types.ts";
+import type { Listener, VmStats } from "../../api/types.ts";
 import { validateVmRef } from "../../model/names.ts";
+import { formatHostPort, type PublishedPort } from "../../model/published-port.ts";
 import { formatBytes, formatDurationMs } from "../../model/quantities.ts";
 import type { CliContext } from "../context.ts";
 import { stdout } from "../output.ts";
@@ -55,7 +56,9 @@ export function defineUse(program: Command, ctx: CliContext): void {
   program
     .command("ports")
     .summary("list what listens in a VM")
-    .description("Lists the sockets that listen in a VM, with their processes.")
+    .description(
+      "Lists the sockets that listen in a VM, with their processes, and where this host listens for them.",
+    )
     .argument("<vm>", "name, id or id prefix")
     .option("--json", "as JSON")
     .action(async (ref: string, { json = false }: { json?: boolean }) => {
@@ -67,10 +70,26 @@ export function defineUse(program: Command, ctx: CliContext): void {
         one.address,
         String(one.port),
         one.command === undefined ? "" : `${one.command} (${one.pid ?? "?"})`,
+        one.published?.join(" ") ?? "",
         `${vm.name}.vm:${one.port}`,
       ]);
-      return ctx.print(renderTable(["PROTO", "ADDRESS", "PORT", "PROCESS", "NAME"], rows));
+      const nobodys = (vm.spec.ports ?? [])
+        .filter((port) => !listeners.some((one) => isServedBy(port, one)))
+        .map((port) => [
+          port.protocol,
+          "",
+          String(port.guestPort),
+          "(nobody listens)",
+          formatHostPort(port),
+          `${vm.name}.vm:${port.guestPort}`,
+        ]);
+      const head = ["PROTO", "ADDRESS", "PORT", "PROCESS", "PUBLISHED", "NAME"];
+      return ctx.print(renderTable(head, [...rows, ...nobodys]));
     });
+}
+
+function isServedBy(port: PublishedPort, listener: Listener): boolean {
+  return port.guestPort === listener.port && port.protocol === listener.protocol;
 }
 
 /** Runs `show` once, or again and again until a signal ends the program. */

@@ -1,5 +1,6 @@
 /** One VM as text. */
 import type { Vm } from "../../api/types.ts";
+import { formatPublished } from "../../model/published-port.ts";
 import { formatBytes, formatDurationMs } from "../../model/quantities.ts";
 import { renderFacts } from "./facts.ts";
 
@@ -20,6 +21,8 @@ export function renderVm(vm: Vm): string {
     ["init", vm.spec.init],
     ["kernel", vm.spec.kernel],
     ["address", vm.address],
+    ["published", vm.spec.ports?.map(formatPublished).join(", ") || undefined],
+    ["not published", vm.portProblems?.join("; ")],
     ["serves", printable(vm.exposedPorts)],
     ["labels", printable(Object.entries(vm.labels ?? {}).map(([name, value]) => `${name}=${value}`))],
     ["network", networkText(vm)],

@@ -3,12 +3,15 @@ import { EventsQuerySchema } from "../../api/routes.ts";
 import { ConsoleSession } from "../console-session.ts";
 import { decodeQuery } from "../decode.ts";
 import { EventSession } from "../event-session.ts";
+import { presentListeners } from "../present.ts";
 import type { Router } from "../router.ts";
 import type { Services } from "../services.ts";
 
 export function routeLook(router: Router, { vms, events }: Services): void {
   router.json("stats", async () => ({ stats: await vms.stats() }));
-  router.json("vm.ports", async ({ param }) => ({ listeners: await vms.ports(param("vm")) }));
+  router.json("vm.ports", async ({ param }) => ({
+    listeners: presentListeners(vms.find(param("vm")), await vms.ports(param("vm"))),
+  }));
   router.text("vm.logs", async ({ param }) => await vms.logs(param("vm")));
   router.socket("vm.follow", ({ param }) => new ConsoleSession(vms.consolePath(param("vm"))));
   router.socket("events", ({ url }) => {

@@ -6,9 +6,9 @@ import { presentShownVm, presentVm } from "../present.ts";
 import type { Router } from "../router.ts";
 import type { Services } from "../services.ts";
 
-export function routeVms(router: Router, { vms }: Services): void {
+export function routeVms(router: Router, { vms, published }: Services): void {
   router.json("vm.list", async () => ({ vms: vms.list().map((vm) => presentVm(vms, vm)) }));
-  router.json("vm.show", async ({ param }) => presentShownVm(vms, vms.find(param("vm"))));
+  router.json("vm.show", async ({ param }) => presentShownVm({ vms, published }, vms.find(param("vm"))));
   router.progress("vm.create", async ({ request, url }) => {
     const query = decodeQuery(url, CreateQuerySchema);
     const wanted = await decodeBody(request, CreateVmSchema);

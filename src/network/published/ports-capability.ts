@@ -1,0 +1,16 @@
+/** The published ports in the life of a VM: taken before anything of it starts, let through when it runs, let go at its end. */
+import type { Capability } from "../../model/capability.ts";
+import type { PublishedPorts } from "./published-ports.ts";
+
+export function createPortsCapability(published: PublishedPorts): Capability {
+  return {
+    name: "ports",
+    settle: async (spec, before) => await published.settle(spec, before?.ports ?? []),
+    preflight: async ({ vm }) => await published.check(vm),
+    prepare: async ({ vm }) => await published.prepare(vm),
+    taken: async ({ vm }) => await published.prepare(vm),
+    reachable: async (vm) => await published.reachable(vm),
+    changed: async (change) => await published.sync(change),
+    cleanup: async ({ id }) => published.close(id),
+  };
+}

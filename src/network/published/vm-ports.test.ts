@@ -1,0 +1,144 @@
+/** The published ports of one VM against a guest that is made up: counting, windows, and peers that fall silent. */
+import { expect, test } from "bun:test";
+import { createSocket } from "node:dgram";
+import { connect, type Socket } from "node:net";
+import { AgentStream, type StreamHandlers } from "../../guest/stream.ts";
+import type { Clock } from "../../lib/clock.ts";
+import { BangerError } from "../../model/errors.ts";
+import type { PublishedPort } from "../../model/published-port.ts";
+import { MAX_CONNECTIONS, PEER_IDLE_MS, windowOf } from "./limits.ts";
+import { probePort } from "./listen.ts";
+import { type GuestPort, VmPorts } from "./vm-ports.ts";
+
+interface Dialled {
+  readonly target: GuestPort;
+  readonly stream: AgentStream;
+  readonly handlers: StreamHandlers;
+  /** Bytes of each DATA that the guest got. */
+  readonly heard: number[];
+}
+
+/** A clock that goes on only when it is told. */
+function createHandClock(): Clock & { pass(ms: number): void } {
+  let now = 0;
+  const timers = new Map<() => void, number>();
+  return {
+    now: () => now,
+    after: (ms, wake) => {
+      timers.set(wake, now + ms);
+      return () => void timers.delete(wake);
+    },
+    pass(ms) {
+      now += ms;
+      for (const [wake, at] of timers) {
+        if (at > now) continue;
+        timers.delete(wake);
+        wake();
+      }
+    },
+  };
+}
+
+async function published(protocol: "tcp" | "udp") {
+  const clock = createHandClock();
+  const dialled: Dialled[] = [];
+  const problems: string[] = [];
+  let met: ((one: Dialled) => void) | undefined;
+  const ports = new VmPorts({
+    clock,
+    onProblem: (message) => problems.push(message),
+    onBroken: () => undefined,
+    dial: async (target, handlers) => {
+      const heard: number[] = [];
+      const sender = {
+        send: (type: number, _: number, payload: Uint8Array) => {
+          if (type === 6) heard.push(payload.length - 1);
+        },
+        forget: () => undefined,
+        isCongested: () => false,
+        onceDrained: () => undefined,
+      };
+      const stream = new AgentStream(1, sender, handlers, target.window);
+      const one = { target, stream, handlers, heard };
+      dialled.push(one);
+      met?.(one);
+      return stream;
+    },
+  });
+  const wish: PublishedPort = { address: "127.0.0.1", hostPort: 0, guestPort: 80, protocol };
+  const port = await probePort(wish);
+  await ports.add(port);
+  ports.open();
+  const next = async (): Promise<Dialled> =>
+    await new Promise<Dialled>((resolve) => {
+      met = resolve;
+    });
+  return {
+    port: port.hostPort,
+    clock,
+    dialled,
+    problems,
+    next,
+    ports,
+    [Symbol.dispose]: () => ports.close(),
+  };
+}
+
+async function closeOf(socket: Socket): Promise<void> {
+  await new Promise<void>((resolve) => socket.once("close", () => resolve()));
+}
+
+test("connections are counted while they are open, and room comes back", async () => {
+  using vm = await published("tcp");
+  const open = async (): Promise<{ socket: Socket; dialled: Dialled }> => {
+    const dialled = vm.next();
+    const socket = connect({ port: vm.port, host: "127.0.0.1" });
+    socket.on("error", () => undefined);
+    return { socket, dialled: await dialled };
+  };
+  const all = [];
+  for (let at = 0; at < MAX_CONNECTIONS; at += 1) all.push(await open());
+  expect(vm.dialled.map(({ target }) => target.nth).at(-1)).toBe(MAX_CONNECTIONS);
+  for (const _ of [1, 2]) {
+    const refused = connect({ port: vm.port, host: "127.0.0.1" }).on("error", () => undefined);
+    await closeOf(refused);
+  }
+  expect(vm.problems).toEqual([`127.0.0.1:${vm.port}: ${MAX_CONNECTIONS} connections are open already`]);
+  expect(vm.dialled.length).toBe(MAX_CONNECTIONS);
+  // The guest refuses one: its connection is reset, and another has room.
+  const last = all.at(-1);
+  last?.dialled.stream.fail(new BangerError("failed_precondition", "nobody listens"));
+  if (last !== undefined) await closeOf(last.socket);
+  expect((await open()).dialled.target.nth).toBe(MAX_CONNECTIONS);
+  for (const { socket } of all) socket.destroy();
+}, 30_000);
+
+test("windows shrink with the number of connections and add up to a bounded sum", () => {
+  const windows = Array.from({ length: MAX_CONNECTIONS }, (_, at) => windowOf("tcp", at + 1));
+  expect([windows[0], windows[63], windows.at(-1)]).toEqual([262_144, 262_144, 8738]);
+  expect(windows.reduce((sum, one) => sum + one, 0)).toBeLessThan(80 * 2 ** 20);
+  expect(windowOf("udp", MAX_CONNECTIONS)).toBe(65_536);
+});
+
+test("a UDP peer that falls silent is forgotten, and met anew when it speaks again", async () => {
+  using vm = await published("udp");
+  const socket = createSocket("udp4");
+  try {
+    const say = async (): Promise<Dialled> => {
+      const dialled = vm.next();
+      socket.send("hello", vm.port, "127.0.0.1");
+      return await dialled;
+    };
+    const first = await say();
+    vm.clock.pass(PEER_IDLE_MS - 1);
+    first.handlers.onData?.(1, new Uint8Array(3));
+    vm.clock.pass(1);
+    expect(first.stream.over).toBe(false);
+    vm.clock.pass(PEER_IDLE_MS);
+    expect(first.stream.over).toBe(true);
+    expect(first.heard).toEqual([5]);
+    expect((await say()).target.nth).toBe(1);
+  } finally {
+    socket.close();
+  }
+});
