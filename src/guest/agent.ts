@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import { z } from "zod";
 import { BangerError } from "../model/errors.ts";
 import type { GuestStreamRequest } from "../model/guest-stream.ts";
+import type { GuestTreeRequest } from "../model/guest-tree.ts";
 import type { GuestMount } from "../model/machine.ts";
 import type { ExecSpec } from "../model/spec.ts";
 import type { StepTiming } from "../model/vm.ts";
@@ -190,7 +191,10 @@ export class Agent {
   }
 
   /** Opens a stream to files or connections of the guest. Errors come through its result. */
-  openStream({ type, ...rest }: GuestStreamRequest, handlers: StreamHandlers): AgentStream {
+  openStream(
+    { type, ...rest }: GuestStreamRequest | GuestTreeRequest,
+    handlers: StreamHandlers,
+  ): AgentStream {
     return this.#connection.openStream({ kind: type, ...rest }, handlers);
   }
 

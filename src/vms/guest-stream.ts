@@ -3,6 +3,7 @@ import type { GuestDial } from "../guest/agent.ts";
 import type { AgentStream, StreamHandlers } from "../guest/stream.ts";
 import { BangerError } from "../model/errors.ts";
 import type { GuestStreamRequest } from "../model/guest-stream.ts";
+import type { GuestTreeRequest } from "../model/guest-tree.ts";
 import { decide } from "../model/state-machine.ts";
 import type { VmRecord } from "../model/vm.ts";
 import { whileUsed } from "./auto-stop.ts";
@@ -20,7 +21,10 @@ const KEPT_STREAMS = 64;
 export async function openGuestStream(
   ctx: VmContext,
   vm: VmRecord,
-  { request, handlers }: { readonly request: GuestStreamRequest; readonly handlers: StreamHandlers },
+  {
+    request,
+    handlers,
+  }: { readonly request: GuestStreamRequest | GuestTreeRequest; readonly handlers: StreamHandlers },
 ): Promise<AgentStream> {
   return await whileUsed(ctx, vm.id, async () => {
     decide("exec", vm);

@@ -4,6 +4,7 @@ import type { AgentStream, StreamHandlers } from "../guest/stream.ts";
 import { readTail } from "../lib/file-tail.ts";
 import { KeyedLock } from "../lib/keyed-lock.ts";
 import type { GuestStreamRequest } from "../model/guest-stream.ts";
+import type { GuestTreeRequest } from "../model/guest-tree.ts";
 import type { TemplateWish } from "../model/saved.ts";
 import type { ImageConfig } from "../model/spec.ts";
 import type { VmRecord } from "../model/vm.ts";
@@ -123,7 +124,11 @@ export class Vms {
     return await execInVm(this.#ctx, this.find(ref), wish, handlers);
   }
 
-  async openStream(ref: string, request: GuestStreamRequest, handlers: StreamHandlers): Promise<AgentStream> {
+  async openStream(
+    ref: string,
+    request: GuestStreamRequest | GuestTreeRequest,
+    handlers: StreamHandlers,
+  ): Promise<AgentStream> {
     return await openGuestStream(this.#ctx, this.find(ref), { request, handlers });
   }
 

@@ -159,7 +159,7 @@ impl TarInRequest {
     }
 }
 
-fn check_path(kind: &str, path: &str) -> Outcome<()> {
+pub(super) fn check_path(kind: &str, path: &str) -> Outcome<()> {
     match path.starts_with('/') && path.len() <= MAX_PATH && !path.contains('\0') {
         true => Ok(()),
         false => Err(invalid(format!("{kind}: {path:?} is no absolute path"))),

@@ -7,6 +7,7 @@ mod files;
 mod small;
 mod snapshot;
 mod sockets;
+mod trees;
 mod write;
 
 use serde::Deserialize;
@@ -21,6 +22,7 @@ pub use files::{PutRequest, ReadRequest, StatRequest, TarEntry, TarInRequest, Ta
 pub use small::{Attach, ControlMessage, Grow, PowerOffRequest, Resize, SignalRequest};
 pub use snapshot::{Freeze, Resumed};
 pub use sockets::{AcceptRequest, Endpoint};
+pub use trees::{NamesRequest, RenameRequest, ScanRequest};
 pub use write::WriteRequest;
 
 /// One request, checked as far as that is possible without looking at the guest.
@@ -48,6 +50,14 @@ pub enum Request {
     TarOut(TarOutRequest),
     /// Unpack files.
     TarIn(TarInRequest),
+    /// Look at a tree.
+    Scan(ScanRequest),
+    /// Pack files of a tree.
+    Pick(NamesRequest),
+    /// Remove files of a tree.
+    Remove(NamesRequest),
+    /// Give a tree its name.
+    Rename(RenameRequest),
     /// Connect.
     Dial(Endpoint),
     /// Send and receive datagrams.
@@ -104,6 +114,10 @@ pub fn parse_request(payload: &[u8]) -> Outcome<Request> {
         "put" => Request::Put(checked("put", payload, PutRequest::validate)?),
         "tar-out" => Request::TarOut(checked("tar-out", payload, TarOutRequest::validate)?),
         "tar-in" => Request::TarIn(checked("tar-in", payload, TarInRequest::validate)?),
+        "scan" => Request::Scan(checked("scan", payload, ScanRequest::validate)?),
+        "pick" => Request::Pick(checked("pick", payload, NamesRequest::validate)?),
+        "remove" => Request::Remove(checked("remove", payload, NamesRequest::validate)?),
+        "rename" => Request::Rename(checked("rename", payload, RenameRequest::validate)?),
         "dial" => Request::Dial(checked("dial", payload, |request: &Endpoint| request.validate(true))?),
         "datagrams" => Request::Datagrams(checked("datagrams", payload, Endpoint::validate_datagrams)?),
         "listen" => Request::Listen(checked("listen", payload, |request: &Endpoint| request.validate(false))?),

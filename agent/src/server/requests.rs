@@ -59,6 +59,14 @@ impl Server {
                 self.begin_tar_in(stream, &request)?;
                 return Ok(None);
             }
+            Request::Scan(request) => {
+                self.begin_scan(stream, &request)?;
+                return Ok(None);
+            }
+            Request::Pick(request) => {
+                self.begin_pick(stream, &request)?;
+                return Ok(None);
+            }
             Request::Dial(endpoint) => {
                 self.dial(stream, &endpoint)?;
                 return Ok(None);
@@ -76,6 +84,8 @@ impl Server {
                 return Ok(None);
             }
             Request::Stat(request) => stat(&request)?,
+            Request::Remove(request) => self.remove(&request)?,
+            Request::Rename(request) => self.rename(&request)?,
             Request::PowerOff(request) => {
                 self.begin_shutdown(stream, &request);
                 return Ok(None);

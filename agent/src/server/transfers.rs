@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::{Owner, Server};
 use crate::failure::{Code, Failure, Outcome};
-use crate::requests::{PutRequest, ReadRequest, TarInRequest, TarOutRequest};
-use crate::tree::{FileOut, Put, TreeIn, TreeOut};
+use crate::requests::{NamesRequest, PutRequest, ReadRequest, RenameRequest, ScanRequest, TarInRequest, TarOutRequest};
+use crate::tree::{FileOut, Put, Scan, TreeIn, TreeOut, remove, rename};
 use crate::wire::{DATA_CHUNK, FrameType, OUTBOX_HIGH, ReceiveWindow, SendCredit, Violation};
 
 /// Pieces sent before the server looks at its descriptors again.
@@ -34,6 +34,7 @@ struct Outgoing {
 enum Source {
     Tree(Box<TreeOut>),
     File(FileOut),
+    Scan(Scan),
 }
 
 #[derive(Debug)]
@@ -60,6 +61,10 @@ impl Source {
                     file.fill(out, max)?;
                 }
                 Ok(file.is_over().then(|| file.result()))
+            }
+            Source::Scan(scan) => {
+                scan.fill(out, max)?;
+                Ok(scan.is_over().then(|| scan.result()))
             }
         }
     }
@@ -88,6 +93,28 @@ impl Server {
         let source = Source::Tree(Box::new(TreeOut::begin(request)?));
         self.begin_outgoing(stream, source);
         Ok(())
+    }
+
+    pub(super) fn begin_pick(&mut self, stream: u32, request: &NamesRequest) -> Outcome<()> {
+        let source = Source::Tree(Box::new(TreeOut::pick(request)?));
+        self.begin_outgoing(stream, source);
+        Ok(())
+    }
+
+    pub(super) fn begin_scan(&mut self, stream: u32, request: &ScanRequest) -> Outcome<()> {
+        let source = Source::Scan(Scan::begin(request)?);
+        self.begin_outgoing(stream, source);
+        Ok(())
+    }
+
+    pub(super) fn remove(&mut self, request: &NamesRequest) -> Outcome<Value> {
+        self.refuse_frozen(&request.path)?;
+        remove(request)
+    }
+
+    pub(super) fn rename(&mut self, request: &RenameRequest) -> Outcome<Value> {
+        self.refuse_frozen(&request.to)?;
+        rename(request)
     }
 
     pub(super) fn begin_read(&mut self, stream: u32, request: &ReadRequest) -> Outcome<()> {

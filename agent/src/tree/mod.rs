@@ -4,6 +4,7 @@
 //! format 1.0 (https://www.gnu.org/software/tar/manual/html_node/PAX-1.html), extended attributes as `SCHILY.xattr.` records.
 
 mod attributes;
+mod change;
 mod file_in;
 mod file_out;
 mod member;
@@ -12,15 +13,19 @@ mod parser;
 mod place;
 mod put;
 mod records;
+mod roots;
+mod scan;
 mod sparse;
 mod stat;
 mod tree_in;
 mod tree_out;
 mod walk;
 
+pub use change::{remove, rename};
 pub use file_out::FileOut;
 pub use place::check_name;
 pub use put::Put;
+pub use scan::Scan;
 pub use stat::stat;
 pub use tree_in::TreeIn;
 pub use tree_out::TreeOut;

@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 
 use super::attributes::{describe, read_xattrs};
 use super::member::{Kind, Member};
+use super::roots::{Root, roots_below, roots_of};
 use super::sparse::{Piece, find_pieces, format_map};
 use super::walk::Level;
 use super::{BLOCK, padding};
 use crate::failure::Outcome;
-use crate::requests::{TarEntry, TarOutRequest};
+use crate::requests::{NamesRequest, TarEntry, TarOutRequest};
 use crate::upload::failure;
 use crate::wire::ByteQueue;
 
@@ -27,7 +28,7 @@ const MAX_NOTES: usize = 32;
 /// An archive under way.
 #[derive(Debug)]
 pub struct TreeOut {
-    roots: VecDeque<TarEntry>,
+    roots: VecDeque<Root>,
     follow: bool,
     special: bool,
     levels: Vec<Level>,
@@ -59,10 +60,19 @@ impl TreeOut {
             let flags = if request.follow { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
             statat(CWD, path.as_str(), flags).map_err(|errno| failure("reading", path, errno))?;
         }
-        Ok(TreeOut {
-            roots: request.paths.into(),
-            follow: request.follow,
-            special: request.special,
+        Ok(TreeOut::new(roots_of(request.paths), request.follow, request.special))
+    }
+
+    /// Files below a directory under their names there; those that are gone are left out, and noted.
+    pub fn pick(request: &NamesRequest) -> Outcome<Self> {
+        Ok(TreeOut::new(roots_below(request)?, false, false))
+    }
+
+    fn new(roots: VecDeque<Root>, follow: bool, special: bool) -> Self {
+        TreeOut {
+            roots,
+            follow,
+            special,
             levels: Vec::new(),
             pending: ByteQueue::default(),
             file: None,
@@ -72,7 +82,7 @@ impl TreeOut {
             bytes: 0,
             notes: Vec::new(),
             noted: 0,
-        })
+        }
     }
 
     /// Appends at most `max` bytes to `out`, and at least one unless the archive has ended.
@@ -108,10 +118,14 @@ impl TreeOut {
     fn advance(&mut self) -> Outcome<()> {
         let Some(level) = self.levels.last_mut() else {
             match self.roots.pop_front() {
-                Some(TarEntry { path, name }) => {
-                    let shown = path.clone();
-                    let added = self.add(None, path.as_bytes(), name.into_bytes(), FileType::Unknown);
-                    return added.map_err(|errno| failure("reading", &shown, errno));
+                Some(Root { path, name, optional }) => {
+                    return match self.add(None, &path, name.clone(), FileType::Unknown) {
+                        Err(Errno::NOENT | Errno::NOTDIR) if optional => {
+                            self.note(&name, "it vanished meanwhile");
+                            Ok(())
+                        }
+                        added => added.map_err(|errno| failure("reading", &String::from_utf8_lossy(&path), errno)),
+                    };
                 }
                 None => {
                     self.ended = true;

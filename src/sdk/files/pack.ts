@@ -11,8 +11,8 @@ import {
   readSync,
   statSync,
 } from "node:fs";
+import { BLOCK, encodeMember, type Member, type MemberKind, padding } from "../../lib/tar/member.ts";
 import { BangerError } from "../../model/errors.ts";
-import { BLOCK, encodeMember, type Member, type MemberKind, padding } from "../tar/member.ts";
 import { shownName } from "./place.ts";
 import { findPieces, formatMap, type Piece } from "./sparse.ts";
 

@@ -3,8 +3,8 @@
  * so that none leaves it whatever the guest says: `/proc/self/fd/N/NAME` is openat(2) for a runtime that has none (proc(5)).
  */
 import { closeSync, constants, fchmodSync, fchownSync, futimesSync, mkdirSync, openSync } from "node:fs";
+import type { Member } from "../../lib/tar/member.ts";
 import { BangerError } from "../../model/errors.ts";
-import type { Member } from "../tar/member.ts";
 
 /** Directories inside each other. */
 const MAX_DEPTH = 512;

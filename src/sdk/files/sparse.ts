@@ -1,7 +1,7 @@
 /** The map of a sparse file: where its data is. GNU tar's format 1.0, as in protocol/README.md. */
 import { fstatSync, readSync } from "node:fs";
-import { damaged, decimal, padding } from "../tar/member.ts";
-import type { TarReader } from "../tar/reader.ts";
+import { damaged, decimal, padding } from "../../lib/tar/member.ts";
+import type { TarReader } from "../../lib/tar/reader.ts";
 
 /** One piece of data: where it begins, and its bytes. */
 export type Piece = readonly [start: number, length: number];

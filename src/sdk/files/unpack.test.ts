@@ -3,8 +3,8 @@ import { describe, expect, test } from "bun:test";
 import { lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { refusal } from "../../../test/support/refusal.ts";
 import { createScratch } from "../../../test/support/trees.ts";
+import { encodeMember, type Member, type MemberKind, padding } from "../../lib/tar/member.ts";
 import type { ErrorCode } from "../../model/errors.ts";
-import { encodeMember, type Member, type MemberKind, padding } from "../tar/member.ts";
 import { formatMap } from "./sparse.ts";
 import { type UnpackOptions, unpack } from "./unpack.ts";
 

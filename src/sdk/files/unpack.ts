@@ -13,9 +13,9 @@ import {
   unlinkSync,
   writeSync,
 } from "node:fs";
+import { damaged, type Member } from "../../lib/tar/member.ts";
+import { TarReader } from "../../lib/tar/reader.ts";
 import { BangerError } from "../../model/errors.ts";
-import { damaged, type Member } from "../tar/member.ts";
-import { TarReader } from "../tar/reader.ts";
 import { components, Place, shownName, type UnpackRules } from "./place.ts";
 import { type Piece, readMap } from "./sparse.ts";
 
