@@ -72,6 +72,10 @@ export class Layout {
     return join(this.stateDir, "bangerd.start-lock");
   }
 
+  /** Where the copies of workspaces are made before their VM is there. */
+  get workspacesDir(): string {
+    return join(this.stateDir, "workspaces");
+  }
   vmDir(id: string): string {
     return join(this.vmsDir, id);
   }

@@ -24,8 +24,11 @@ export interface ProgramEnd {
 }
 
 export interface ProgramOptions {
-  /** Added to this process's own environment; `LC_ALL=C` is always set so that messages can be recognised. */
-  readonly env?: Readonly<Record<string, string>>;
+  /**
+   * Added to this process's own environment, where undefined takes a variable away; `LC_ALL=C` is always set so that messages can be
+   * recognised.
+   */
+  readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
   /**
    * Ends the program; the promise then rejects with the signal's reason if that is a BangerError, else

@@ -90,4 +90,16 @@ export const MIGRATIONS: readonly Migration[] = [
       ) STRICT;
     `,
   },
+  {
+    version: 6,
+    sql: `
+      CREATE TABLE workspaces (
+        vm TEXT PRIMARY KEY,
+        record TEXT NOT NULL
+      ) STRICT;
+      CREATE TRIGGER workspace_goes_with_vm AFTER DELETE ON vms BEGIN
+        DELETE FROM workspaces WHERE vm = OLD.id;
+      END;
+    `,
+  },
 ];

@@ -8,6 +8,7 @@ import { SpaceReserve } from "./reserve.ts";
 import { SnapshotTable } from "./snapshots.ts";
 import { VmTable } from "./vms.ts";
 import { VolumeTable } from "./volumes.ts";
+import { WorkspaceTable } from "./workspaces.ts";
 
 export interface Store extends Disposable {
   readonly vms: VmTable;
@@ -16,6 +17,7 @@ export interface Store extends Disposable {
   readonly kernels: KernelTable;
   readonly volumes: VolumeTable;
   readonly snapshots: SnapshotTable;
+  readonly workspaces: WorkspaceTable;
 }
 
 /** Opens the store at `path`; errors as `openDatabase`. Disposing closes it. */
@@ -30,6 +32,7 @@ export function openStore(path: string, now: () => number = Date.now): Store {
     kernels: new KernelTable(db),
     volumes: new VolumeTable(db),
     snapshots: new SnapshotTable(db, reserve),
+    workspaces: new WorkspaceTable(db, reserve),
     [Symbol.dispose]: () => db.close(),
   };
 }

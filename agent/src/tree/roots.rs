@@ -12,19 +12,17 @@ pub struct Root {
     pub path: Vec<u8>,
     /// Relative, or `.`.
     pub name: Vec<u8>,
-    /// Whether it may have vanished.
-    pub optional: bool,
 }
 
 /// Paths that are there.
 pub fn roots_of(entries: Vec<TarEntry>) -> VecDeque<Root> {
-    let root = |TarEntry { path, name }| Root { path: path.into(), name: name.into(), optional: false };
+    let root = |TarEntry { path, name }| Root { path: path.into(), name: name.into() };
     entries.into_iter().map(root).collect()
 }
 
 /// Files below a directory, under their names there.
 pub fn roots_below(request: &NamesRequest) -> Outcome<VecDeque<Root>> {
     let prefix = [request.path.trim_end_matches('/').as_bytes(), b"/"].concat();
-    let root = |name: Vec<u8>| Root { path: [&prefix[..], &name].concat(), name, optional: true };
+    let root = |name: Vec<u8>| Root { path: [&prefix[..], &name].concat(), name };
     Ok(request.list()?.into_iter().map(root).collect())
 }

@@ -31,6 +31,8 @@ pub struct TreeOut {
     roots: VecDeque<Root>,
     follow: bool,
     special: bool,
+    /// Every file is one of its own, holes written out; what has vanished is left out.
+    plain: bool,
     levels: Vec<Level>,
     /// Headers and padding to send before anything else.
     pending: ByteQueue,
@@ -65,7 +67,9 @@ impl TreeOut {
 
     /// Files below a directory under their names there; those that are gone are left out, and noted.
     pub fn pick(request: &NamesRequest) -> Outcome<Self> {
-        Ok(TreeOut::new(roots_below(request)?, false, false))
+        let mut tree = TreeOut::new(roots_below(request)?, false, false);
+        tree.plain = true;
+        Ok(tree)
     }
 
     fn new(roots: VecDeque<Root>, follow: bool, special: bool) -> Self {
@@ -73,6 +77,7 @@ impl TreeOut {
             roots,
             follow,
             special,
+            plain: false,
             levels: Vec::new(),
             pending: ByteQueue::default(),
             file: None,
@@ -118,9 +123,9 @@ impl TreeOut {
     fn advance(&mut self) -> Outcome<()> {
         let Some(level) = self.levels.last_mut() else {
             match self.roots.pop_front() {
-                Some(Root { path, name, optional }) => {
+                Some(Root { path, name }) => {
                     return match self.add(None, &path, name.clone(), FileType::Unknown) {
-                        Err(Errno::NOENT | Errno::NOTDIR) if optional => {
+                        Err(Errno::NOENT | Errno::NOTDIR) if self.plain => {
                             self.note(&name, "it vanished meanwhile");
                             Ok(())
                         }
@@ -233,7 +238,7 @@ impl TreeOut {
     fn open_file(&mut self, file: OwnedFd, status: &Stat, full: Vec<u8>) -> Result<(), Errno> {
         let size = status.st_size as u64;
         let mut member = describe(full.clone(), Kind::File, size, status);
-        if status.st_nlink > 1 {
+        if status.st_nlink > 1 && !self.plain {
             let identity = (status.st_dev, status.st_ino);
             if let Some(first) = self.linked.get(&identity) {
                 (member.kind, member.size, member.link) = (Kind::HardLink, 0, first.clone());
@@ -250,7 +255,7 @@ impl TreeOut {
         let mut pieces = vec![(0, size)];
         let mut map = Vec::new();
         // Blocks of 512 bytes, whatever the file system's own are (stat(2)).
-        if (status.st_blocks as u64) * 512 < size {
+        if (status.st_blocks as u64) * 512 < size && !self.plain {
             pieces = find_pieces(&file, size)?;
             map = format_map(&pieces, size);
             member.sparse = Some(size);

@@ -1,0 +1,69 @@
+/** A workspace: a copy of a git work tree inside a VM, what is asked of one, and what is remembered of it. */
+import { BangerError } from "./errors.ts";
+import { quote } from "./names.ts";
+
+/** Where workspaces go unless somebody says otherwise. */
+const GUEST_HOME = "/root";
+
+/** What is asked of a workspace. */
+export interface WorkspaceWish {
+  /** Absolute path on the host, in the work tree of a repository. */
+  readonly path: string;
+  /** Absolute path in the guest; default: `/root/` and the name of the work tree. */
+  readonly guestPath?: string | undefined;
+  /** A branch that is made in the guest. */
+  readonly branch?: string | undefined;
+  /** What that branch starts at; then the work tree is that of the revision. Default: what is checked out. */
+  readonly from?: string | undefined;
+  /** So many commits of the present branch, and no other branches; default: everything. */
+  readonly depth?: number | undefined;
+  /** Files that git does not track, and does not ignore, come along. */
+  readonly includeUntracked?: boolean | undefined;
+  /** Nothing in the guest's copy is writable. */
+  readonly readonly?: boolean | undefined;
+}
+
+/** What is remembered of the workspace of a VM. */
+export interface WorkspaceRecord {
+  /** The id of the VM. */
+  readonly vm: string;
+  /** The top of the work tree on the host. */
+  readonly hostPath: string;
+  readonly guestPath: string;
+  /** The commit that the guest's copy started from; absent: there was none yet. */
+  readonly head?: string | undefined;
+  /** The tree of everything that arrived, changes that were not committed included: what `export` compares with. */
+  readonly tree: string;
+  /** The branch that was checked out in the guest; absent: none (a detached HEAD). */
+  readonly branch?: string | undefined;
+  readonly readonly: boolean;
+  /** The guest's time when it had arrived, in nanoseconds since 1970, decimal. What changes later says so. */
+  readonly arrivedAtNs: string;
+  /** Host time, Unix milliseconds. */
+  readonly sentAt: number;
+}
+
+/** The path in the guest for a work tree of this name. Errors: `invalid_argument` where no name can be made of it. */
+export function guestPathFor(hostPath: string): string {
+  const name = hostPath.slice(hostPath.lastIndexOf("/") + 1);
+  return validateGuestPath(`${GUEST_HOME}/${name}`);
+}
+
+/** Checks a path of the guest: absolute, below the root, without empty, `.` and `..` parts. Errors: `invalid_argument`. */
+export function validateGuestPath(path: string): string {
+  const parts = path.split("/").slice(1);
+  const isGood =
+    path.startsWith("/") &&
+    path.length <= 1024 &&
+    !/[\0\ufffd]/u.test(path) &&
+    parts.every((part) => part !== "" && part !== "." && part !== "..");
+  if (isGood) return path;
+  throw new BangerError(
+    "invalid_argument",
+    `${quote(path)} cannot be the path of a workspace in the guest`,
+    {
+      cure: "name one such as /root/app with --guest-path",
+      details: { field: "guestPath" },
+    },
+  );
+}

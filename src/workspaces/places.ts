@@ -1,0 +1,20 @@
+/** What the host keeps of a workspace, in the directory of its VM. docs/files.md has the names. */
+import { join } from "node:path";
+
+export class WorkspacePlaces {
+  readonly directory: string;
+
+  constructor(directory: string) {
+    this.directory = directory;
+  }
+
+  /** See shadow.ts. */
+  get shadow(): string {
+    return join(this.directory, "shadow");
+  }
+
+  /** See manifest.ts. */
+  get manifest(): string {
+    return join(this.directory, "manifest");
+  }
+}
