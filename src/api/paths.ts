@@ -71,6 +71,10 @@ export type OperationId =
   | "snapshot.list"
   | "snapshot.show"
   | "snapshot.remove"
+  | "workspace.preview"
+  | "workspace.import"
+  | "workspace.show"
+  | "workspace.export"
   | "template.list"
   | "template.remove"
   | "template.prune";
@@ -134,6 +138,10 @@ export const PATHS: Readonly<Record<OperationId, Path>> = {
   "snapshot.list": { method: "GET", path: "/v1/snapshots", kind: "json" },
   "snapshot.show": { method: "GET", path: "/v1/snapshots/{snapshot}", kind: "json" },
   "snapshot.remove": { method: "DELETE", path: "/v1/snapshots/{snapshot}", kind: "json" },
+  "workspace.preview": { method: "POST", path: "/v1/workspaces/preview", kind: "json" },
+  "workspace.import": { method: "POST", path: "/v1/vms/{vm}/workspace", kind: "progress" },
+  "workspace.show": { method: "GET", path: "/v1/vms/{vm}/workspace", kind: "json" },
+  "workspace.export": { method: "GET", path: "/v1/vms/{vm}/workspace/patch", kind: "bytes" },
   "template.list": { method: "GET", path: "/v1/templates", kind: "json" },
   "template.remove": { method: "DELETE", path: "/v1/templates/{template}", kind: "json" },
   "template.prune": { method: "POST", path: "/v1/templates/prune", kind: "json" },

@@ -47,6 +47,13 @@ import {
 } from "./schemas/vms.ts";
 import { CreateVolumeSchema, SetVolumeSchema, VolumeListSchema, VolumeSchema } from "./schemas/volumes.ts";
 
+import {
+  ExportWorkspaceQuerySchema,
+  ImportWorkspaceSchema,
+  WorkspacePreviewSchema,
+  WorkspaceSchema,
+} from "./schemas/workspaces.ts";
+
 export interface RouteContract {
   readonly summary: string;
   readonly body?: z.ZodType;
@@ -254,6 +261,22 @@ export const ROUTES: Readonly<Record<OperationId, RouteContract>> = {
   "snapshot.list": { summary: "All snapshots, oldest first", answer: SnapshotListSchema },
   "snapshot.show": { summary: "One snapshot, by name or id", answer: SnapshotSchema },
   "snapshot.remove": { summary: "Deletes a snapshot; VMs made from it live on", answer: SnapshotSchema },
+  "workspace.preview": {
+    summary: "What a copy of a git work tree would bring into a VM; nothing is made",
+    body: ImportWorkspaceSchema,
+    answer: WorkspacePreviewSchema,
+  },
+  "workspace.import": {
+    summary: "Copies a git work tree with its history into a running VM",
+    body: ImportWorkspaceSchema,
+    answer: WorkspaceSchema,
+  },
+  "workspace.show": { summary: "The git work tree that a VM has a copy of", answer: WorkspaceSchema },
+  "workspace.export": {
+    summary: "What was done in a VM's workspace, as a patch for git apply --index",
+    query: ExportWorkspaceQuerySchema,
+    answer: z.string(),
+  },
   "template.list": {
     summary: "The templates for warm starts, the one used last first",
     answer: TemplateListSchema,

@@ -9,6 +9,7 @@ import type { PublishedPort, PublishedPortRef } from "../model/published-port.ts
 import type { ImageConfig, VmSpec } from "../model/spec.ts";
 import type { StepTiming, VmState } from "../model/vm.ts";
 import type { VolumeMount } from "../model/volume.ts";
+import type { WorkspaceWish } from "../model/workspace.ts";
 
 export interface Vm {
   readonly id: string;
@@ -160,6 +161,8 @@ export interface RunRequest {
   readonly remove?: boolean | undefined;
   /** Boot, even where a template would be faster. */
   readonly cold?: boolean | undefined;
+  /** A git work tree that comes along; the command starts in it. */
+  readonly workspace?: ImportWorkspace | undefined;
 }
 
 export interface KillVm {
@@ -553,4 +556,36 @@ export interface Volume {
   readonly createdAt: number;
   /** The VMs that name it, running or not. */
   readonly vms: readonly string[];
+}
+
+/** What is to be copied into a VM; see `WorkspaceWish` of the model. */
+export type ImportWorkspace = WorkspaceWish;
+
+/** A git work tree that was copied into a VM. */
+export interface Workspace {
+  /** The VM's id. */
+  readonly vm: string;
+  readonly hostPath: string;
+  readonly guestPath: string;
+  /** The commit that was checked out when it was sent. */
+  readonly head?: string | undefined;
+  readonly branch?: string | undefined;
+  readonly readonly: boolean;
+  /** Unix milliseconds. */
+  readonly sentAt: number;
+}
+
+/** What a copy would bring. */
+export interface WorkspacePreview {
+  readonly hostPath: string;
+  readonly guestPath: string;
+  readonly head?: string | undefined;
+  readonly branch?: string | undefined;
+  /** Below the top; names with odd bytes quoted as git does it. */
+  readonly files: readonly string[];
+  /** Of the files, without the history. */
+  readonly bytes: number;
+  /** Branches and tags. */
+  readonly refs: number;
+  readonly notes: readonly string[];
 }

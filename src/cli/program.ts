@@ -40,6 +40,7 @@ export const GROUPS: readonly Group[] = [
     verbs: ["snapshot", "fork"],
     load: async () => (await import("./commands/snapshot.ts")).defineSnapshot,
   },
+  { verbs: ["workspace"], load: async () => (await import("./commands/workspace.ts")).defineWorkspace },
   { verbs: ["template"], load: async () => (await import("./commands/template.ts")).defineTemplate },
   { verbs: ["network"], load: async () => (await import("./commands/network.ts")).defineNetwork },
   { verbs: ["doctor"], load: async () => (await import("./commands/doctor.ts")).defineDoctor },
@@ -61,6 +62,7 @@ export async function createProgram(ctx: CliContext, verb?: string): Promise<Com
       `
 Examples:
   banger run --rm -- uname -a            run one command in a VM of its own
+  banger run ./repo -- make test         bring a git work tree along
   banger run --name web -d               start a VM and leave it running
   banger exec web -- make -j4            run a command in it
   banger shell web                       open a shell in it`,

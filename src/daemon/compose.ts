@@ -38,6 +38,7 @@ import { createQemuDriver, type QemuDriverOptions } from "../vmm/qemu/driver.ts"
 import type { VmDefaults } from "../vms/context.ts";
 import { createIdleClock, type IdleClock } from "../vms/idle.ts";
 import { Vms } from "../vms/vms.ts";
+import { Workspaces } from "../workspaces/workspaces.ts";
 import { reportConfig } from "./config-report.ts";
 import { DriverChoice } from "./driver-choice.ts";
 import { Metrics } from "./metrics.ts";
@@ -214,9 +215,18 @@ export function compose(options: ComposeOptions): Composition {
     onStep,
     onTiming: (operation, step, ms) => metrics.step(operation, step, ms),
   });
+  const workspaces = new Workspaces({
+    store,
+    guests: vms,
+    vmDir: (id) => layout.vmDir(id),
+    directory: layout.workspacesDir,
+    now,
+    onStep,
+  });
   const startedAt = Date.now();
   const services: Services = {
     vms,
+    workspaces,
     images,
     kernels,
     volumes,

@@ -4,12 +4,13 @@
  */
 import type { ServerWebSocket } from "bun";
 import { ExecClientMessageSchema } from "../api/schemas/exec.ts";
-import type { ExecClientMessage, ExecServerMessage } from "../api/types.ts";
+import type { ExecClientMessage, ExecServerMessage, ProgressLine } from "../api/types.ts";
 import { parseExecResult } from "../guest/agent.ts";
 import type { AgentStream, StreamHandlers } from "../guest/stream.ts";
 import { BangerError } from "../model/errors.ts";
 import { exitCodeOfSignal } from "../model/signals.ts";
 import type { Vms } from "../vms/vms.ts";
+import type { Workspaces } from "../workspaces/workspaces.ts";
 import { decodeJson } from "./decode.ts";
 import type { Metrics } from "./metrics.ts";
 import { presentVm } from "./present.ts";
@@ -26,6 +27,7 @@ export interface ExecTarget {
 export class ExecSession implements SocketSession {
   readonly #vms: Vms;
   readonly #metrics: Metrics;
+  readonly #workspaces: Workspaces;
   readonly #report: ErrorReport;
   readonly #vm: string | undefined;
   readonly #gone = new AbortController();
@@ -33,9 +35,10 @@ export class ExecSession implements SocketSession {
   #stream: AgentStream | undefined;
   #begun = false;
 
-  constructor(services: Pick<Services, "vms" | "metrics">, target: ExecTarget) {
+  constructor(services: Pick<Services, "vms" | "metrics" | "workspaces">, target: ExecTarget) {
     this.#vms = services.vms;
     this.#metrics = services.metrics;
+    this.#workspaces = services.workspaces;
     this.#vm = target.vm;
     this.#report = target.report;
   }
@@ -113,10 +116,15 @@ export class ExecSession implements SocketSession {
   async #run(run: Extract<ExecClientMessage, { type: "run" }>["run"]): Promise<void> {
     if (this.#vm !== undefined) throw new BangerError("invalid_argument", "this socket takes an exec");
     let exit: ExecServerMessage | undefined;
-    await this.#vms.run(run, {
-      signal: this.#gone.signal,
+    const signal = this.#gone.signal;
+    const onProgress = (progress: ProgressLine): void => this.#send({ type: "progress", progress });
+    const { workspace, ...wish } = run;
+    await using prepared = workspace && (await this.#workspaces.prepare(workspace, signal));
+    await this.#vms.run(wish, {
+      signal,
       handlers: this.#handlers(),
-      onProgress: (progress) => this.#send({ type: "progress", progress }),
+      onProgress,
+      arrive: prepared && (async (vm) => await this.#workspaces.arrive(vm, prepared, { signal, onProgress })),
       onReady: (vm) => this.#send({ type: "ready", vm: presentVm(this.#vms, vm) }),
       attach: async (stream) => {
         exit = await this.#result(stream);

@@ -70,6 +70,9 @@ async function start(options: DaemonOptions): Promise<void> {
   report(options, "ready");
   services.images.sweep().catch((error: unknown) => log.warn({ err: error }, "sweeping images failed"));
   void services.snapshots.sweep();
+  services.workspaces
+    .sweep()
+    .catch((error: unknown) => log.warn({ err: error }, "sweeping workspaces failed"));
   void services.templates.sweep((digest) => store.images.byDigest(digest).length > 0);
   services.vms.pool.refill();
   // The first start of a VM then finds the verdict there.

@@ -80,10 +80,14 @@ export class Router {
   }
 
   /** What fails before the first byte answers with a status; later it cuts the connection. */
-  bytes(id: OperationId, handle: (input: RouteInput) => Promise<AsyncIterable<Uint8Array>>): void {
+  bytes(
+    id: OperationId,
+    handle: (input: RouteInput) => Promise<AsyncIterable<Uint8Array>>,
+    type: "application/x-tar" | "text/x-patch" = "application/x-tar",
+  ): void {
     this.#on(id, async (input, headers) => {
       const stream = await startStream(await handle(input), (error) => this.#logError(id, error));
-      return new Response(stream, { headers: { ...headers, "content-type": "application/x-tar" } });
+      return new Response(stream, { headers: { ...headers, "content-type": type } });
     });
   }
 

@@ -15,6 +15,7 @@ import { routeSnapshots } from "./routes/snapshots.ts";
 import { routeTemplates } from "./routes/templates.ts";
 import { routeVms } from "./routes/vms.ts";
 import { routeVolumes } from "./routes/volumes.ts";
+import { routeWorkspaces } from "./routes/workspaces.ts";
 import type { Services } from "./services.ts";
 
 /**
@@ -40,6 +41,7 @@ export function serve(path: string, services: Services): Server<SocketData> {
   routeVolumes(router, services);
   routeSnapshots(router, services);
   routeTemplates(router, services);
+  routeWorkspaces(router, services);
   routeNetwork(router, services);
   routeExec(router, services);
   routeGuestStreams(router, services);

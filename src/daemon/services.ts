@@ -10,6 +10,7 @@ import type { Templates } from "../snapshots/templates.ts";
 import type { Volumes } from "../storage/volumes.ts";
 import type { EventTable } from "../store/events.ts";
 import type { Vms } from "../vms/vms.ts";
+import type { Workspaces } from "../workspaces/workspaces.ts";
 import type { Metrics } from "./metrics.ts";
 
 export interface Services {
@@ -19,6 +20,7 @@ export interface Services {
   readonly volumes: Volumes;
   readonly published: PublishedPorts;
   readonly templates: Templates;
+  readonly workspaces: Workspaces;
   readonly snapshots: Snapshots;
   readonly network: NetworkService;
   readonly events: EventTable;

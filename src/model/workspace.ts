@@ -58,12 +58,8 @@ export function validateGuestPath(path: string): string {
     !/[\0\ufffd]/u.test(path) &&
     parts.every((part) => part !== "" && part !== "." && part !== "..");
   if (isGood) return path;
-  throw new BangerError(
-    "invalid_argument",
-    `${quote(path)} cannot be the path of a workspace in the guest`,
-    {
-      cure: "name one such as /root/app with --guest-path",
-      details: { field: "guestPath" },
-    },
-  );
+  throw new BangerError("invalid_argument", `${quote(path)} cannot be the path of a workspace in the guest`, {
+    cure: "name one such as /root/app with --guest-path",
+    details: { field: "guestPath" },
+  });
 }

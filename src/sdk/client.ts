@@ -17,6 +17,7 @@ import type {
   ImageDetails,
   ImportImage,
   ImportKernel,
+  ImportWorkspace,
   Kernel,
   Listener,
   NetworkReport,
@@ -35,6 +36,8 @@ import type {
   VmEvent,
   VmStats,
   Volume,
+  Workspace,
+  WorkspacePreview,
 } from "../api/types.ts";
 import { BangerError, type ErrorBody } from "../model/errors.ts";
 import { connectionError, daemonEnded, readBytes, readLines, readText } from "./answers.ts";
@@ -386,6 +389,30 @@ export class Client {
   /** Makes VMs that go on from where a running one is: all of them, or none. */
   async forkVm(ref: string, wish: ForkVm = {}, options?: LongCallOptions): Promise<Forks> {
     return await this.#progress("vm.fork", { ...options, path: { vm: ref }, body: wish });
+  }
+
+  /** What a copy of a git work tree would bring; nothing is made. */
+  async previewWorkspace(wish: ImportWorkspace, options?: CallOptions): Promise<WorkspacePreview> {
+    return await this.#json("workspace.preview", { ...options, body: wish });
+  }
+
+  /** Copies a git work tree with its history into a running VM. */
+  async importWorkspace(ref: string, wish: ImportWorkspace, options?: LongCallOptions): Promise<Workspace> {
+    return await this.#progress("workspace.import", { ...options, path: { vm: ref }, body: wish });
+  }
+
+  /** Errors: `failed_precondition` when the VM has none. */
+  async showWorkspace(ref: string, options?: CallOptions): Promise<Workspace> {
+    return await this.#json("workspace.show", { ...options, path: { vm: ref } });
+  }
+
+  /** A patch for `git apply --index`; reading it to its end without an error means that it is whole. */
+  async exportWorkspace(
+    ref: string,
+    { base, ...options }: CallOptions & { readonly base?: string | undefined } = {},
+  ): Promise<AsyncIterable<Uint8Array>> {
+    const query = base === undefined ? {} : { query: { base } };
+    return readBytes(await this.#send("workspace.export", { ...options, path: { vm: ref }, ...query }));
   }
 
   /** The templates for warm starts. */

@@ -78,8 +78,11 @@ async function prepareExec(
   const agent = await reachAgent(vm, liveVm(ctx, vm).agent());
   const { config } = await ctx.images.byDigest(vm.imageDigest);
   const { env } = vm.startedSpec ?? vm.spec;
+  // Only root comes into root's home, where workspaces are.
+  const isRoot = /^(root|0)?(:|$)/.test(wish.user ?? config.user ?? "");
+  const cwd = wish.cwd ?? (isRoot ? ctx.store.workspaces.byVm(vm.id)?.guestPath : undefined);
   // A guest that goes on from a saved machine has the environment of that one.
-  return { agent, spec: execSpec({ ...wish, env: { ...env, ...wish.env } }, config) };
+  return { agent, spec: execSpec({ ...wish, cwd, env: { ...env, ...wish.env } }, config) };
 }
 
 function execId(): string {

@@ -25,7 +25,9 @@ export interface RunClient {
   /** Aborted when the client has gone. */
   readonly signal: AbortSignal;
   readonly handlers: StreamHandlers;
-  /** The VM is up. */
+  /** The guest answers, and nothing was run in it yet: brings what the command needs. What it throws fails the run. */
+  readonly arrive?: ((vm: VmRecord) => Promise<unknown>) | undefined;
+  /** The VM is up, and everything has arrived. */
   onReady(vm: VmRecord): void;
   /** The command runs on `stream`; resolves when the client has all of its output and result, or has gone. */
   attach(stream: AgentStream): Promise<void>;
@@ -44,6 +46,7 @@ export async function runVm(ctx: VmContext, wish: RunWish, client: RunClient): P
   );
   try {
     const vm = await startVm(ctx, created.id, startOptions(wish, client));
+    await client.arrive?.(vm);
     client.onReady(vm);
     if (wish.exec === undefined) return;
     const { config } = await ctx.images.byDigest(vm.imageDigest);

@@ -40,7 +40,8 @@ async function* members(staged: Staged, options: ArchiveOptions): AsyncGenerator
     const inGit = (name: string): Buffer => Buffer.concat([git, Buffer.from(name, "latin1")]);
     if (part.prefix.length > 0) yield header("directory", part.prefix, { mode: 0o755 });
     for (const name of GIT_DIRECTORIES) yield header("directory", inGit(name), { mode: 0o755 });
-    for (const { name, content } of gitFiles(part)) yield* small(header("file", inGit(name), { size: content.length }), content);
+    for (const { name, content } of gitFiles(part))
+      yield* small(header("file", inGit(name), { size: content.length }), content);
     for (const { name, path, size } of part.packs) {
       yield header("file", inGit(`objects/pack/${name}`), { mode: 0o444, size });
       for await (const piece of createReadStream(path)) yield piece as Buffer;
@@ -48,7 +49,8 @@ async function* members(staged: Staged, options: ArchiveOptions): AsyncGenerator
     }
     const sent = new Map<string, IndexStat>();
     yield* partFiles(part, { ...options, header, now, sent });
-    for (const name of emptyDirectories(part)) yield header("directory", Buffer.concat([part.prefix, name]), { mode: 0o755 });
+    for (const name of emptyDirectories(part))
+      yield header("directory", Buffer.concat([part.prefix, name]), { mode: 0o755 });
     const index = encodeIndex(part.plan.index, (entry) => statOf(part, entry, sent), part.repository.format);
     yield* small(header("file", inGit("index"), { size: index.length }), index);
   }
@@ -61,7 +63,12 @@ function headers({ root, readonly }: ArchiveOptions, now: bigint) {
   return (
     kind: MemberKind,
     name: Buffer,
-    { mode = 0o644, size = 0, link = EMPTY, mtimeNs = now }: { mode?: number; size?: number; link?: Buffer; mtimeNs?: bigint } = {},
+    {
+      mode = 0o644,
+      size = 0,
+      link = EMPTY,
+      mtimeNs = now,
+    }: { mode?: number; size?: number; link?: Buffer; mtimeNs?: bigint } = {},
   ): Buffer => {
     const nanoseconds = ((mtimeNs % BILLION) + BILLION) % BILLION;
     return encodeMember({
@@ -79,14 +86,23 @@ function headers({ root, readonly }: ArchiveOptions, now: bigint) {
 
 async function* partFiles(
   part: StagedPart,
-  options: ArchiveOptions & { readonly header: MakeHeader; readonly now: bigint; readonly sent: Map<string, IndexStat> },
+  options: ArchiveOptions & {
+    readonly header: MakeHeader;
+    readonly now: bigint;
+    readonly sent: Map<string, IndexStat>;
+  },
 ): AsyncGenerator<Uint8Array> {
   const { header, sent, now, signal } = options;
   const { prefix, repository, stored } = part;
   await using objects = new LazyReader(() => new ObjectReader(gitOf(repository, signal)));
+  const directories = new Set<string>();
   for (const [at, file] of part.plan.files.entries()) {
     if (at % SLICE === SLICE - 1) await breathe(signal);
     const name = Buffer.concat([prefix, file.name]);
+    // Others are made as they are needed, with the permissions that they have everywhere.
+    for (const directory of options.readonly ? newParents(name, directories) : []) {
+      yield header("directory", directory, { mode: 0o755 });
+    }
     const key = file.name.toString("latin1");
     const mode = file.executable ? 0o755 : 0o644;
     const isStored = file.disk === undefined || stored.has(key);
@@ -110,6 +126,16 @@ async function* partFiles(
     }
     sent.set(key, { size, mtimeNs });
     options.onFile({ name, kind: file.kind, executable: file.executable, size, mtimeNs, disk: file.disk });
+  }
+}
+
+/** The directories above a name that were not met before. */
+function* newParents(name: Buffer, met: Set<string>): Generator<Buffer> {
+  for (let at = name.indexOf(0x2f); at >= 0; at = name.indexOf(0x2f, at + 1)) {
+    const directory = name.subarray(0, at + 1);
+    const key = directory.toString("latin1");
+    if (!met.has(key)) yield directory;
+    met.add(key);
   }
 }
 
@@ -161,7 +187,11 @@ function isSame(a: { size: number; mtimeNs: bigint; inode: bigint }, b: typeof a
 }
 
 /** What the copy's index may say of a file: nothing of one that git's own index does not vouch for. */
-function statOf({ stale, stored }: StagedPart, { name }: IndexEntry, sent: ReadonlyMap<string, IndexStat>): IndexStat | undefined {
+function statOf(
+  { stale, stored }: StagedPart,
+  { name }: IndexEntry,
+  sent: ReadonlyMap<string, IndexStat>,
+): IndexStat | undefined {
   const key = name.toString("latin1");
   const stat = sent.get(key);
   return stat === undefined || stat.mtimeNs < 0n || (stale.has(key) && !stored.has(key)) ? undefined : stat;

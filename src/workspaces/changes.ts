@@ -48,7 +48,8 @@ export function findChanges(
 
 /** Change times cannot be set (inode(7)): what has an earlier one than the arrival was not touched since. */
 function isAsSent(file: ScannedFile, sent: SentFile, arrivedAt: bigint): boolean {
-  const isSameKind = file.kind === sent.kind && (file.kind === "symlink" || ((file.mode & 0o100) !== 0) === sent.executable);
+  const isSameKind =
+    file.kind === sent.kind && (file.kind === "symlink" || ((file.mode & 0o100) !== 0) === sent.executable);
   return isSameKind && file.size === sent.size && file.mtimeNs === sent.mtimeNs && file.ctimeNs <= arrivedAt;
 }
 

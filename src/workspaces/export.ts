@@ -1,8 +1,8 @@
 /** `export` and `diff`: what was done in the guest, as a patch that `git apply --index` takes on the host. */
 import type { GitOptions } from "./git.ts";
 import { streamGit } from "./git.ts";
-import { readGuestState, type WorkspaceView } from "./guest-state.ts";
 import { resolveTree } from "./guest-history.ts";
+import { readGuestState, type WorkspaceView } from "./guest-state.ts";
 
 export interface ExportOptions {
   readonly signal: AbortSignal;
@@ -13,14 +13,34 @@ export interface ExportOptions {
 }
 
 /** Commits, what is staged and what is not, and files that git does not track and does not ignore. The guest's repository is only read. */
-export async function exportPatch(view: WorkspaceView, options: ExportOptions): Promise<AsyncGenerator<Uint8Array>> {
+export async function exportPatch(
+  view: WorkspaceView,
+  options: ExportOptions,
+): Promise<AsyncGenerator<Uint8Array>> {
   const { signal, base, onNote } = options;
   const state = await readGuestState(view, signal);
   for (const note of state.notes) onNote?.(note);
-  const from = base === undefined ? view.record.tree : await resolveTree(view, { revision: base, scanned: state.scanned, signal });
+  const from =
+    base === undefined
+      ? view.record.tree
+      : await resolveTree(view, { revision: base, scanned: state.scanned, signal });
   const git: GitOptions = { signal, gitDir: view.places.shadow };
   return streamGit(
-    ["diff-tree", "-r", "-p", "--binary", "--full-index", "--no-ext-diff", "--no-textconv", "--no-renames", "--no-color", "--src-prefix=a/", "--dst-prefix=b/", from, state.tree],
+    [
+      "diff-tree",
+      "-r",
+      "-p",
+      "--binary",
+      "--full-index",
+      "--no-ext-diff",
+      "--no-textconv",
+      "--no-renames",
+      "--no-color",
+      "--src-prefix=a/",
+      "--dst-prefix=b/",
+      from,
+      state.tree,
+    ],
     git,
   );
 }

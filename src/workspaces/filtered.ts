@@ -3,7 +3,7 @@
  * pointer of LFS stays a pointer.
  */
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { createReadStream, openSync } from "node:fs";
 import { type GitOptions, gitRecords } from "./git.ts";
 import { pathOf, shown } from "./names.ts";
 import { ObjectReader } from "./objects.ts";
@@ -60,9 +60,14 @@ async function isPointerTo(reader: ObjectReader, oid: string, path: Buffer): Pro
   const { size } = await reader.open(oid);
   if (size > MAX_POINTER) return false;
   const text = (await reader.whole()).toString("latin1");
-  const wanted = /^version https:\/\/git-lfs\.github\.com\/spec\/v1\n(?:.*\n)*?oid sha256:([0-9a-f]{64})\n/.exec(text)?.[1];
+  const wanted =
+    /^version https:\/\/git-lfs\.github\.com\/spec\/v1\n(?:.*\n)*?oid sha256:([0-9a-f]{64})\n/.exec(
+      text,
+    )?.[1];
   if (wanted === undefined) return false;
   const hash = createHash("sha256");
-  for await (const piece of createReadStream(path)) hash.update(piece as Buffer);
+  // A name of odd bytes is none for a stream.
+  const content = createReadStream("", { fd: openSync(path, "r") });
+  for await (const piece of content) hash.update(piece as Buffer);
   return hash.digest("hex") === wanted;
 }

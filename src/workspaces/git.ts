@@ -3,7 +3,7 @@
  * remotes of the repository's own configuration are off, the user's and the system's configuration is not read, and nothing is
  * asked or fetched. docs/security.md names the keys; git-config(1) and git(1) are the source.
  */
-import { type RunningProgram, runProgram, startProgram, type ProgramEnd } from "../lib/run-program.ts";
+import { type ProgramEnd, type RunningProgram, runProgram, startProgram } from "../lib/run-program.ts";
 import { BangerError } from "../model/errors.ts";
 
 export interface GitOptions {
@@ -16,6 +16,8 @@ export interface GitOptions {
   /** Further configuration, over everything else. */
   readonly config?: readonly (readonly [string, string])[] | undefined;
   readonly stdin?: Uint8Array | AsyncIterable<Uint8Array> | undefined;
+  /** Names are names, whatever they begin with; some commands of git do not take this. Default: true. */
+  readonly literal?: boolean | undefined;
   /** Translates a failure; default: `failed_precondition` with git's words. */
   readonly failure?: ((end: ProgramEnd) => BangerError) | undefined;
   /** The user's and the system's configuration is read: for asking what is in it, and nothing else. */
@@ -101,7 +103,8 @@ export async function* gitRecords(args: readonly string[], options: GitOptions):
     rest = have.subarray(from);
   }
   // A format that ends with NUL has a newline behind it.
-  if (rest.length > 0 && !rest.equals(NEWLINE)) throw new BangerError("internal", `git ${args[0] ?? ""} broke off`);
+  if (rest.length > 0 && !rest.equals(NEWLINE))
+    throw new BangerError("internal", `git ${args[0] ?? ""} broke off`);
 }
 
 /** Starts git with pipes at both ends. The caller stops it. */
@@ -119,17 +122,18 @@ function feed(program: RunningProgram, source: Uint8Array | AsyncIterable<Uint8A
   void (async () => {
     for await (const piece of source instanceof Uint8Array ? [source] : source) {
       if (stdin.destroyed) return;
-      if (!stdin.write(piece)) await new Promise((resolve) => stdin.once("drain", resolve).once("close", resolve));
+      if (!stdin.write(piece))
+        await new Promise((resolve) => stdin.once("drain", resolve).once("close", resolve));
     }
     stdin.end();
   })().catch((error: unknown) => stdin.destroy(error instanceof Error ? error : undefined));
 }
 
-function argvOf(args: readonly string[], { gitDir, workTree }: GitOptions): string[] {
+function argvOf(args: readonly string[], { gitDir, workTree, literal = true }: GitOptions): string[] {
   return [
     "--no-pager",
     "--no-optional-locks",
-    "--literal-pathspecs",
+    ...(literal ? ["--literal-pathspecs"] : []),
     "--no-replace-objects",
     ...(gitDir === undefined ? [] : [`--git-dir=${gitDir}`]),
     ...(workTree === undefined ? [] : [`--work-tree=${workTree}`]),
@@ -174,8 +178,12 @@ function gitFailure(args: readonly string[]): (end: ProgramEnd) => BangerError {
   return ({ exitCode, signal, stderrTail }) => {
     const how = signal === undefined ? `exit code ${exitCode}` : `killed by ${signal}`;
     const words = stderrTail.replaceAll(/^(fatal|error): /gm, "");
-    return new BangerError("failed_precondition", `git ${args[0] ?? ""} failed: ${words === "" ? how : words}`, {
-      details: { exitCode, signal },
-    });
+    return new BangerError(
+      "failed_precondition",
+      `git ${args[0] ?? ""} failed: ${words === "" ? how : words}`,
+      {
+        details: { exitCode, signal },
+      },
+    );
   };
 }

@@ -56,7 +56,10 @@ const LOOSE = /^\.git\/objects\/([0-9a-f]{2})\/([0-9a-f]{38}|[0-9a-f]{62})$/;
 const PACK = /^\.git\/objects\/pack\/pack-[0-9a-f]{40,64}\.pack$/;
 
 /** What came to be since the arrival, by its change time. */
-async function takeObjects({ record, guest, places }: WorkspaceView, { scanned, signal }: HistoryOptions): Promise<void> {
+async function takeObjects(
+  { record, guest, places }: WorkspaceView,
+  { scanned, signal }: HistoryOptions,
+): Promise<void> {
   const arrived = BigInt(record.arrivedAtNs);
   const fresh = scanned.filter(({ kind, ctimeNs }) => kind === "file" && ctimeNs > arrived);
   const objects = join(places.shadow, "objects");
@@ -64,7 +67,10 @@ async function takeObjects({ record, guest, places }: WorkspaceView, { scanned, 
     const [, directory = "", rest = ""] = LOOSE.exec(name.toString("latin1")) ?? [];
     return directory !== "" && !existsSync(join(objects, directory, rest));
   });
-  for await (const archive of guest.pick(record.guestPath, loose.map(({ name }) => name))) {
+  for await (const archive of guest.pick(
+    record.guestPath,
+    loose.map(({ name }) => name),
+  )) {
     const reader = new TarReader(archive);
     for (let member = await reader.next(); member !== undefined; member = await reader.next()) {
       const [, directory = "", rest = ""] = LOOSE.exec(member.name.toString("latin1")) ?? [];
@@ -80,7 +86,10 @@ async function takeObjects({ record, guest, places }: WorkspaceView, { scanned, 
     for (let member = await reader.next(); member !== undefined; member = await reader.next()) {
       if (member.kind !== "file" || !PACK.test(member.name.toString("latin1"))) continue;
       const stdin = piecesOf(reader);
-      await runGit(["index-pack", "--stdin", "--fix-thin", `--max-input-size=${MAX_PACK}`], { ...git, stdin });
+      await runGit(["index-pack", "--stdin", "--fix-thin", `--max-input-size=${MAX_PACK}`], {
+        ...git,
+        stdin,
+      });
     }
   }
 }
@@ -88,13 +97,19 @@ async function takeObjects({ record, guest, places }: WorkspaceView, { scanned, 
 const inflated = promisify<Buffer, { maxOutputLength: number }, Buffer>(inflate);
 
 /** Keeps an object whose name is right (gitformat-loose(5)). */
-async function putLoose(objects: string, [directory, rest]: readonly [string, string], stored: Buffer): Promise<void> {
+async function putLoose(
+  objects: string,
+  [directory, rest]: readonly [string, string],
+  stored: Buffer,
+): Promise<void> {
   const name = `${directory}${rest}`;
   const content = await inflated(stored, { maxOutputLength: MAX_OBJECT }).catch((cause: unknown) => {
     throw new BangerError("guest_error", `the guest's object ${name} is damaged`, { cause });
   });
   const header = /^(blob|tree|commit|tag) (\d+)\0/.exec(content.toString("latin1", 0, 32));
-  const digest = createHash(name.length === 40 ? "sha1" : "sha256").update(content).digest("hex");
+  const digest = createHash(name.length === 40 ? "sha1" : "sha256")
+    .update(content)
+    .digest("hex");
   if (header === null || digest !== name || Number(header[2]) !== content.length - header[0].length) {
     throw new BangerError("guest_error", `the guest's object ${name} is not what its name says`);
   }
@@ -115,7 +130,8 @@ async function contentOf(reader: TarReader): Promise<Buffer> {
 }
 
 async function* piecesOf(reader: TarReader): AsyncGenerator<Buffer> {
-  for (let piece = await reader.content(); piece !== undefined; piece = await reader.content()) yield Buffer.from(piece);
+  for (let piece = await reader.content(); piece !== undefined; piece = await reader.content())
+    yield Buffer.from(piece);
 }
 
 /** Only references to what is there: the others lead nowhere. */
@@ -144,9 +160,13 @@ async function writeRefs(git: GitOptions, { head, refs }: GuestRefs): Promise<vo
 }
 
 function tooLarge(name: Buffer): BangerError {
-  return new BangerError("resource_exhausted", `${shown(name)} in the guest has more than ${MAX_OBJECT / 2 ** 20} MiB`, {
-    cure: "pack it in the guest: git gc",
-  });
+  return new BangerError(
+    "resource_exhausted",
+    `${shown(name)} in the guest has more than ${MAX_OBJECT / 2 ** 20} MiB`,
+    {
+      cure: "pack it in the guest: git gc",
+    },
+  );
 }
 
 function noRevision(revision: string): BangerError {

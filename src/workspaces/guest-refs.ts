@@ -21,13 +21,19 @@ export async function readGuestRefs(
 ): Promise<GuestRefs> {
   const wanted = scanned.filter(({ kind, name }) => {
     const text = name.toString("latin1");
-    return kind === "file" && (text === ".git/HEAD" || text === ".git/packed-refs" || text.startsWith(".git/refs/"));
+    return (
+      kind === "file" &&
+      (text === ".git/HEAD" || text === ".git/packed-refs" || text.startsWith(".git/refs/"))
+    );
   });
   const refs = new Map<string, string>();
   const loose = new Map<string, string>();
   let head = "";
   let left = MAX_BYTES;
-  for await (const archive of guest.pick(record.guestPath, wanted.map(({ name }) => name))) {
+  for await (const archive of guest.pick(
+    record.guestPath,
+    wanted.map(({ name }) => name),
+  )) {
     const reader = new TarReader(archive);
     for (let member = await reader.next(); member !== undefined; member = await reader.next()) {
       left -= member.size;
@@ -49,11 +55,6 @@ export async function readGuestRefs(
   return { head: parseHead(head), refs };
 }
 
-/** The commit that is checked out; undefined: none yet. */
-export function headCommit({ head, refs }: GuestRefs): string | undefined {
-  return head?.branch === undefined ? head?.oid : refs.get(head.branch);
-}
-
 function parseHead(text: string): GuestRefs["head"] {
   if (OID.test(text)) return { oid: text };
   const branch = /^ref: (.+)$/s.exec(text)?.[1];
@@ -70,9 +71,16 @@ function readPacked(text: string, refs: Map<string, string>): void {
 
 /** The rules of git-check-ref-format(1), for names below `refs/`. */
 export function isRefName(name: string): boolean {
-  if (!name.startsWith("refs/") || name.length > 1024 || name.endsWith(".") || name.includes("..") || name.includes("@{")) return false;
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what it looks for.
-  if (/[\x00-\x20\x7f~^:?*[\\]/.test(name)) return false;
+  if (
+    !name.startsWith("refs/") ||
+    name.length > 1024 ||
+    name.endsWith(".") ||
+    name.includes("..") ||
+    name.includes("@{")
+  )
+    return false;
+  const isControl = (byte: number): boolean => byte <= 0x20 || byte === 0x7f;
+  if (Buffer.from(name, "latin1").some(isControl) || /[~^:?*[\\]/.test(name)) return false;
   return name.split("/").every((part) => part !== "" && !part.startsWith(".") && !part.endsWith(".lock"));
 }
 

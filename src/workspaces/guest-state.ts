@@ -39,7 +39,11 @@ export async function readGuestState(view: WorkspaceView, signal: AbortSignal): 
   const workTree = join(directory, "tree");
   await mkdir(workTree, { recursive: true, mode: 0o700 });
   try {
-    const git: GitOptions = { signal, gitDir: places.shadow, env: { GIT_INDEX_FILE: join(directory, "index") } };
+    const git: GitOptions = {
+      signal,
+      gitDir: places.shadow,
+      env: { GIT_INDEX_FILE: join(directory, "index") },
+    };
     await runGit(["read-tree", record.tree], git);
     const budget = { left: MAX_BYTES };
     const take = async (names: readonly Buffer[]): Promise<Buffer[]> => {
@@ -53,9 +57,14 @@ export async function readGuestState(view: WorkspaceView, signal: AbortSignal): 
     const rules = changes.added.filter(isRule);
     const changed = await take([...changes.changed, ...rules]);
     const ignored = await findIgnored(git, { ...changes, tree: record.tree, workTree });
-    const added = await take(changes.added.filter((name) => !isRule(name) && !ignored.has(name.toString("latin1"))));
+    const added = await take(
+      changes.added.filter((name) => !isRule(name) && !ignored.has(name.toString("latin1"))),
+    );
     const kept = changed.filter((name) => !ignored.has(name.toString("latin1")));
-    await changeIndex({ ...git, config: CONVERSION }, { changed: [...kept, ...added], gone: changes.gone, workTree });
+    await changeIndex(
+      { ...git, config: CONVERSION },
+      { changed: [...kept, ...added], gone: changes.gone, workTree },
+    );
     return { tree: await writeTree(git), scanned, notes: changes.notes };
   } finally {
     await rm(directory, { recursive: true, force: true });

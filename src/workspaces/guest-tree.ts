@@ -3,11 +3,15 @@ import type { AgentStream, StreamHandlers } from "../guest/stream.ts";
 import { BangerError } from "../model/errors.ts";
 import type { GuestStreamRequest } from "../model/guest-stream.ts";
 import type { GuestTreeRequest } from "../model/guest-tree.ts";
-import { type ScannedFile, parseScan } from "./scan.ts";
+import { parseScan, type ScannedFile } from "./scan.ts";
 
 /** How a running VM is reached; guest I/O never takes its lock. */
 export interface GuestDoor {
-  openStream(vm: string, request: GuestStreamRequest | GuestTreeRequest, handlers: StreamHandlers): Promise<AgentStream>;
+  openStream(
+    vm: string,
+    request: GuestStreamRequest | GuestTreeRequest,
+    handlers: StreamHandlers,
+  ): Promise<AgentStream>;
 }
 
 /** Names of one request, as bytes before base64. */
@@ -64,7 +68,8 @@ export class GuestTree {
   /** Removes files and empty directories below `path`, in this order. Returns how many went. */
   async remove(path: string, names: readonly Buffer[]): Promise<number> {
     let removed = 0;
-    for (const batch of batches(names)) removed += count(await this.#ask({ type: "remove", path, names: batch }), "removed");
+    for (const batch of batches(names))
+      removed += count(await this.#ask({ type: "remove", path, names: batch }), "removed");
     return removed;
   }
 
@@ -80,7 +85,8 @@ export class GuestTree {
     let size = 0;
     for await (const piece of this.#receive({ type: "read", path })) {
       size += piece.length;
-      if (size > maxBytes) throw new BangerError("resource_exhausted", `${path} in the guest has more than ${maxBytes} bytes`);
+      if (size > maxBytes)
+        throw new BangerError("resource_exhausted", `${path} in the guest has more than ${maxBytes} bytes`);
       pieces.push(piece);
     }
     return Buffer.concat(pieces);
@@ -106,7 +112,7 @@ export class GuestTree {
   async *#receive(request: GuestStreamRequest | GuestTreeRequest): AsyncGenerator<Uint8Array> {
     const queue: Uint8Array[] = [];
     let wake = Promise.withResolvers<void>();
-    let ended = false;
+    const state = { ended: false };
     const news = (): void => {
       wake.resolve();
       wake = Promise.withResolvers();
@@ -118,12 +124,12 @@ export class GuestTree {
         news();
       },
       onEnd: () => {
-        ended = true;
+        state.ended = true;
         news();
       },
     });
     const over = stream.result.then(nothing, nothing);
-    while (!ended || queue.length > 0) {
+    while (!state.ended || queue.length > 0) {
       const piece = queue.shift();
       if (piece !== undefined) {
         yield piece;

@@ -16,31 +16,44 @@ export interface IgnoreQuestion {
 }
 
 /** Names (latin1). */
-export async function findIgnored(git: GitOptions, { added, gone, tree, workTree }: IgnoreQuestion): Promise<ReadonlySet<string>> {
+export async function findIgnored(
+  git: GitOptions,
+  { added, gone, tree, workTree }: IgnoreQuestion,
+): Promise<ReadonlySet<string>> {
   const ignored = new Set<string>();
   if (added.length === 0) return ignored;
   await writeRules(git, { gone: new Set(gone.map((name) => name.toString("latin1"))), tree, workTree });
   const none = new BangerError("not_found", "nothing is ignored");
-  const stdin = Buffer.concat(added.flatMap((name) => [name, Buffer.alloc(1)]));
+  // So that none begins with what git takes for more than a name.
+  const stdin = Buffer.concat(added.flatMap((name) => [HERE, name, Buffer.alloc(1)]));
   const asking = gitRecords(["check-ignore", "-z", "--stdin", "--no-index"], {
     ...git,
     workTree,
     stdin,
+    literal: false,
     failure: ({ exitCode, stderrTail }) =>
-      exitCode === 1 ? none : new BangerError("failed_precondition", `git check-ignore failed: ${stderrTail}`),
+      exitCode === 1
+        ? none
+        : new BangerError("failed_precondition", `git check-ignore failed: ${stderrTail}`),
   });
   try {
-    for await (const name of asking) ignored.add(name.toString("latin1"));
+    for await (const name of asking) ignored.add(name.toString("latin1", HERE.length));
   } catch (error) {
     if (error !== none) throw error;
   }
   return ignored;
 }
 
+const HERE = Buffer.from("./");
+
 /** The `.gitignore` files that arrived and are still there. */
 async function writeRules(
   git: GitOptions,
-  { gone, tree, workTree }: { readonly gone: ReadonlySet<string>; readonly tree: string; readonly workTree: string },
+  {
+    gone,
+    tree,
+    workTree,
+  }: { readonly gone: ReadonlySet<string>; readonly tree: string; readonly workTree: string },
 ): Promise<void> {
   await using reader = new ObjectReader(git);
   for await (const record of gitRecords(["ls-tree", "-z", "-r", "--full-tree", tree], git)) {

@@ -30,7 +30,10 @@ export function readManifest(path: string): SentFile[] {
   } catch (error) {
     throw damaged(path, error);
   }
-  return text.split("\0").slice(0, -1).map((record) => parseFile(record, path));
+  return text
+    .split("\0")
+    .slice(0, -1)
+    .map((record) => parseFile(record, path));
 }
 
 function encodeFile({ name, kind, executable, size, mtimeNs, disk }: SentFile): string {
@@ -65,8 +68,12 @@ function parseFile(record: string, path: string): SentFile {
 }
 
 function damaged(path: string, cause?: unknown): BangerError {
-  return new BangerError("failed_precondition", `what was sent of the workspace is not known any more: ${path}`, {
-    cure: "take the files out with: banger cp; then make the VM anew",
-    cause,
-  });
+  return new BangerError(
+    "failed_precondition",
+    `what was sent of the workspace is not known any more: ${path}`,
+    {
+      cure: "take the files out with: banger cp; then make the VM anew",
+      cause,
+    },
+  );
 }

@@ -9,9 +9,13 @@ const MAX_NAME = 4095;
 /** Errors: `invalid_argument` for a name that no work tree can have. */
 export function demandName(name: Buffer, tree: string): Buffer {
   if (isName(name)) return name;
-  throw new BangerError("invalid_argument", `${tree} has a file named ${shown(name)}, which cannot be in a work tree`, {
-    details: { path: tree },
-  });
+  throw new BangerError(
+    "invalid_argument",
+    `${tree} has a file named ${shown(name)}, which cannot be in a work tree`,
+    {
+      details: { path: tree },
+    },
+  );
 }
 
 /** Whether a name can be in a work tree. */
@@ -33,8 +37,7 @@ export function isBelowLink(top: string | Buffer, name: Buffer, seen: Map<string
     const directory = name.subarray(0, at);
     const key = directory.toString("latin1");
     const known = seen.get(key);
-    const bad =
-      known ?? lstatSync(pathOf(top, directory), { throwIfNoEntry: false })?.isDirectory() !== true;
+    const bad = known ?? lstatSync(pathOf(top, directory), { throwIfNoEntry: false })?.isDirectory() !== true;
     seen.set(key, bad);
     if (bad) return true;
   }

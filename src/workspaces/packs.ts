@@ -12,19 +12,38 @@ export interface PackFile {
   readonly size: number;
 }
 
-/** Packs everything that `refs` and the index lead to into `directory`; `without`: what the other side has already. */
+/**
+ * Packs everything that `refs` and the index lead to into `directory`; `without`: what the other side has already. `shadow` borrows the
+ * objects: in a repository itself, git would write its temporary files.
+ */
 export async function packObjects(
-  git: GitOptions,
+  shadow: GitOptions,
   directory: string,
   wanted: { readonly refs: Refs; readonly staged: readonly string[]; readonly without?: readonly string[] },
 ): Promise<PackFile[]> {
   const { refs, staged, without = [] } = wanted;
-  const tips = new Set([...(refs.head === undefined ? [] : [refs.head]), ...refs.all.map(({ oid }) => oid), ...staged]);
-  const lines = [...refs.cut.map((oid) => `--shallow ${oid}`), ...tips, ...without.map((oid) => `^${oid}`)];
+  const tips = new Set([
+    ...(refs.head === undefined ? [] : [refs.head]),
+    ...refs.all.map(({ oid }) => oid),
+    ...staged,
+  ]);
+  const lines = [
+    ...refs.shallow.map((oid) => `--shallow ${oid}`),
+    ...tips,
+    ...without.map((oid) => `^${oid}`),
+  ];
   if (tips.size === 0) return [];
   await runGit(
-    ["pack-objects", "--quiet", "--revs", "--non-empty", "--delta-base-offset", "--threads=2", join(directory, "pack")],
-    { ...git, stdin: Buffer.from(`${lines.join("\n")}\n`) },
+    [
+      "pack-objects",
+      "--quiet",
+      "--revs",
+      "--non-empty",
+      "--delta-base-offset",
+      "--threads=2",
+      join(directory, "pack"),
+    ],
+    { ...shadow, stdin: Buffer.from(`${lines.join("\n")}\n`) },
   );
   return readdirSync(directory)
     .filter((name) => /^pack-[0-9a-f]+\.(pack|idx)$/.test(name))
@@ -39,11 +58,15 @@ export async function stagedObjects(
 ): Promise<string[]> {
   if (head === undefined) return index.map(({ oid }) => oid);
   const oids: string[] = [];
-  const listing = gitRecords(["diff-index", "--cached", "--raw", "-z", "--no-renames", "--no-abbrev", "--ignore-submodules", head], git);
+  const listing = gitRecords(
+    ["diff-index", "--cached", "--raw", "-z", "--no-renames", "--no-abbrev", "--ignore-submodules", head],
+    git,
+  );
   for await (const record of listing) {
     const [, mode = "", , oid = ""] = record.toString("latin1").split(" ");
     // The name is a record of its own.
-    if (record[0] === 0x3a && mode !== "000000" && mode !== "160000" && /^[0-9a-f]+$/.test(oid)) oids.push(oid);
+    if (record[0] === 0x3a && mode !== "000000" && mode !== "160000" && /^[0-9a-f]+$/.test(oid))
+      oids.push(oid);
   }
   return oids;
 }
@@ -51,7 +74,10 @@ export async function stagedObjects(
 /** Names (latin1) of files that the index takes for changed, or cannot vouch for. */
 export async function staleFiles(git: GitOptions): Promise<ReadonlySet<string>> {
   const names = new Set<string>();
-  const listing = gitRecords(["diff-files", "--name-only", "-z", "--no-ext-diff", "--ignore-submodules=all"], git);
+  const listing = gitRecords(
+    ["diff-files", "--name-only", "-z", "--no-ext-diff", "--ignore-submodules=all"],
+    git,
+  );
   for await (const name of listing) names.add(name.toString("latin1"));
   return names;
 }

@@ -2,7 +2,7 @@
 import { type BigIntStats, lstatSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { BangerError } from "../model/errors.ts";
-import { gitRecords, type GitOptions } from "./git.ts";
+import { type GitOptions, gitRecords } from "./git.ts";
 import { demandName, EMPTY, isBelowLink, pathOf } from "./names.ts";
 import type { Repository } from "./repository.ts";
 
@@ -138,7 +138,8 @@ async function readIndex(git: GitOptions, top: string): Promise<IndexEntry[]> {
 
 async function readUntracked({ top, settings }: Repository, git: GitOptions): Promise<Buffer[]> {
   const names: Buffer[] = [];
-  const config = settings.excludesFile === undefined ? [] : [["core.excludesFile", settings.excludesFile] as const];
+  const config =
+    settings.excludesFile === undefined ? [] : [["core.excludesFile", settings.excludesFile] as const];
   const listing = gitRecords(["ls-files", "-z", "--others", "--exclude-standard"], { ...git, config });
   for await (const record of listing) {
     if (names.length >= MAX_FILES) throw tooMany(top);

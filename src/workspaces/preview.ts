@@ -24,7 +24,9 @@ export function previewOf({ parts, guestPath, notes }: Survey): Preview {
     hostPath: first?.repository.top ?? "",
     head: first?.refs.head,
     branch: first?.refs.branch?.replace("refs/heads/", ""),
-    files: parts.flatMap(({ prefix, plan }) => plan.files.map(({ name }) => shown(Buffer.concat([prefix, name])))),
+    files: parts.flatMap(({ prefix, plan }) =>
+      plan.files.map(({ name }) => shown(Buffer.concat([prefix, name]))),
+    ),
     bytes: parts.reduce((sum, { plan }) => sum + plan.bytes, 0),
     refs: parts.reduce((sum, { refs }) => sum + refs.all.length, 0),
     notes,

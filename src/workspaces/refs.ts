@@ -1,6 +1,6 @@
 /** The references that a copy gets: what is checked out, and every branch and tag that leads to what travels. */
 import { BangerError } from "../model/errors.ts";
-import { gitRecords, type GitOptions, tryGitLine } from "./git.ts";
+import { type GitOptions, gitRecords, tryGitLine } from "./git.ts";
 import { ObjectReader } from "./objects.ts";
 import type { Repository } from "./repository.ts";
 
@@ -20,8 +20,6 @@ export interface Refs {
   readonly all: readonly Ref[];
   /** Commits whose parents do not travel. */
   readonly shallow: readonly string[];
-  /** Those of `shallow` that have parents on the host. */
-  readonly cut: readonly string[];
 }
 
 export interface RefOptions {
@@ -36,23 +34,30 @@ const MAX_REFS = 1_000_000;
 const MAX_DEPTH_COMMITS = 1_000_000;
 
 /** Errors: `not_found` (no such revision), `already_exists` (the branch), `invalid_argument` (no name of a branch). */
-export async function collectRefs(repository: Repository, git: GitOptions, options: RefOptions): Promise<Refs> {
+export async function collectRefs(
+  repository: Repository,
+  git: GitOptions,
+  options: RefOptions,
+): Promise<Refs> {
   const found = await listRefs(git);
   const from = options.from === undefined ? repository.head : await resolveCommit(git, options.from);
   const branch = options.branch === undefined ? undefined : await newBranch(git, found, options.branch);
-  const wanted = { head: from, branch: branch ?? (options.from === undefined ? repository.branch : undefined) };
+  const wanted = {
+    head: from,
+    branch: branch ?? (options.from === undefined ? repository.branch : undefined),
+  };
   const made: Ref[] =
     branch === undefined || from === undefined
       ? []
       : [{ name: branch, oid: from, peeled: undefined, symbolic: undefined }];
   const all = [...found, ...made];
   if (options.depth === undefined || from === undefined) {
-    return { ...wanted, all, shallow: repository.shallow, cut: [] };
+    return { ...wanted, all, shallow: repository.shallow };
   }
   const reach = await walk(git, from, { depth: options.depth, ends: new Set(repository.shallow) });
   const leads = ({ oid, peeled, symbolic, name }: Ref): boolean =>
     symbolic === undefined && !name.startsWith("refs/notes/") && reach.commits.has(peeled ?? oid);
-  return { ...wanted, all: all.filter(leads), shallow: [...reach.ends], cut: [...reach.cut] };
+  return { ...wanted, all: all.filter(leads), shallow: [...reach.ends] };
 }
 
 /** The commit that a revision names. Errors: `not_found`. */
@@ -85,7 +90,8 @@ async function listRefs(git: GitOptions): Promise<Ref[]> {
     if (fields.length < 3) continue;
     const [line = "", peeled = "", symbolic = ""] = fields.splice(0);
     const [oid = "", name = ""] = line.replace(/^\n/, "").split(" ");
-    if (refs.length >= MAX_REFS) throw new BangerError("resource_exhausted", `there are more than ${MAX_REFS} refs`);
+    if (refs.length >= MAX_REFS)
+      throw new BangerError("resource_exhausted", `there are more than ${MAX_REFS} refs`);
     refs.push({
       name,
       oid,
@@ -101,12 +107,18 @@ async function newBranch(git: GitOptions, refs: readonly Ref[], branch: string):
   const isName = await tryGitLine(["check-ref-format", "--branch", branch], { ...git, failure });
   if (isName !== branch) throw badBranch(branch);
   const name = Buffer.from(`refs/heads/${branch}`).toString("latin1");
-  const clash = refs.find((ref) => ref.name === name || ref.name.startsWith(`${name}/`) || name.startsWith(`${ref.name}/`));
+  const clash = refs.find(
+    (ref) => ref.name === name || ref.name.startsWith(`${name}/`) || name.startsWith(`${ref.name}/`),
+  );
   if (clash === undefined) return name;
-  throw new BangerError("already_exists", `the branch ${clash.name.replace("refs/heads/", "")} exists already`, {
-    cure: "choose another name, or check it out on the host and leave --branch away",
-    details: { field: "branch" },
-  });
+  throw new BangerError(
+    "already_exists",
+    `the branch ${clash.name.replace("refs/heads/", "")} exists already`,
+    {
+      cure: "choose another name, or check it out on the host and leave --branch away",
+      details: { field: "branch" },
+    },
+  );
 }
 
 /** The commits within `depth` of one, level by level. */
@@ -114,30 +126,32 @@ async function walk(
   git: GitOptions,
   from: string,
   { depth, ends }: { readonly depth: number; readonly ends: ReadonlySet<string> },
-): Promise<{ commits: ReadonlySet<string>; ends: ReadonlySet<string>; cut: ReadonlySet<string> }> {
+): Promise<{ commits: ReadonlySet<string>; ends: ReadonlySet<string> }> {
   await using reader = new ObjectReader(git);
   const commits = new Set<string>([from]);
-  const [found, cut] = [new Set<string>(), new Set<string>()];
+  const found = new Set<string>();
   let level = [from];
   for (let left = depth; level.length > 0; left -= 1) {
     const next: string[] = [];
     for (const oid of level) {
       const parents = ends.has(oid) ? [] : await readParents(reader, oid);
       if (ends.has(oid)) found.add(oid);
-      if (left <= 1 && parents.length > 0) {
-        found.add(oid);
-        cut.add(oid);
-      } else next.push(...parents.filter((parent) => !commits.has(parent)));
+      if (left <= 1 && parents.length > 0) found.add(oid);
+      else next.push(...parents.filter((parent) => !commits.has(parent)));
       for (const parent of left <= 1 ? [] : parents) commits.add(parent);
       if (commits.size > MAX_DEPTH_COMMITS) {
-        throw new BangerError("resource_exhausted", `--depth reaches more than ${MAX_DEPTH_COMMITS} commits`, {
-          cure: "leave --depth away: everything travels then, and faster",
-        });
+        throw new BangerError(
+          "resource_exhausted",
+          `--depth reaches more than ${MAX_DEPTH_COMMITS} commits`,
+          {
+            cure: "leave --depth away: everything travels then, and faster",
+          },
+        );
       }
     }
     level = [...new Set(next)];
   }
-  return { commits, ends: found, cut };
+  return { commits, ends: found };
 }
 
 async function readParents(reader: ObjectReader, oid: string): Promise<string[]> {

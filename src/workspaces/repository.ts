@@ -36,7 +36,12 @@ const UNDER_WAY: Readonly<Record<string, string>> = {
  */
 export async function findRepository(path: string, signal: AbortSignal): Promise<Repository> {
   const place = demandDirectory(path);
-  const deep: GitOptions = { signal, cwd: place, userConfig: true, failure: (end) => notARepository(path, end.stderrTail) };
+  const deep: GitOptions = {
+    signal,
+    cwd: place,
+    userConfig: true,
+    failure: (end) => notARepository(path, end.stderrTail),
+  };
   const ask = async (...args: string[]): Promise<string> => await gitLine(["rev-parse", ...args], deep);
   const bare = await ask("--is-bare-repository");
   const inside = await ask("--is-inside-work-tree");
@@ -103,10 +108,14 @@ function demandDirectory(path: string): string {
 /** What is copied is what lies below the `.git`, whatever the repository's own configuration says where its work tree is. */
 function demandOwnGit(path: string, top: string): void {
   if (lstatSync(join(top, ".git"), { throwIfNoEntry: false }) !== undefined) return;
-  throw new BangerError("failed_precondition", `the repository of ${path} keeps its work tree elsewhere: ${top}`, {
-    cure: "name a directory with a .git of its own; see: git config core.worktree",
-    details: { path },
-  });
+  throw new BangerError(
+    "failed_precondition",
+    `the repository of ${path} keeps its work tree elsewhere: ${top}`,
+    {
+      cure: "name a directory with a .git of its own; see: git config core.worktree",
+      details: { path },
+    },
+  );
 }
 
 function readShallow(commonDir: string): string[] {
@@ -131,7 +140,9 @@ function notARepository(path: string, words: string): BangerError {
       details,
     });
   }
-  return new BangerError("failed_precondition", `git cannot read the repository of ${path}: ${words}`, { details });
+  return new BangerError("failed_precondition", `git cannot read the repository of ${path}: ${words}`, {
+    details,
+  });
 }
 
 function notAWorkTree(path: string, bare: boolean): BangerError {

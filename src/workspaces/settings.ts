@@ -89,7 +89,8 @@ async function excludesFile(git: GitOptions, isSet: boolean): Promise<string | u
 function withoutPassword(value: string): string {
   return value.replace(/^([a-z][a-z0-9+.-]*:\/\/)([^/@\s]*)@/i, (_, scheme: string, user: string) => {
     const [name = "", password] = user.split(/:(.*)/s);
-    if (password === undefined) return /^https?:/i.test(scheme) && name.length >= 20 ? scheme : `${scheme}${user}@`;
+    if (password === undefined)
+      return /^https?:/i.test(scheme) && name.length >= 20 ? scheme : `${scheme}${user}@`;
     return /^https?:/i.test(scheme) ? scheme : `${scheme}${name}@`;
   });
 }

@@ -11,7 +11,10 @@ import type { IndexEntry } from "./plan.ts";
 import type { Repository } from "./repository.ts";
 
 /** Makes one in `directory`, which exists and is empty. */
-export function createShadow(directory: string, { commonDir, format }: Pick<Repository, "commonDir" | "format">): void {
+export function createShadow(
+  directory: string,
+  { commonDir, format }: Pick<Repository, "commonDir" | "format">,
+): void {
   for (const name of ["objects/info", "objects/pack", "refs/heads"]) {
     mkdirSync(join(directory, name), { recursive: true, mode: 0o700 });
   }
@@ -47,13 +50,24 @@ export async function writeArrivalTree(
 }
 
 /** Changes the index of a shadow. Contents are converted as the attributes say; no filter is run. */
-export async function changeIndex(shadow: GitOptions, { changed, gone, workTree }: TreeChanges): Promise<void> {
+export async function changeIndex(
+  shadow: GitOptions,
+  { changed, gone, workTree }: TreeChanges,
+): Promise<void> {
   const list = (names: readonly Buffer[]): Buffer => Buffer.concat(names.flatMap((name) => [name, NUL]));
   if (gone.length > 0) {
-    await runGit(["update-index", "-z", "--force-remove", "--stdin"], { ...shadow, workTree, stdin: list(gone) });
+    await runGit(["update-index", "-z", "--force-remove", "--stdin"], {
+      ...shadow,
+      workTree,
+      stdin: list(gone),
+    });
   }
   if (changed.length > 0) {
-    await runGit(["update-index", "-z", "--add", "--replace", "--stdin"], { ...shadow, workTree, stdin: list(changed) });
+    await runGit(["update-index", "-z", "--add", "--replace", "--stdin"], {
+      ...shadow,
+      workTree,
+      stdin: list(changed),
+    });
   }
 }
 
@@ -63,7 +77,11 @@ export async function writeTree(shadow: GitOptions): Promise<string> {
 }
 
 async function fillIndex(shadow: GitOptions, index: readonly IndexEntry[]): Promise<void> {
-  const lines = index.flatMap(({ name, mode, oid }) => [Buffer.from(`${mode.toString(8)} ${oid} 0\t`), name, NUL]);
+  const lines = index.flatMap(({ name, mode, oid }) => [
+    Buffer.from(`${mode.toString(8)} ${oid} 0\t`),
+    name,
+    NUL,
+  ]);
   await runGit(["update-index", "-z", "--index-info"], { ...shadow, stdin: Buffer.concat(lines) });
 }
 

@@ -32,10 +32,14 @@ export interface Survey {
 /** Errors: those of `findRepository`, `planFiles` and `collectRefs`; `cancelled`. Nothing is written. */
 export async function surveyWorkspace(wish: WorkspaceWish, signal: AbortSignal): Promise<Survey> {
   if (wish.from !== undefined && wish.branch === undefined) {
-    throw new BangerError("invalid_argument", "--from is where a new branch starts, and no branch was named", {
-      cure: "name it with --branch NAME",
-      details: { field: "from" },
-    });
+    throw new BangerError(
+      "invalid_argument",
+      "--from is where a new branch starts, and no branch was named",
+      {
+        cure: "name it with --branch NAME",
+        details: { field: "from" },
+      },
+    );
   }
   if (wish.guestPath !== undefined) validateGuestPath(wish.guestPath);
   const repository = await findRepository(wish.path, signal);
@@ -44,7 +48,12 @@ export async function surveyWorkspace(wish: WorkspaceWish, signal: AbortSignal):
   const notes: string[] = [];
   // It grows while it is walked: submodules of submodules.
   for (const part of parts) await surveySubmodules(part, { parts, notes, wish, signal });
-  return { parts, guestPath, readonly: wish.readonly ?? false, notes: [...parts.flatMap(({ plan }) => plan.notes), ...notes] };
+  return {
+    parts,
+    guestPath,
+    readonly: wish.readonly ?? false,
+    notes: [...parts.flatMap(({ plan }) => plan.notes), ...notes],
+  };
 }
 
 async function surveyPart(

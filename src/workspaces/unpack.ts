@@ -2,7 +2,7 @@
  * Files of a guest's work tree go into a fresh directory of the host. The guest chooses names and contents, and neither may get
  * anywhere else: every directory was made here, and none of them is a link.
  */
-import { closeSync, mkdirSync, openSync, rmSync, symlinkSync, writeSync } from "node:fs";
+import { closeSync, lstatSync, mkdirSync, openSync, rmSync, symlinkSync, writeSync } from "node:fs";
 import { TarReader } from "../lib/tar/reader.ts";
 import { BangerError } from "../model/errors.ts";
 import { isName, pathOf, shown } from "./names.ts";
@@ -50,9 +50,13 @@ async function writeContent(
     for (let piece = await reader.content(); piece !== undefined; piece = await reader.content()) {
       budget.left -= piece.length;
       if (budget.left < 0) {
-        throw new BangerError("resource_exhausted", `the guest's changes have more than ${MAX_BYTES / 2 ** 30} GiB`, {
-          cure: "leave large files out with .gitignore, and copy them with: banger cp",
-        });
+        throw new BangerError(
+          "resource_exhausted",
+          `the guest's changes have more than ${MAX_BYTES / 2 ** 30} GiB`,
+          {
+            cure: "leave large files out with .gitignore, and copy them with: banger cp",
+          },
+        );
       }
       writeSync(fd, piece);
     }
@@ -67,19 +71,21 @@ function makeParents(directory: string, name: Buffer, made: Set<string>): boolea
     const parent = name.subarray(0, at);
     const key = parent.toString("latin1");
     if (made.has(key)) continue;
-    try {
-      mkdirSync(pathOf(directory, parent), { mode: 0o700 });
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "EEXIST" || (error as NodeJS.ErrnoException).code === "ENOTDIR") return false;
-      throw error;
-    }
+    const path = pathOf(directory, parent);
+    const there = lstatSync(path, { throwIfNoEntry: false });
+    if (there !== undefined && !there.isDirectory()) return false;
+    if (there === undefined) mkdirSync(path, { mode: 0o700 });
     made.add(key);
   }
   return true;
 }
 
 function unsupported(name: Buffer): BangerError {
-  return new BangerError("unsupported", `${shown(name)} in the guest has holes, or several names, and cannot be in a patch`, {
-    cure: "copy it with: banger cp; and leave it out of the workspace with .gitignore",
-  });
+  return new BangerError(
+    "unsupported",
+    `${shown(name)} in the guest has holes, or several names, and cannot be in a patch`,
+    {
+      cure: "copy it with: banger cp; and leave it out of the workspace with .gitignore",
+    },
+  );
 }

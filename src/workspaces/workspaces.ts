@@ -59,9 +59,11 @@ export class Workspaces {
     this.#deps.onStep("workspace:stage");
     await mkdir(directory, { recursive: true, mode: 0o700 });
     const giveUp = new AbortController();
-    const staged = stageWorkspace(survey, directory, AbortSignal.any([signal, giveUp.signal])).catch((error: unknown) => {
-      throw storageError(error, directory);
-    });
+    const staged = stageWorkspace(survey, directory, AbortSignal.any([signal, giveUp.signal])).catch(
+      (error: unknown) => {
+        throw storageError(error, directory);
+      },
+    );
     // Whoever waits for it comes later, or never.
     staged.catch(() => undefined);
     return {
@@ -90,7 +92,11 @@ export class Workspaces {
    * Copies into a running VM: all of it under its final name, or nothing there. Errors: `failed_precondition` (the VM has a workspace,
    * something has the path), `conflict` (a file changed meanwhile), those of the guest, `cancelled`.
    */
-  async arrive(vm: VmRecord, prepared: PreparedWorkspace, { onProgress, signal }: LongOptions): Promise<WorkspaceRecord> {
+  async arrive(
+    vm: VmRecord,
+    prepared: PreparedWorkspace,
+    { onProgress, signal }: LongOptions,
+  ): Promise<WorkspaceRecord> {
     const { survey } = prepared;
     const { guestPath, readonly } = survey;
     if (this.#deps.store.workspaces.byVm(vm.id) !== undefined) throw hasOne(vm);

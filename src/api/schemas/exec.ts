@@ -4,6 +4,7 @@ import { validateUser, validateWorkdir } from "../../model/spec.ts";
 import { type Exec, type ExecClientMessage, type ExecRequest, type RunRequest } from "../types.ts";
 import { Env, ruled, TerminalSide, whole } from "./fields.ts";
 import { CreateVmSchema } from "./vms.ts";
+import { ImportWorkspaceSchema } from "./workspaces.ts";
 
 export const ExecRequestSchema: z.ZodType<ExecRequest> = z
   .strictObject({
@@ -42,6 +43,9 @@ export const RunRequestSchema: z.ZodType<RunRequest> = z
       .optional()
       .describe("Delete the VM when the command has ended or the client goes away"),
     cold: z.boolean().optional().describe("Boot, even where a template would be faster"),
+    workspace: ImportWorkspaceSchema.optional().describe(
+      "A git work tree that comes along; the command starts in it",
+    ),
   })
   .meta({ id: "RunRequest" });
 

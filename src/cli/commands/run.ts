@@ -1,6 +1,7 @@
 /** `run` and `create`: a new VM. */
+import { existsSync } from "node:fs";
 import type { Command } from "commander";
-import type { CreateVm, ExecRequest, Vm } from "../../api/types.ts";
+import type { CreateVm, ExecRequest, ImportWorkspace, Vm } from "../../api/types.ts";
 import { BangerError } from "../../model/errors.ts";
 import { validateImageName } from "../../model/image-reference.ts";
 import { parseInit } from "../../model/init.ts";
@@ -19,6 +20,13 @@ import { runLong } from "./long.ts";
 import { addNetworkOptions, type NetworkFlags, parseNetwork } from "./network-flags.ts";
 import { addPublishOption, type PortFlags, parsePorts } from "./port-flags.ts";
 import { parseSize, type SizeFlags } from "./size-flags.ts";
+import {
+  addWorkspaceOptions,
+  importWorkspace,
+  printPreview,
+  WORKSPACE_FLAGS,
+  type WorkspaceFlags,
+} from "./workspace-flags.ts";
 
 interface VmFlags extends SizeFlags, NetworkFlags, PortFlags {
   readonly name?: string;
@@ -31,7 +39,7 @@ interface VmFlags extends SizeFlags, NetworkFlags, PortFlags {
   readonly snapshot?: string;
 }
 
-interface RunFlags extends VmFlags, ExecFlags {
+interface RunFlags extends VmFlags, ExecFlags, WorkspaceFlags {
   readonly rm?: boolean;
   readonly detach?: boolean;
   readonly trace?: string;
@@ -44,8 +52,8 @@ export function defineRun(program: Command, ctx: CliContext): void {
     .command("run")
     .summary("make a VM and run a command in it")
     .description("Makes a VM, starts it, and runs a command in it; without a command, a shell.")
-    .usage("[flags] [-- COMMAND...]")
-    .argument("[words...]")
+    .usage("[flags] [PATH] [-- COMMAND...]")
+    .argument("[words...]", "a directory in a git work tree, which comes along; the command starts in it")
     .passThroughOptions()
     .option("--rm", "delete the VM afterwards, whatever happened")
     .option("-d, --detach", "return when the VM is ready")
@@ -62,14 +70,25 @@ Examples:
   printf hi | banger run --rm -- cat
   banger run --rm --memory 2G --vcpus 2 -e DEBUG=1 -- make test
   banger run -d --name web -p 8080:80
-  banger run -d --name db -v data:/var/lib/postgresql`,
+  banger run -d --name db -v data:/var/lib/postgresql
+  banger run --rm ./repo -- make test         with a git work tree
+  banger run --dry-run ./repo                 see what would travel
+  banger run -d --name fix --branch fix ./repo`,
     )
     .action(async (words: string[], flags: RunFlags) => {
-      if (words.length > 0) throw commandWithoutDashes(words);
+      const [path, ...more] = words;
+      if (more.length > 0 || (path !== undefined && !existsSync(path))) throw commandWithoutDashes(words);
+      const workspace = path === undefined ? demandNone(flags) : importWorkspace(path, flags);
+      if (workspace !== undefined && flags.dryRun === true) {
+        return await printPreview(ctx, workspace, flags.json ?? false);
+      }
       if (flags.json === true && flags.detach !== true) throw jsonWithoutDetach();
-      ctx.exitCode = flags.detach === true ? await runDetached(ctx, flags) : await runAttached(ctx, flags);
+      ctx.exitCode =
+        flags.detach === true
+          ? await runDetached(ctx, flags, workspace)
+          : await runAttached(ctx, flags, workspace);
     });
-  addExecOptions(addVmOptions(run));
+  addWorkspaceOptions(addExecOptions(addVmOptions(run)));
   const create = program
     .command("create")
     .summary("make a VM")
@@ -93,7 +112,11 @@ Examples:
   addVmOptions(create);
 }
 
-async function runAttached(ctx: CliContext, flags: RunFlags): Promise<number> {
+async function runAttached(
+  ctx: CliContext,
+  flags: RunFlags,
+  workspace: ImportWorkspace | undefined,
+): Promise<number> {
   const tty = flags.tty === true || ctx.command.length === 0 ? findTty() : undefined;
   const exec: ExecRequest = { ...execRequest(flags, ctx.command), tty };
   const vm = createVm(flags);
@@ -105,7 +128,7 @@ async function runAttached(ctx: CliContext, flags: RunFlags): Promise<number> {
   trace.phase("start");
   const listener = outputListener(view);
   const command = client.run(
-    { vm, exec, remove, cold },
+    { vm, exec, remove, cold, workspace },
     {
       ...listener,
       onProgress: (line) => {
@@ -120,7 +143,11 @@ async function runAttached(ctx: CliContext, flags: RunFlags): Promise<number> {
   return code;
 }
 
-async function runDetached(ctx: CliContext, flags: RunFlags): Promise<number> {
+async function runDetached(
+  ctx: CliContext,
+  flags: RunFlags,
+  workspace: ImportWorkspace | undefined,
+): Promise<number> {
   if (flags.rm === true || ctx.command.length > 0) {
     throw new BangerError("invalid_argument", `-d goes neither with --rm nor with a command`, {
       cure: "start it with: banger run -d --name NAME; then: banger exec NAME -- COMMAND",
@@ -143,7 +170,7 @@ async function runDetached(ctx: CliContext, flags: RunFlags): Promise<number> {
   const from = performance.now();
   let ready: Vm | undefined;
   const command = client.run(
-    { vm: wish, cold: flags.cold ?? false },
+    { vm: wish, cold: flags.cold ?? false, workspace },
     {
       onProgress: (line) => view.onProgress(line),
       onReady: (vm) => {
@@ -197,9 +224,24 @@ function createVm(flags: VmFlags): CreateVm {
 }
 
 function commandWithoutDashes(words: readonly string[]): BangerError {
-  return new BangerError("invalid_argument", `run does not know what ${quote(words[0] ?? "")} is`, {
-    cure: `write the command behind --, such as: banger run --rm -- ${words.join(" ")}`,
-    details: { field: "command" },
+  return new BangerError(
+    "invalid_argument",
+    `run does not know what ${quote(words[0] ?? "")} is: there is no such directory`,
+    {
+      cure: `write the command behind --, such as: banger run --rm -- ${words.join(" ")}`,
+      details: { field: "command" },
+    },
+  );
+}
+
+/** What is said of a work tree needs one. */
+function demandNone(flags: RunFlags): undefined {
+  const given = WORKSPACE_FLAGS.find((flag) => flags[flag] !== undefined);
+  if (given === undefined) return undefined;
+  const flag = `--${given.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  throw new BangerError("invalid_argument", `${flag} is about a work tree, and no path was named`, {
+    cure: `name one, such as: banger run ${flag}${flag === "--dry-run" ? "" : " …"} ./repo`,
+    details: { field: given },
   });
 }
 

@@ -1,0 +1,91 @@
+/** `workspace`: git work trees into VMs, and what was done there back out. */
+import { randomBytes } from "node:crypto";
+import { closeSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import type { Command } from "commander";
+import { validateVmRef } from "../../model/names.ts";
+import type { CliContext } from "../context.ts";
+import { type LongFlags, runLong } from "./long.ts";
+import {
+  addWorkspaceOptions,
+  importWorkspace,
+  printPreview,
+  type WorkspaceFlags,
+} from "./workspace-flags.ts";
+
+export function defineWorkspace(program: Command, ctx: CliContext): void {
+  const workspace = program
+    .command("workspace")
+    .summary("git work trees into VMs, and what was done there back out")
+    .description(
+      "A workspace is a copy of a git work tree in a VM: its files as they are now, and its history.",
+    )
+    .addHelpText(
+      "after",
+      `
+Examples:
+  banger run ./app -- make test              make a VM with a workspace, and run a command in it
+  banger workspace import web ./app          bring one into a VM that runs
+  banger workspace export web -o work.patch  everything that was done there, as a patch
+  banger workspace diff web | less           the same, to look at`,
+    );
+  addWorkspaceOptions(
+    workspace
+      .command("import")
+      .description("copy a git work tree, with its history, into a running VM")
+      .argument("<vm>", "name, id or id prefix")
+      .argument("<path>", "a directory in the work tree"),
+  )
+    .option("-q, --quiet", "no progress on stderr")
+    .option("--json", "progress and result as JSON lines")
+    .action(async (vm: string, path: string, flags: WorkspaceFlags & LongFlags) => {
+      const [ref, wish] = [validateVmRef(vm), importWorkspace(path, flags)];
+      if (flags.dryRun === true) return await printPreview(ctx, wish, flags.json ?? false);
+      const client = await ctx.client();
+      await runLong(ctx, flags, async (options) => {
+        const result = await client.importWorkspace(ref, wish, options);
+        return { result, line: result.guestPath };
+      });
+    });
+  workspace
+    .command("show")
+    .description("print what is known of a VM's workspace, as JSON")
+    .argument("<vm>", "name, id or id prefix")
+    .action(async (vm: string) => ctx.printJson(await (await ctx.client()).showWorkspace(validateVmRef(vm))));
+  workspace
+    .command("export")
+    .description("everything that was done in a workspace, as a patch for: git apply --index")
+    .argument("<vm>", "name, id or id prefix")
+    .option(
+      "--base <revision>",
+      "compare with this, as the guest's repository has it (default: what arrived)",
+    )
+    .option("-o, --output <file>", "write it there, all or nothing (default: stdout)")
+    .action(async (vm: string, { base, output }: { base?: string; output?: string }) => {
+      const patch = await (await ctx.client()).exportWorkspace(validateVmRef(vm), { base });
+      if (output === undefined) for await (const piece of patch) ctx.write(piece);
+      else await writeWhole(output, patch);
+    });
+  workspace
+    .command("diff")
+    .description("show what was done in a workspace since it arrived")
+    .argument("<vm>", "name, id or id prefix")
+    .action(async (vm: string) => {
+      for await (const piece of await (await ctx.client()).exportWorkspace(validateVmRef(vm)))
+        ctx.write(piece);
+    });
+}
+
+/** Writes aside, and takes the name when it is whole. */
+async function writeWhole(path: string, content: AsyncIterable<Uint8Array>): Promise<void> {
+  const aside = `${path}.${randomBytes(6).toString("hex")}.part`;
+  const fd = openSync(aside, "wx");
+  try {
+    for await (const piece of content) writeSync(fd, piece);
+    renameSync(aside, path);
+  } catch (error) {
+    rmSync(aside, { force: true });
+    throw error;
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,35 @@
+/** Routes of workspaces: decode, one call, encode. */
+import { ExportWorkspaceQuerySchema, ImportWorkspaceSchema } from "../../api/schemas/workspaces.ts";
+import type { Workspace } from "../../api/types.ts";
+import type { WorkspaceRecord } from "../../model/workspace.ts";
+import { decodeBody, decodeQuery } from "../decode.ts";
+import type { Router } from "../router.ts";
+import type { Services } from "../services.ts";
+
+export function routeWorkspaces(router: Router, { vms, workspaces }: Services): void {
+  router.json("workspace.preview", async ({ request }) => {
+    return await workspaces.preview(await decodeBody(request, ImportWorkspaceSchema), request.signal);
+  });
+  router.progress("workspace.import", async ({ param, request }) => {
+    const vm = vms.find(param("vm"));
+    const wish = await decodeBody(request, ImportWorkspaceSchema);
+    return async (options) => {
+      await using prepared = await workspaces.prepare(wish, options.signal);
+      return present(await workspaces.arrive(vm, prepared, options));
+    };
+  });
+  router.json("workspace.show", async ({ param }) => present(workspaces.demand(vms.find(param("vm")))));
+  const patch = "text/x-patch";
+  router.bytes(
+    "workspace.export",
+    async ({ url, request, param }) => {
+      const { base } = decodeQuery(url, ExportWorkspaceQuerySchema);
+      return await workspaces.export(vms.find(param("vm")), { base, signal: request.signal });
+    },
+    patch,
+  );
+}
+
+function present({ vm, hostPath, guestPath, head, branch, readonly, sentAt }: WorkspaceRecord): Workspace {
+  return { vm, hostPath, guestPath, head, branch: branch?.replace("refs/heads/", ""), readonly, sentAt };
+}

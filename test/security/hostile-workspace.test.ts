@@ -1,0 +1,126 @@
+/** Repositories that want to run something on this host, and guests that answer with what nobody asked for. */
+import { expect, test } from "bun:test";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { refusal } from "../support/refusal.ts";
+import { createRepository, git, hashTree, put } from "../support/repositories.ts";
+import { createWorkspaceDaemon } from "../support/workspace-daemon.ts";
+
+test("a repository's hooks, filters, monitors and helpers are never run", async () => {
+  await using world = await createWorkspaceDaemon();
+  const [host, ran] = [world.at("repo"), world.at("ran")];
+  createRepository(host, { "a.txt": "one\n", "b.dat": "b\n" });
+  put(host, { ".gitattributes": "* filter=evil diff=evil\n" });
+  git(host, "add", ".gitattributes");
+  git(host, "commit", "-q", "-m", "attributes");
+  const evil = world.at("evil");
+  writeFileSync(evil, `#!/bin/sh\necho "$0 $@" >> ${ran}\ncat\n`);
+  chmodSync(evil, 0o755);
+  for (const key of [
+    "core.fsmonitor",
+    "core.sshCommand",
+    "core.askPass",
+    "core.pager",
+    "core.editor",
+    "core.gitProxy",
+    "core.alternateRefsCommand",
+    "credential.helper",
+    "diff.external",
+    "diff.evil.command",
+    "diff.evil.textconv",
+    "filter.evil.clean",
+    "filter.evil.smudge",
+    "filter.evil.process",
+    "gpg.program",
+    "uploadpack.packObjectsHook",
+    "remote.origin.uploadpack",
+    "alias.ls-files",
+  ]) {
+    git(host, "config", key, evil);
+  }
+  git(host, "config", "filter.evil.required", "true");
+  git(host, "config", "remote.origin.url", `ext::sh -c ${evil}`);
+  git(host, "config", "protocol.ext.allow", "always");
+  git(host, "config", "core.hooksPath", world.at("hooks"));
+  mkdirSync(world.at("hooks"));
+  for (const hook of ["post-index-change", "reference-transaction", "post-checkout", "pre-auto-gc"]) {
+    for (const directory of [world.at("hooks"), `${host}/.git/hooks`])
+      symlinkSync(evil, `${directory}/${hook}`);
+  }
+  // Not through git, which would run them here.
+  put(host, { "a.txt": "one\ntwo\n", "new.txt": "new\n" });
+  await world.daemon.client.previewWorkspace({ path: host, includeUntracked: true });
+  await world.bring({ includeUntracked: true });
+  put(world.at("guest"), { "a.txt": "changed in the guest\n", "more.txt": "more\n" });
+  expect((await world.patch()).toString()).toContain("+changed in the guest");
+  expect(existsSync(ran)).toBe(false);
+  // They would have: another git runs them.
+  Bun.spawnSync(["git", "status"], { cwd: host });
+  expect(existsSync(ran)).toBe(true);
+});
+
+test("what a guest writes into its repository runs nothing on the host", async () => {
+  await using world = await createWorkspaceDaemon();
+  const [guest, ran] = [world.at("guest"), world.at("ran")];
+  createRepository(world.at("repo"), { "a.txt": "one\n", "b.txt": "b\n" });
+  await world.bring();
+  const evil = world.at("evil");
+  writeFileSync(evil, `#!/bin/sh\ntouch ${ran}\ncat\n`);
+  chmodSync(evil, 0o755);
+  writeFileSync(
+    `${guest}/.git/config`,
+    `[core]\n\tfsmonitor = ${evil}\n\thooksPath = ${guest}/hooks\n[filter "evil"]\n\tclean = ${evil}\n[diff "evil"]\n\ttextconv = ${evil}\n`,
+  );
+  put(guest, { ".gitattributes": "* filter=evil diff=evil\n", "a.txt": "changed\n" });
+  expect((await world.patch()).toString()).toContain("+changed");
+  expect(existsSync(ran)).toBe(false);
+});
+
+test("names and links of a guest lead nowhere on the host", async () => {
+  await using world = await createWorkspaceDaemon();
+  const guest = world.at("guest");
+  createRepository(world.at("repo"), { "a.txt": "one\n", "dir/b.txt": "b\n" });
+  put(world.at("outside"), { "b.txt": "outside\n" });
+  await world.bring();
+  const before = [hashTree(world.at("repo")), hashTree(world.at("outside"))];
+  rmSync(`${guest}/dir`, { recursive: true });
+  symlinkSync(world.at("outside"), `${guest}/dir`);
+  symlinkSync("/etc/passwd", `${guest}/passwd`);
+  symlinkSync("../../../../etc", `${guest}/.gitignore`);
+  mkdirSync(`${guest}/.GIT`);
+  put(guest, { ".GIT/config": "evil\n", "sub/.git/config": "evil\n", "sub/file": "inside\n" });
+  const patch = (await world.patch()).toString();
+  expect(patch).toContain("+/etc/passwd");
+  expect(patch).not.toContain("root:");
+  expect(patch).not.toContain("evil");
+  expect(patch).not.toContain("inside");
+  expect([hashTree(world.at("repo")), hashTree(world.at("outside"))]).toEqual(before);
+});
+
+test("objects and references that are not what they say are refused, or lead nowhere", async () => {
+  await using world = await createWorkspaceDaemon();
+  const guest = world.at("guest");
+  createRepository(world.at("repo"), { "a.txt": "one\n" });
+  await world.bring();
+  put(guest, { "a.txt": "two\n" });
+  git(guest, "commit", "-q", "-a", "-m", "second");
+  writeFileSync(`${guest}/.git/refs/heads/..evil`, `${git(guest, "rev-parse", "HEAD")}\n`);
+  writeFileSync(`${guest}/.git/refs/heads/gone`, `${"1".repeat(40)}\n`);
+  writeFileSync(`${guest}/.git/packed-refs`, "nonsense\n\0\n../../x y\n");
+  expect((await world.patch("HEAD")).length).toBe(0);
+  expect((await refusal(world.patch("gone"), "not_found")).message).toContain("no revision");
+  expect((await refusal(world.patch("--output=/tmp/x"), "not_found")).message).toContain("no revision");
+  const [directory = ""] = readdirSync(`${guest}/.git/objects`).filter((name) => /^[0-9a-f]{2}$/.test(name));
+  const blob = git(guest, "hash-object", "-w", "a.txt");
+  const other = `${guest}/.git/objects/${directory}/${"0".repeat(38)}`;
+  writeFileSync(other, readFileSync(`${guest}/.git/objects/${blob.slice(0, 2)}/${blob.slice(2)}`));
+  expect((await refusal(world.patch("HEAD"), "guest_error")).message).toContain("not what its name says");
+});

@@ -1,0 +1,114 @@
+/** Workspaces with real guests: the smoke scenarios of the seed that name one. The guest's image has no git. */
+import { expect, test } from "bun:test";
+import { readFileSync, writeFileSync } from "node:fs";
+import { createRealHome } from "../support/real-home.ts";
+import { createRepository, git, hashTree, put } from "../support/repositories.ts";
+import { createScratch } from "../support/trees.ts";
+
+const OK = { code: 0, stderr: "" };
+
+test("run PATH brings the tree along, starts in it, and passes the exit code on", async () => {
+  await using home = await createRealHome();
+  using scratch = createScratch();
+  createRepository(scratch.at("repo"), {
+    "a.txt": "hello\n",
+    Makefile: "test:\n\tfalse\n",
+    ".gitignore": "*.log\n",
+  });
+  put(scratch.at("repo"), { "a.txt": "changed\n", "new.txt": "new\n", "x.log": "log\n" });
+  const before = hashTree(scratch.at("repo"));
+  const script = "pwd; cat a.txt; ls; exit 42";
+  const ran = await home.banger(["run", "--rm", "-q", "./repo", "--", "sh", "-c", script], {
+    cwd: scratch.path,
+  });
+  expect(ran).toMatchObject({ code: 42, stderr: "", stdout: "/root/repo\nchanged\nMakefile\na.txt\n" });
+  const all = [
+    "run",
+    "--rm",
+    "-q",
+    "--include-untracked",
+    "--guest-path",
+    "/srv/app",
+    "repo",
+    "--",
+    "ls",
+    "/srv/app",
+  ];
+  expect(await home.banger(all, { cwd: scratch.path })).toMatchObject({
+    ...OK,
+    stdout: "Makefile\na.txt\nnew.txt\n",
+  });
+  expect(hashTree(scratch.at("repo"))).toBe(before);
+  expect((await home.banger(["ps", "-a", "-q"])).stdout).toBe("");
+});
+
+test("a dry run lists and makes nothing, and what cannot be copied is refused before there is a VM", async () => {
+  await using home = await createRealHome();
+  using scratch = createScratch();
+  createRepository(scratch.at("repo"), { "a.txt": "hello\n", "sub/b.txt": "b\n" });
+  put(scratch.at("repo"), { "new.txt": "new\n" });
+  git(scratch.path, "init", "-q", "--bare", "bare.git");
+  put(scratch.path, { "plain/file": "" });
+  const listed = await home.banger(["run", "--dry-run", scratch.at("repo")]);
+  expect(listed).toMatchObject({ code: 0, stdout: "a.txt\nsub/b.txt\n" });
+  expect(listed.stderr).toContain("to /root/repo");
+  for (const [path, words] of [
+    ["bare.git", "bare repository"],
+    ["plain", "no git repository"],
+  ] as const) {
+    const refused = await home.banger(["run", "-d", scratch.at(path)]);
+    expect(refused).toMatchObject({ code: 125, stdout: "" });
+    expect(refused.stderr).toContain(words);
+    expect(refused.stderr).toContain("cure:");
+  }
+  expect(await home.banger(["run", "-d", scratch.at("none")])).toMatchObject({ code: 2 });
+  expect((await home.banger(["ps", "-a", "-q"])).stdout).toBe("");
+});
+
+test("what is done in a workspace survives a restart, exec enters it, and export brings it back", async () => {
+  await using home = await createRealHome();
+  using scratch = createScratch();
+  const host = scratch.at("repo");
+  createRepository(host, { "a.txt": "hello\n", "b.txt": "b\n", ".gitignore": "build/\n" });
+  expect((await home.banger(["run", "-d", "--name", "web", host])).code).toBe(0);
+  const script = "echo more >> a.txt; mkdir build; echo x > build/x; echo new > new.txt; rm b.txt";
+  expect(await home.banger(["exec", "web", "--", "sh", "-ec", script])).toMatchObject(OK);
+  expect(await home.banger(["exec", "web", "--", "sh", "-c", "exit 7"])).toMatchObject({ code: 7 });
+  expect((await home.banger(["restart", "-q", "web"])).code).toBe(0);
+  expect(await home.banger(["exec", "web", "--", "cat", "new.txt"])).toMatchObject({
+    ...OK,
+    stdout: "new\n",
+  });
+  const patch = scratch.at("work.patch");
+  expect(await home.banger(["workspace", "export", "web", "-o", patch])).toMatchObject({ ...OK, stdout: "" });
+  expect((await home.banger(["workspace", "diff", "web"])).stdout).toBe(readFileSync(patch, "utf8"));
+  git(host, "apply", "--index", patch);
+  expect(git(host, "status", "--porcelain")).toBe("M  a.txt\nD  b.txt\nA  new.txt");
+  expect((await home.banger(["stop", "web"])).code).toBe(0);
+  const refused = await home.banger(["exec", "web", "--", "true"]);
+  expect(refused.code).toBe(125);
+  expect(refused.stderr).toContain("is stopped");
+});
+
+test("a read-only copy has no write bits", async () => {
+  await using home = await createRealHome();
+  using scratch = createScratch();
+  createRepository(scratch.at("repo"), { "a.txt": "hello\n", "sub/run.sh": "#!/bin/sh\n" });
+  writeFileSync(scratch.at("repo/sub/run.sh"), "#!/bin/sh\n", { mode: 0o755 });
+  const script = "stat -c '%a %n' . a.txt sub sub/run.sh .git/HEAD";
+  const { code, stdout } = await home.banger([
+    "run",
+    "--rm",
+    "-q",
+    "--readonly",
+    scratch.at("repo"),
+    "--",
+    "sh",
+    "-c",
+    script,
+  ]);
+  expect({ code, stdout }).toEqual({
+    code: 0,
+    stdout: "555 .\n444 a.txt\n555 sub\n444 sub/run.sh\n444 .git/HEAD\n",
+  });
+});
