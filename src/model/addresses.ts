@@ -1,5 +1,7 @@
 /** The address plan: which guest addresses a pool holds, and which one comes next. IPv4, RFC 4632 notation. */
+import { LINK_LOCAL, UNROUTABLE } from "./address-ranges.ts";
 import { BangerError } from "./errors.ts";
+import { overlap, parseCidr } from "./ip.ts";
 
 /** The default pool; its first address is the host's side. */
 export const DEFAULT_POOL = "172.16.0.0/24";
@@ -23,9 +25,22 @@ export function nextAddress(pool: string, used: ReadonlySet<string>): string {
   });
 }
 
-/** Returns a pool that is well formed. Errors: `invalid_argument`. */
+/** Returns a pool that is well formed and that guests can have addresses of. Errors: `invalid_argument`, with the cure. */
 export function validatePool(pool: string): string {
-  parsePool(pool);
+  const { base, size } = parsePool(pool);
+  const written = `${formatAddress(base)}/${prefixOf(pool)}`;
+  const net = parseCidr(written);
+  const found = [...UNROUTABLE, ...LINK_LOCAL].find((range) => net !== undefined && overlap(range.net, net));
+  if (found !== undefined) {
+    throw new BangerError("invalid_argument", `the address pool ${pool} has ${found.what} addresses`, {
+      cure: `use a private network that nothing else here uses, such as ${DEFAULT_POOL} or 10.64.0.0/16`,
+    });
+  }
+  if (written !== pool) {
+    throw new BangerError("invalid_argument", `the address pool ${pool} is a part of a network of ${size}`, {
+      cure: `write the network: ${written}`,
+    });
+  }
   return pool;
 }
 

@@ -1,7 +1,7 @@
 /** The rules of the network as pure functions: addresses, rules, policies, decisions. */
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { gatewayOf, macFromAddress, prefixOf } from "./addresses.ts";
+import { gatewayOf, macFromAddress, prefixOf, validatePool } from "./addresses.ts";
 import { BangerError } from "./errors.ts";
 import { contains, formatCidr, formatIp, overlap, parseCidr, parseIp } from "./ip.ts";
 import { decideTarget, type NetworkFacts } from "./network-decision.ts";
@@ -177,6 +177,24 @@ test("applyNetworkWish() refuses what says nothing or too much", () => {
     expect(error.cure).toBeDefined();
   }
   expect(refusal(() => parseNetworkMode("open")).cure).toContain("none, public, allow, full");
+});
+
+test.each([
+  ["127.0.0.0/8", "loopback", "10.64.0.0/16"],
+  ["169.254.64.0/24", "link-local", "10.64.0.0/16"],
+  ["224.0.0.0/24", "multicast", "10.64.0.0/16"],
+  ["192.0.0.0/16", "reserved", "10.64.0.0/16"],
+  ["172.16.0.9/24", "is a part of a network", "172.16.0.0/24"],
+])("the pool %s is refused: %s", (pool, why, cure) => {
+  let error: BangerError | undefined;
+  try {
+    validatePool(pool);
+  } catch (thrown) {
+    error = BangerError.from(thrown);
+  }
+  expect(error?.code).toBe("invalid_argument");
+  expect(error?.message).toContain(why);
+  expect(error?.cure).toContain(cure);
 });
 
 test("a MAC is made of the address, and the pool's first address is the gateway", () => {

@@ -1,7 +1,6 @@
 /** The network as the daemon has it: the namespace with its resolver and its reader of refused packets, and what can be asked of it. */
 import { readFileSync } from "node:fs";
 import { inNetns } from "../lib/netns.ts";
-import { findProgram, runProgram } from "../lib/run-program.ts";
 import { BangerError } from "../model/errors.ts";
 import { parseCidr, parseIp } from "../model/ip.ts";
 import type { NetworkFacts } from "../model/network-decision.ts";
@@ -19,6 +18,7 @@ import { createPlan, type NetworkPlan } from "./names.ts";
 import { hostLinkClash } from "./namespace.ts";
 import { Network } from "./network.ts";
 import { createNetPrograms, type NetPrograms } from "./programs.ts";
+import { tellResolved } from "./resolved.ts";
 import { createPastaUplink } from "./uplink.ts";
 
 export interface NetworkServiceOptions {
@@ -42,6 +42,8 @@ export interface NetworkServiceOptions {
   readonly hostResolver?: () => HostResolver;
   /** Default: the host's. */
   readonly programs?: NetPrograms;
+  /** The program resolvectl(1); default: the one on PATH, if any. */
+  readonly resolvectl?: string;
 }
 
 export interface HostResolver {
@@ -183,7 +185,9 @@ export class NetworkService {
       answer: (message, _, transport) => this.#answer(message, undefined, transport),
     });
     server.ready.catch((error: unknown) => onProblem("the host's resolver", error));
-    tellResolved(plan.hostLink, dnsPort).catch((error: unknown) => onProblem("systemd-resolved", error));
+    tellResolved({ link: plan.hostLink, port: server.port }, this.#options.resolvectl).catch(
+      (error: unknown) => onProblem("systemd-resolved", error),
+    );
     return server;
   }
 
@@ -220,11 +224,4 @@ function readHostResolver(): HostResolver {
     // Without the file a host has no nameservers (resolv.conf(5) then means its own, which is none of ours).
     return { servers: [], search: [] };
   }
-}
-
-/** On banger's own link, so that it ends with it (resolvectl(1)). */
-async function tellResolved(link: string, port: number): Promise<void> {
-  if (findProgram("resolvectl") === undefined) return;
-  await runProgram(["resolvectl", "dns", link, `127.0.0.1:${port}`]);
-  await runProgram(["resolvectl", "domain", link, `~${ZONE}`]);
 }

@@ -54,11 +54,29 @@ test("a change that does not hold is not in the record", async () => {
   expect(changed.pending).toEqual([]);
 });
 
+test("a pool without a free address is said to be so before anything is made, with the cure", async () => {
+  // Network, host, one guest, broadcast.
+  await using daemon = await createTestDaemon({ toml: '[network]\naddress_pool = "10.9.0.0/30"\n' });
+  await daemon.addImage(IMAGE);
+  expect(await daemon.client.createVm({ name: "one", image: IMAGE })).toMatchObject({ address: "10.9.0.2" });
+  const error = await refusal(daemon.client.createVm({ name: "two", image: IMAGE }), "resource_exhausted");
+  expect(error.message).toContain("10.9.0.0/30");
+  expect(error.cure).toContain("banger rm");
+  expect((await daemon.client.listVms()).map(({ name }) => name)).toEqual(["one"]);
+  await daemon.client.removeVm("one", { force: true });
+  expect(await daemon.client.createVm({ name: "two", image: IMAGE })).toMatchObject({ address: "10.9.0.2" });
+});
+
 test.each([
   ["a mode that is none", { mode: "open" }],
   ["a network that is none", { allow: ["10.0.0.0/33"] }],
   ["a port above 65535", { allow: ["a:70000"] }],
   ["a private place by name", { allow: ["localhost"] }],
+  ["a private zone by name", { allow: ["*.internal:443"] }],
+  ["a domain that is none", { allow: ["a..test:443"] }],
+  ["a domain with a space", { deny: ["a b.test"] }],
+  ["a protocol that is none", { allow: ["a.test:443/sctp"] }],
+  ["an allow list without the mode", { mode: "public", allow: ["a.test"] }],
   ["too many rules", { deny: Array.from({ length: 300 }, (_, at) => `n${at}.test`) }],
   ["an unknown field", { peer: true }],
 ] as const)("%s is refused before anything is made", async (_, network) => {

@@ -133,6 +133,23 @@ test("a chosen pool that the host uses is refused, and the default one only lose
   expect(() => chosen.checkPool()).toThrow("overlaps the host's route over eth0");
 });
 
+test("a pool that another network of banger has is refused when it was chosen, and else guests keep their way out", async () => {
+  await using world = await createWorld();
+  await world.guest(ONE, { mode: "public" });
+  const { hostLink } = world.service.plan;
+  const beside = world.createService({ stateDir: `/world/${world.id}/beside` });
+  expect(beside.clash()).toBe(`the host's route over ${hostLink}`);
+  const chosen = world.createService({ stateDir: `/world/${world.id}/beside`, poolIsChosen: true });
+  expect(() => chosen.checkPool()).toThrow(`overlaps the host's route over ${hostLink}`);
+  const vm = vmOf(TWO, { mode: "public" });
+  const before = await hostState();
+  await beside.network.attach(vm);
+  expect(await beside.check(vm, `${SITE}:80`)).toMatchObject({ verdict: "allow" });
+  await beside.network.detach(vm.id);
+  await beside.network.down();
+  expect(await hostState()).toBe(before);
+});
+
 test("a start waits for no tap, and 200 VMs cost no more each than two", async () => {
   await using world = await createWorld({ tapPoolSize: 4, pool: "172.30.0.0/16" });
   const { network } = world.service;

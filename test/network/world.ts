@@ -30,6 +30,8 @@ export interface World extends AsyncDisposable {
   createService(over?: Partial<NetworkServiceOptions>): NetworkService;
   /** A guest on the network: a namespace that stands for its kernel. */
   guest(address: string, network?: Partial<NetworkSpec>): Promise<Guest>;
+  /** Those that were made. */
+  guests(): readonly Guest[];
   /** Changes what a guest may reach. */
   set(guest: Guest, network: Partial<NetworkSpec>): Promise<void>;
 }
@@ -85,6 +87,7 @@ export async function createWorld(options: Partial<NetworkServiceOptions> = {}):
       guests.set(vm.id, guest);
       return guest;
     },
+    guests: () => [...guests.values()],
     async set(guest, network) {
       await service.network.change({ ...vmOf(guest.address, network), id: guest.id });
     },
