@@ -1,7 +1,7 @@
 /**
  * The benchmark: banger against something real that runs in the same minutes on the same machine. Prints a table and the
  * same as JSON. Times of a shared machine mean little; the figures of the last columns are what counts. Arguments: `start`,
- * `stop`, `life`, `snapshot`, `warm`, `first`, `firecracker`, `images`, `files`; none means all. Exit code 1 when a target is missed.
+ * `stop`, `life`, `snapshot`, `warm`, `first`, `firecracker`, `network`, `images`, `files`; none means all. Exit code 1 when a target is missed.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -9,9 +9,9 @@ import { type Row, renderRows } from "./stats.ts";
 import { ROOT } from "./tools.ts";
 
 const binary = join(ROOT, "dist/banger");
-// The homes of the test support run this program, with addresses for all records.
+// The homes of the test support run this program, with addresses for all records, and hardly ever those of another run.
 process.env["BANGER_PROGRAM"] = binary;
-process.env["BANGER_NETWORK_ADDRESS_POOL"] = "10.64.0.0/16";
+process.env["BANGER_NETWORK_ADDRESS_POOL"] = `10.${64 + (process.pid % 64)}.0.0/16`;
 const { createRealHome } = await import("../test/support/real-home.ts");
 
 const parts = process.argv.slice(2);
@@ -39,6 +39,7 @@ try {
   if (wanted("firecracker")) {
     rows.push(...(await (await import("./firecracker.ts")).benchFirecracker(scratch)));
   }
+  if (wanted("network")) rows.push(...(await (await import("./network.ts")).benchNetwork(binary)));
   if (wanted("snapshot")) rows.push(...(await (await import("./snapshot.ts")).benchSnapshot(scratch)));
   if (wanted("images")) rows.push(...(await (await import("./images.ts")).benchImages(scratch)));
   if (wanted("files")) {

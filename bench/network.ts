@@ -1,0 +1,131 @@
+/** The network: what it adds to a start, what a VM more and another policy cost, and how long names take. As root. */
+import { join } from "node:path";
+import { inNetns } from "../src/lib/netns.ts";
+import type { Network } from "../src/network/network.ts";
+import { createWorld, NO_WORLD, vmOf } from "../test/network/world.ts";
+import { createRealHome, type RealHome } from "../test/support/real-home.ts";
+import { templateMade } from "../test/support/template-made.ts";
+import { differenceRow, limitRow, type Row, ratioRow, type Sample, summarise } from "./stats.ts";
+import { must, ROOT, spawn, timed } from "./tools.ts";
+
+const COLD = 9;
+const WARM = 25;
+const QUESTIONS = 2_000;
+const ROUNDS = 31;
+const MANY = 200;
+const SHAPE = ["--memory", "256M"] as const;
+
+/** `binary`: the built program. */
+export async function benchNetwork(binary: string): Promise<Row[]> {
+  if (NO_WORLD !== undefined) throw new Error(`this host has no networks for guests: ${NO_WORLD}`);
+  return [...(await benchPlan()), ...(await benchNames()), ...(await benchStarts(binary))];
+}
+
+/** A VM more, and another policy, among few and among many. */
+async function benchPlan(): Promise<Row[]> {
+  await using world = await createWorld({ tapPoolSize: 4, pool: "172.30.0.0/16" });
+  const { network } = world.service;
+  const few = await attachAndChange(network, 1);
+  for (let at = 2; at < 2 + MANY; at += 1) await network.attach(vmOf(`172.30.2.${at}`, CLOSED));
+  await network.settled();
+  const many = await attachAndChange(network, 3);
+  for (let at = 2; at < 2 + MANY; at += 1) await network.detach(vmOf(`172.30.2.${at}`, {}).id);
+  return [
+    ratioRow(`a VM more in a plan with ${MANY} / with 2`, many.attach, few.attach, 1.2),
+    limitRow(`another policy in a plan with ${MANY}, ms`, many.change.medianMs, { most: 20 }),
+  ];
+}
+
+const CLOSED = { mode: "allow", allow: ["203.0.113.0/24:80"] } as const;
+
+/** Two VMs are there beside the one that comes and goes. */
+async function attachAndChange(
+  network: Network,
+  third: number,
+): Promise<{ readonly attach: Sample; readonly change: Sample }> {
+  const [attach, change]: [number[], number[]] = [[], []];
+  const others = [2, 3].map((at) => vmOf(`172.30.${third}.${at}`, CLOSED));
+  for (const vm of others) await network.attach(vm);
+  for (let at = 0; at < ROUNDS; at += 1) {
+    const address = `172.30.${third}.${10 + at}`;
+    await network.settled();
+    attach.push(await timed(() => network.attach(vmOf(address, CLOSED))));
+    change.push(await timed(() => network.change(vmOf(address, { mode: "public" }))));
+    await network.detach(vmOf(address, {}).id);
+  }
+  for (const { id } of others) await network.detach(id);
+  return { attach: summarise(attach), change: summarise(change) };
+}
+
+/** A guest asks, from a process of its own, for names of guests and for names of the internet; its server answers in this process. */
+async function benchNames(): Promise<Row[]> {
+  await using world = await createWorld();
+  const guest = await world.guest("172.30.5.2", { mode: "allow", allow: ["good.test:80", "*.wild.test"] });
+  const ask = async (...names: readonly string[]): Promise<number> => {
+    const argv = [process.execPath, join(ROOT, "bench/dns-client.ts"), world.service.plan.gateway];
+    const child = inNetns(guest.netns, () =>
+      Bun.spawn([...argv, String(QUESTIONS), ...names], { stdout: "pipe", stderr: "inherit" }),
+    );
+    const times = (JSON.parse(await child.stdout.text()) as number[]).toSorted((a, b) => a - b);
+    return times[Math.floor(times.length * 0.99)] ?? Number.NaN;
+  };
+  await ask("web.vm", "good.test");
+  return [
+    limitRow("a guest's name at 500 questions a second, p99, ms", await ask("web.vm"), { most: 2 }),
+    limitRow("an allowed name of the internet, the same, p99, ms", await ask("good.test", "a.wild.test"), {
+      most: 2,
+    }),
+  ];
+}
+
+/** The same start of a daemon that may make networks, and of one that may not, in turns. */
+async function benchStarts(binary: string): Promise<Row[]> {
+  await using withCards = await createRealHome({ templates: true });
+  await using without = await createRealHome({ templates: true });
+  const confined = ["setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin"];
+  await spawn([...confined, "env", `BANGER_HOME=${without.home}`, binary, "daemon", "start"]);
+  const homes = [withCards, without] as const;
+  await expectKind(withCards, "namespace");
+  await expectKind(without, "none");
+  // One VM keeps the namespace, as it is after a first start.
+  for (const home of homes) {
+    const made = templateMade(home.home);
+    await must(home, ["run", "-d", "-q", "--name", "other", ...SHAPE]);
+    await made;
+    await must(home, ["run", "--rm", "-q", ...SHAPE, "--", "true"]);
+  }
+  const rows = [await compareStarts(homes, COLD, ["--cold"]), await compareStarts(homes, WARM, [])];
+  for (const home of homes) await must(home, ["template", "prune"]);
+  return rows;
+}
+
+async function expectKind(home: RealHome, kind: string): Promise<void> {
+  const shown = JSON.parse((await must(home, ["network", "show", "--json"])).stdout) as { kind: string };
+  if (shown.kind !== kind) throw new Error(`the network of ${home.home} is ${shown.kind}, not ${kind}`);
+}
+
+async function compareStarts(
+  [withCards, without]: readonly [RealHome, RealHome],
+  rounds: number,
+  flags: readonly string[],
+): Promise<Row> {
+  const run = async (home: RealHome): Promise<number> =>
+    await timed(() => must(home, ["run", "--rm", "-q", ...SHAPE, ...flags, "--", "true"]));
+  const [ours, bare]: [number[], number[]] = [[], []];
+  for (let at = 0; at < rounds; at += 1) {
+    // Neither always goes second.
+    if (at % 2 === 0) ours.push(await run(withCards));
+    bare.push(await run(without));
+    if (at % 2 === 1) ours.push(await run(withCards));
+    process.stderr.write(
+      `start ${at + 1}/${rounds}: with ${ours.at(-1)?.toFixed(0)} ms, without ${bare.at(-1)?.toFixed(0)} ms\n`,
+    );
+  }
+  const how = flags.length === 0 ? "warm" : "cold";
+  return differenceRow(
+    `run --rm -- true, ${how}: with a network / without a card`,
+    summarise(ours),
+    summarise(bare),
+    10,
+  );
+}
