@@ -69,7 +69,7 @@ export interface RunningProgram {
 
 export interface RunProgramOptions extends ProgramOptions {
   /**
-   * What is fed to the program. A source that throws ends the program, and its error is what the caller sees.
+   * What is fed to the program; a chunk may change when the next is asked for. A source that throws ends the program, and its error is what the caller sees.
    */
   readonly stdin?: Uint8Array | AsyncIterable<Uint8Array>;
   /** `capture` (the default, at most 16 MiB), `ignore`, or a file descriptor. */
@@ -237,7 +237,7 @@ async function capture(stdout: Readable, program: string): Promise<Uint8Array> {
 }
 
 /**
- * Writes the source into the program with back-pressure. A program that stops reading and yet succeeds has
+ * Writes the source into the program, and asks for a chunk when the one before has been taken. A program that stops reading and yet succeeds has
  * had enough: the rest of the source is read to its end all the same, because the source may still have an
  * error to tell.
  */
@@ -254,7 +254,8 @@ async function feed(
   const chunks = source instanceof Uint8Array ? single(source) : source;
   for await (const chunk of chunks) {
     if (closed) await program.done;
-    else if (!stdin.write(chunk)) await Promise.race([once(stdin, "drain").then(noop, noop), closing]);
+    else
+      await Promise.race([new Promise<void>((resolve) => void stdin.write(chunk, () => resolve())), closing]);
   }
   if (!closed) stdin.end();
 }

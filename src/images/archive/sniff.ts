@@ -12,7 +12,7 @@ export interface Sniffed {
   readonly tar: AsyncGenerator<Buffer>;
 }
 
-/** Reads as little as it needs. Errors: those of `TarReader` and of the source. */
+/** Reads as little as it needs. The chunks of the source must stay valid. Errors: those of `TarReader` and of the source. */
 export async function sniffTar(source: AsyncGenerator<Buffer>): Promise<Sniffed> {
   const held: Buffer[] = [];
   const found: { kind: Sniffed["kind"] } = { kind: "empty" };

@@ -1,6 +1,6 @@
 /**
- * One pass over the layers that yields the merged tar: every entry that won, under the names it ends up with. Contents are
- * handed on as they come; holes are made of one block of zeros; the rest is gathered into large writes.
+ * One pass over the layers that yields the merged tar: every entry that won, under the names it ends up with. All is copied
+ * into a few large pieces of memory that are used again, which costs less than new memory for everything that streams past.
  */
 import { damagedTar, type TarEntry } from "../tar/entry.ts";
 import { ImageBudget } from "../tar/limits.ts";
@@ -10,10 +10,11 @@ import { type LayerFile, openLayer } from "./layer-stream.ts";
 import type { LayerPlan, MergePlan } from "./plan.ts";
 import { pathOf, type TreeNode } from "./tree.ts";
 
-/** Smaller pieces are copied together. */
-const DIRECT_BYTES = 16 * 1024;
-const GATHER_BYTES = 64 * 1024;
-const ZEROS: Buffer = Buffer.alloc(256 * 1024);
+const PIECE_BYTES = 256 * 1024;
+/** Kept to be used again; more are needed only while many headers come of few bytes. */
+const MAX_SPARE = 4;
+/** A hole is made of these. */
+const ZEROS: Buffer = Buffer.alloc(PIECE_BYTES);
 /** What squashfs can hold. */
 const MAX_SECONDS = 2 ** 32 - 1;
 
@@ -25,7 +26,7 @@ export interface EmitOptions {
 }
 
 /**
- * Yields pieces that stay valid. Errors: those of `openLayer`; `invalid_argument` when a layer is not what was planned with.
+ * Yields pieces that are valid until the next is asked for. Errors: those of `openLayer`; `invalid_argument` when a layer is not what was planned with.
  */
 export async function* emitMerged(options: EmitOptions): AsyncGenerator<Uint8Array> {
   const { files, plan, signal } = options;
@@ -131,25 +132,26 @@ function implicitDirectory(node: TreeNode, mtimeSeconds: number): TarEntry {
   };
 }
 
-/** Collects pieces in order. */
+/** Collects bytes in order. */
 class Gatherer {
-  #ready: (Uint8Array | number)[] = [];
-  #buffer: Buffer = Buffer.allocUnsafeSlow(GATHER_BYTES);
+  /** Full pieces, and how many zeros stand between them. */
+  #ready: (Buffer | number)[] = [];
+  readonly #spare: Buffer[] = [];
+  #piece: Buffer = Buffer.allocUnsafeSlow(PIECE_BYTES);
   #used = 0;
 
   add(bytes: Uint8Array): void {
-    if (bytes.length >= DIRECT_BYTES) {
-      this.#flush();
-      this.#ready.push(bytes);
-      return;
+    for (let at = 0; at < bytes.length; ) {
+      if (this.#used === PIECE_BYTES) this.#flush();
+      const part = bytes.subarray(at, at + PIECE_BYTES - this.#used);
+      this.#piece.set(part, this.#used);
+      this.#used += part.length;
+      at += part.length;
     }
-    if (this.#used + bytes.length > GATHER_BYTES) this.#flush();
-    this.#buffer.set(bytes, this.#used);
-    this.#used += bytes.length;
   }
 
   addZeros(count: number): void {
-    if (count < DIRECT_BYTES) {
+    if (count <= PIECE_BYTES) {
       this.add(ZEROS.subarray(0, count));
       return;
     }
@@ -163,19 +165,22 @@ class Gatherer {
     const ready = this.#ready;
     this.#ready = [];
     for (const piece of ready) {
-      if (typeof piece !== "number") yield piece;
+      if (typeof piece === "number") yield* zeros(piece);
       else {
-        for (let left = piece; left > 0; left -= ZEROS.length) {
-          yield left >= ZEROS.length ? ZEROS : ZEROS.subarray(0, left);
-        }
+        yield piece;
+        if (piece.length === PIECE_BYTES && this.#spare.length < MAX_SPARE) this.#spare.push(piece);
       }
     }
   }
 
   #flush(): void {
     if (this.#used === 0) return;
-    this.#ready.push(this.#buffer.subarray(0, this.#used));
-    this.#buffer = Buffer.allocUnsafeSlow(GATHER_BYTES);
+    this.#ready.push(this.#piece.subarray(0, this.#used));
+    this.#piece = this.#spare.pop() ?? Buffer.allocUnsafeSlow(PIECE_BYTES);
     this.#used = 0;
   }
+}
+
+function* zeros(count: number): Generator<Uint8Array> {
+  for (let left = count; left > 0; left -= ZEROS.length) yield ZEROS.subarray(0, left);
 }

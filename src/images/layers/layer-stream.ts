@@ -2,10 +2,10 @@
  * A tar as it streams out of a layer's blob or an archive: plain or compressed by its first bytes, bounded in size and ratio,
  * and with nothing after its end.
  */
-import { createReadStream } from "node:fs";
-import { Readable } from "node:stream";
+import type { Transform } from "node:stream";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { type Compression, decompressStream, detectCompression, MAGIC_BYTES } from "../../lib/decompress.ts";
+import { readFileChunks } from "../../lib/file-chunks.ts";
 import { abortError } from "../../lib/run-program.ts";
 import { BangerError } from "../../model/errors.ts";
 import { type ImageBudget, limitError } from "../tar/limits.ts";
@@ -24,16 +24,16 @@ export interface LayerFile {
 export interface OpenTarOptions {
   readonly budget: ImageBudget;
   readonly signal?: AbortSignal;
+  /** A chunk is valid until the next is asked for; default: for as long as one of the source, which costs more memory. */
+  readonly fleeting?: boolean;
 }
 
-/** The uncompressed bytes of a file. Lets go of it when the reader stops early. Errors: those of `openTar`. */
-export async function* openLayer(layer: LayerFile, options: OpenTarOptions): AsyncGenerator<Buffer> {
-  const file = createReadStream(layer.path, { highWaterMark: CHUNK_BYTES });
-  try {
-    yield* openTar(file as AsyncIterable<Buffer>, layer.name, options);
-  } finally {
-    file.destroy();
-  }
+/**
+ * The uncompressed bytes of a file, each chunk valid until the next is asked for. Lets go of it when the reader stops early. Errors:
+ * those of `openTar`.
+ */
+export function openLayer(layer: LayerFile, options: OpenTarOptions): AsyncGenerator<Buffer> {
+  return openTar(readFileChunks(layer.path, CHUNK_BYTES), layer.name, { ...options, fleeting: true });
 }
 
 /**
@@ -44,11 +44,11 @@ export async function* openLayer(layer: LayerFile, options: OpenTarOptions): Asy
 export async function* openTar(
   source: AsyncIterable<Buffer>,
   name: string,
-  { budget, signal }: OpenTarOptions,
+  { budget, signal, fleeting = false }: OpenTarOptions,
 ): AsyncGenerator<Buffer> {
   const input = await Input.open(source);
   let bytes = 0;
-  for await (const chunk of decode(input, name, budget)) {
+  for await (const chunk of decode(input, name, { budget, fleeting })) {
     if (signal?.aborted === true) throw abortError(signal);
     bytes += chunk.length;
     if (bytes > budget.limits.maxBytes) {
@@ -83,7 +83,9 @@ class Input {
     while (held < MAGIC_BYTES) {
       const next = await rest.next();
       if (next.done === true) break;
-      start.push(next.value);
+      // A copy, unless it is enough: the source may use the memory again.
+      const enough = held + next.value.length >= MAGIC_BYTES;
+      start.push(enough ? next.value : Buffer.from(next.value));
       held += next.value.length;
     }
     return new Input(start, rest);
@@ -109,10 +111,15 @@ class Input {
   }
 }
 
-async function* decode(input: Input, name: string, budget: ImageBudget): AsyncGenerator<Buffer> {
+async function* decode(
+  input: Input,
+  name: string,
+  { budget, fleeting }: { readonly budget: ImageBudget; readonly fleeting: boolean },
+): AsyncGenerator<Buffer> {
   const { compression } = input;
   if (compression === undefined) yield* input.chunks();
-  else if (compression === "gzip" || compression === "zstd") yield* inflate(input, name, compression);
+  else if (compression === "gzip" || compression === "zstd")
+    yield* inflate(input, name, { compression, fleeting });
   else {
     const options = { what: name, limitBytes: budget.limits.maxBytes };
     for await (const chunk of decompressStream(input.chunks(), compression, options)) {
@@ -121,24 +128,52 @@ async function* decode(input: Input, name: string, budget: ImageBudget): AsyncGe
   }
 }
 
-async function* inflate(input: Input, name: string, compression: "gzip" | "zstd"): AsyncGenerator<Buffer> {
+async function* inflate(
+  input: Input,
+  name: string,
+  { compression, fleeting }: { readonly compression: "gzip" | "zstd"; readonly fleeting: boolean },
+): AsyncGenerator<Buffer> {
   const gzip = compression === "gzip";
   const options = { chunkSize: CHUNK_BYTES };
   const decoder = gzip ? createGunzip(options) : createZstdDecompress(options);
-  const source = Readable.from(input.chunks(), { objectMode: true, highWaterMark: 2 });
-  source.once("error", (error) => decoder.destroy(error));
-  source.pipe(decoder);
+  void feed(decoder, input.chunks());
   try {
-    yield* decoder as AsyncIterable<Buffer>;
+    for await (const chunk of decoder as AsyncIterable<Buffer>) {
+      yield chunk;
+      if (fleeting) release(chunk);
+    }
   } catch (error) {
     throw input.failed ? input.failure : damaged(name, error);
   } finally {
-    source.destroy();
     decoder.destroy();
   }
   // Behind gzip there is nothing or zeros, or the decoder would have failed: some programs pad with them.
   if (!gzip && decoder.bytesWritten !== input.sizeBytes) {
     throw new BangerError("invalid_argument", `${name} has bytes after the end of its compressed contents`);
+  }
+}
+
+/**
+ * Gives back what the decoder has filled to its end, and therefore lets go of. The collector would in time, but it has no hurry on a
+ * host with much memory.
+ */
+function release({ buffer, byteOffset, byteLength }: Buffer): void {
+  const isDone = buffer.byteLength === CHUNK_BYTES && byteOffset + byteLength === CHUNK_BYTES;
+  if (isDone && buffer instanceof ArrayBuffer) buffer.transfer(0);
+}
+
+/** Asks for a chunk when the decoder is through with the one before. Never rejects: what fails, the decoder's reader hears. */
+async function feed(decoder: Transform, chunks: AsyncGenerator<Buffer>): Promise<void> {
+  // A decoder that is destroyed while it has a chunk never says that it is through.
+  const gone = new Promise<void>((resolve) => void decoder.once("close", resolve));
+  try {
+    for await (const chunk of chunks) {
+      if (decoder.destroyed) return;
+      await Promise.race([gone, new Promise<void>((resolve) => void decoder.write(chunk, () => resolve()))]);
+    }
+    decoder.end();
+  } catch (error) {
+    decoder.destroy(error instanceof Error ? error : new Error(String(error)));
   }
 }
 
