@@ -23,20 +23,22 @@ export interface EmitOptions {
   readonly plan: MergePlan;
   readonly budget: ImageBudget;
   readonly signal?: AbortSignal;
+  /** Hears of each entry whose access control list was left out. */
+  readonly onAclLeftOut?: () => void;
 }
 
 /**
  * Yields pieces that are valid until the next is asked for. Errors: those of `openLayer`; `invalid_argument` when a layer is not what was planned with.
  */
 export async function* emitMerged(options: EmitOptions): AsyncGenerator<Uint8Array> {
-  const { files, plan, signal } = options;
+  const { files, plan, signal, onAclLeftOut = () => undefined } = options;
   const out = new Gatherer();
   for (const node of plan.implicit) out.add(writeHeader(implicitDirectory(node, plan.newestSeconds)));
   yield* out.take();
   for (const [index, file] of files.entries()) {
     const layer = plan.layers[index];
     if (layer === undefined || layer.end === 0) continue;
-    const sink = new WinnerSink(layer, out);
+    const sink = new WinnerSink(layer, { out, onAclLeftOut });
     // What it may hold was counted when it was indexed; here each layer starts anew.
     const budget = new ImageBudget(options.budget.limits);
     const reader = new TarReader(sink, budget);
@@ -54,13 +56,15 @@ export async function* emitMerged(options: EmitOptions): AsyncGenerator<Uint8Arr
 class WinnerSink implements TarSink {
   readonly #plan: LayerPlan;
   readonly #out: Gatherer;
+  readonly #onAclLeftOut: () => void;
   #ordinal = 0;
   #names: readonly TreeNode[] = [];
   #entry: TarEntry | undefined;
 
-  constructor(plan: LayerPlan, out: Gatherer) {
+  constructor(plan: LayerPlan, to: { readonly out: Gatherer; readonly onAclLeftOut: () => void }) {
     this.#plan = plan;
-    this.#out = out;
+    this.#out = to.out;
+    this.#onAclLeftOut = to.onAclLeftOut;
   }
 
   get done(): boolean {
@@ -74,6 +78,7 @@ class WinnerSink implements TarSink {
     const [first] = this.#names;
     if (first === undefined) return false;
     if (entry.kind !== first.kind) throw damagedTar("it changed while it was read");
+    if (entry.hasAcl) this.#onAclLeftOut();
     this.#out.add(writeHeader(normalized(entry, first)));
     this.#entry = entry;
     return true;
@@ -106,11 +111,6 @@ function normalized(entry: TarEntry, node: TreeNode): TarEntry {
     ...entry,
     path: pathOf(node),
     mtimeSeconds: Math.min(Math.max(entry.mtimeSeconds, 0), MAX_SECONDS),
-    // A POSIX ACL has no place in squashfs; the permission bits stay.
-    xattrs:
-      entry.xattrs.length === 0
-        ? entry.xattrs
-        : entry.xattrs.filter(({ name }) => !name.startsWith("system.")),
   };
 }
 
@@ -128,6 +128,7 @@ function implicitDirectory(node: TreeNode, mtimeSeconds: number): TarEntry {
     major: 0,
     minor: 0,
     xattrs: [],
+    hasAcl: false,
     extents: undefined,
   };
 }

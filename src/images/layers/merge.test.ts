@@ -194,3 +194,17 @@ test.skipIf(why !== "")(
     expect(await listTree(join(scratch.path, "outside"))).toEqual([]);
   },
 );
+
+test("mergeLayers() says how many files lost an access control list", async () => {
+  await using scratch = await createTemporaryDirectory();
+  const acl = { "system.posix_acl_access": "\x02\0\0\0\x01\0\x06\0\xff\xff\xff\xff" };
+  const low = [
+    file("gone", "x", { xattrs: acl }),
+    file("kept", "x", { xattrs: acl }),
+    dir("d", { xattrs: acl }),
+  ];
+  const stages: string[] = [];
+  const onStage = (stage: string): void => void stages.push(stage);
+  await unpackOurs(scratch.path, [low, [wh(".wh.gone")]].map(layerTar), { onStage });
+  expect(stages.at(-1)).toStartWith("left out the access control lists of 2 files");
+});

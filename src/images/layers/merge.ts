@@ -46,9 +46,16 @@ export async function mergeLayers(
   const indexes = await indexAll(layers, { budget, ...withSignal });
   const plan = planMerge(indexes);
   options.onStage?.("writing the root file system");
-  const tar = emitMerged({ files: layers, plan, budget, ...withSignal });
+  let acls = 0;
+  const onAclLeftOut = (): void => void (acls += 1);
+  const tar = emitMerged({ files: layers, plan, budget, onAclLeftOut, ...withSignal });
   const epochSeconds = options.epochSeconds ?? plan.newestSeconds;
   await createSquashfs(tar, path, { epochSeconds, ...withSignal });
+  if (acls > 0) {
+    options.onStage?.(
+      `left out the access control lists of ${acls} files, which no root file system image can hold; their modes stay`,
+    );
+  }
   for (const [index, layer] of layers.entries()) {
     if ((await stampOf(layer)) !== before[index]) {
       throw new BangerError("invalid_argument", `${layer.name} changed while it was read`);

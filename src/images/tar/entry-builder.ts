@@ -16,7 +16,7 @@ import type { ImageLimits } from "./limits.ts";
 import { cleanPath } from "./path.ts";
 import { type PaxRecords, parsePax, paxNumber, paxSeconds } from "./pax.ts";
 import { checkExtents, type PaxSparse, readPaxSparse } from "./sparse.ts";
-import { readXattrs } from "./xattrs.ts";
+import { hasAcl, readXattrs } from "./xattrs.ts";
 
 const MAX_ID = 2 ** 32 - 1;
 /** What a global header may set for all entries: nothing that would be the same for two of them by accident only. */
@@ -122,6 +122,7 @@ export class EntryBuilder {
       major: kind === "character" || kind === "block" ? checkDevice(header.major, { name, bits: 12 }) : 0,
       minor: kind === "character" || kind === "block" ? checkDevice(header.minor, { name, bits: 20 }) : 0,
       xattrs: pax.length === 0 ? NO_XATTRS : readXattrs(pax, { entry: name, limits: this.#limits }),
+      hasAcl: pax.length > 0 && hasAcl(pax),
       extents: holes?.extents,
     };
     const mapFollows = isMapBefore(sparse);

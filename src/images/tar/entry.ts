@@ -39,6 +39,8 @@ export interface TarEntry {
   readonly major: number;
   readonly minor: number;
   readonly xattrs: readonly Xattr[];
+  /** It has a POSIX access control list beyond its mode, which is not kept: squashfs has no place for one. */
+  readonly hasAcl: boolean;
   /** In order, without overlaps, inside of the size; undefined when there are no holes. */
   readonly extents: readonly Extent[] | undefined;
 }

@@ -140,12 +140,28 @@ describe("TarReader", () => {
           minor: 0,
           content: "",
           xattrs: {},
+          hasAcl: false,
           extents: "",
           sizeBytes: 0,
           ...entry,
         })),
       );
     }
+  });
+
+  test.each([
+    ["system.posix_acl_access", "SCHILY.xattr.system.posix_acl_access", "\x02\0\0\0"],
+    ["the text of GNU tar", "SCHILY.acl.default", "user::rwx,user:5:r--,group::r-x,other::r-x"],
+  ])("tells of an access control list that it leaves out: %s", (_, key, value) => {
+    const records = paxRecord(key, value) + paxRecord("SCHILY.xattr.user.x", "1");
+    const [entry, next] = readTar(
+      Buffer.concat([meta("x", records), layerTar([{ path: "a" }, { path: "b" }])]),
+    );
+    expect([entry?.hasAcl, entry?.xattrs, next?.hasAcl]).toEqual([
+      true,
+      [{ name: "user.x", value: "1" }],
+      false,
+    ]);
   });
 
   test("takes owner and time from a global header, and nothing else", () => {

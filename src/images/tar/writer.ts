@@ -19,7 +19,7 @@ const TYPES: Readonly<Record<TarKind, string>> = {
 export const END_MARK: Uint8Array = Buffer.alloc(2 * BLOCK_BYTES);
 
 /** The fields that a header is made of; holes are written out. */
-export type WrittenEntry = Omit<TarEntry, "extents">;
+export type WrittenEntry = Omit<TarEntry, "extents" | "hasAcl">;
 
 /** All that stands before the contents of an entry, which the caller pads to 512 bytes. */
 export function writeHeader(entry: WrittenEntry): Buffer {

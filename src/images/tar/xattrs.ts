@@ -7,10 +7,16 @@ const PREFIX = "SCHILY.xattr.";
 /** XATTR_NAME_MAX and XATTR_SIZE_MAX of linux/limits.h. */
 const MAX_NAME_BYTES = 255;
 const MAX_VALUE_BYTES = 65_536;
+/** POSIX access control lists: of Go and Docker as attributes, of GNU tar, star and bsdtar as text. */
+const ACL = /^SCHILY\.(?:xattr\.system\.posix_acl_|acl\.)(?:access|default)$/u;
+
+export function hasAcl(records: PaxRecords): boolean {
+  return records.some(([key, value]) => value !== "" && ACL.test(key));
+}
 
 /**
  * Sorted by name; the last value of a name counts, and an empty one takes it away (pax(1); so Go and with it umoci and Docker read it). Left out are the labels of a host's own security policy and NFS's
- * lists, which mean nothing elsewhere. Errors: `invalid_argument`.
+ * lists, which mean nothing elsewhere, and all others of "system", which squashfs cannot hold. Errors: `invalid_argument`.
  */
 export function readXattrs(
   records: PaxRecords,
@@ -25,7 +31,7 @@ export function readXattrs(
     }
     if (value.length > MAX_VALUE_BYTES)
       throw refusedEntry(entry, "it has an extended attribute that is too large");
-    if (name === "security.selinux" || name === "system.nfs4_acl") continue;
+    if (name === "security.selinux" || name.startsWith("system.")) continue;
     if (value === "") found.delete(name);
     else found.set(name, value);
   }
