@@ -15,7 +15,7 @@ import { sniffTar } from "./archive/sniff.ts";
 import type { Image, ImageBlobs } from "./blobs.ts";
 import { convertOci } from "./convert.ts";
 import { openTar } from "./layers/layer-stream.ts";
-import { mergeLayers } from "./layers/merge.ts";
+import { indexLayer, type MergeLayer, mergeLayers } from "./layers/merge.ts";
 import type { BlobStore } from "./oci/blob-store.ts";
 import { DEFAULT_LIMITS, ImageBudget, type ImageLimits } from "./tar/limits.ts";
 
@@ -76,12 +76,13 @@ export async function importStream(
   try {
     if (kind === "empty") throw new BangerError("invalid_argument", "the archive is empty");
     if (kind === "image") return await importImage(tar, places, { ...options, budget });
-    if (source.path !== undefined) return await importRootfs(source.path, places, options);
+    const { name } = source;
+    if (source.path !== undefined)
+      return await importRootfs({ path: source.path, name, diffId: undefined }, places, options);
     return await withTemporaryDirectory(places.scratchDir, async (dir) => {
-      const spooled = join(dir, "rootfs.tar");
-      await using handle = await open(spooled, "wx", 0o600);
-      for await (const chunk of tar) await handle.appendFile(chunk);
-      return await importRootfs(spooled, places, options);
+      const path = join(dir, "rootfs.tar");
+      const index = await indexLayer(spool(tar, path), { name, diffId: undefined, budget });
+      return await importRootfs({ path, name, diffId: undefined, index }, places, options);
     });
   } finally {
     await tar.return(undefined);
@@ -114,10 +115,23 @@ async function importImage(
   }
 }
 
-async function importRootfs(path: string, { blobs }: ImportPlaces, options: StreamOptions): Promise<Image> {
+/** Passes on what it writes to a file, which is whole when it ends. */
+async function* spool(tar: AsyncIterable<Buffer>, path: string): AsyncGenerator<Buffer> {
+  await using file = await open(path, "wx", 0o600);
+  for await (const chunk of tar) {
+    await file.appendFile(chunk);
+    yield chunk;
+  }
+}
+
+async function importRootfs(
+  layer: MergeLayer,
+  { blobs }: ImportPlaces,
+  options: StreamOptions,
+): Promise<Image> {
   const { source, config = {}, limits, signal, onStage } = options;
   return await blobs.publish({ config, source: `import ${source.name}` }, async (rootfsPath) => {
-    await mergeLayers([{ path, name: source.name, diffId: undefined }], rootfsPath, {
+    await mergeLayers([layer], rootfsPath, {
       ...(source.modifiedSeconds === undefined ? {} : { epochSeconds: source.modifiedSeconds }),
       ...(limits === undefined ? {} : { limits }),
       ...(signal === undefined ? {} : { signal }),
