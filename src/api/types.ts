@@ -426,6 +426,8 @@ export interface Kernel {
   readonly vms: readonly string[];
   /** Unix milliseconds. */
   readonly createdAt: number;
+  /** Why it cannot be booted, and the cure; then its other facts are empty. */
+  readonly problem?: string | undefined;
 }
 
 /** A file, or the host's own kernel when there is no path. */

@@ -80,10 +80,11 @@ export function presentDamage({ kind, id, problem, names, vms, cure }: Explained
   return { kind, id, problem, names, vms, cure };
 }
 
-export function presentKernel({ name, kernel, sizeBytes, users }: NamedKernel): Kernel {
+export function presentKernel({ name, kernel, sizeBytes, users, problem }: NamedKernel): Kernel {
   const { id, release, source, createdAtMs } = kernel;
   const modules = kernel.modules.map((path) => basename(path, ".ko"));
-  return { name, id, release, source, sizeBytes, modules, vms: users, createdAt: createdAtMs };
+  const facts = { name, id, release, source, sizeBytes, modules, vms: users, createdAt: createdAtMs };
+  return problem === undefined ? facts : { ...facts, problem };
 }
 
 export function presentExec(exec: GuestExec): Exec {

@@ -103,8 +103,9 @@ describe("the kernel store", () => {
     const id = "ab".repeat(32);
     await mkdir(join(dir.path, id));
     await writeFile(join(dir.path, id, "kernel.json"), '{"id": ');
-    const error = await failureOf(listKernels(dir.path));
+    const error = await failureOf(readKernel(dir.path, id));
     expect(error.code).toBe("internal");
     expect(error.cure).toContain(id);
+    expect(await listKernels(dir.path)).toEqual([]);
   });
 });

@@ -204,3 +204,25 @@ describe("KernelService", () => {
     expect((await service.verify({})).damages).toMatchObject([{ kind: "kernel", id: kernel.id }]);
   });
 });
+
+test("list() tells of a kernel whose description is damaged beside the others, and sweep() goes on", async () => {
+  await using place = await createPlace();
+  const kernelsDir = join(place.path, "kernels");
+  const publish = async (name: string): Promise<string> => {
+    const parts = { release: name, source: "test", vmlinux: Buffer.from(name), modules: [] };
+    const { id } = await publishKernel(kernelsDir, parts);
+    place.store.kernels.upsert({ name, id, createdAt: 1 });
+    return id;
+  };
+  const [good, bad] = [await publish("good"), await publish("bad")];
+  await writeFile(join(kernelsDir, bad, "kernel.json"), "{");
+  const listed = await place.service.list();
+  expect(Object.fromEntries(listed.map(({ name, problem }) => [name, problem !== undefined]))).toEqual({
+    good: false,
+    bad: true,
+  });
+  expect(listed.find(({ name }) => name === "bad")?.problem).toContain(`rm -r ${join(kernelsDir, bad)}`);
+  await place.service.remove("bad");
+  await place.service.sweep();
+  expect(await readdir(kernelsDir)).toEqual([good]);
+});

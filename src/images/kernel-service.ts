@@ -18,6 +18,7 @@ import { buildDebianKernel } from "./kernel-build.ts";
 import { importHostKernel, importImageKernel, importKernelFiles, type KernelFiles } from "./kernel-import.ts";
 import {
   type Kernel,
+  kernelIds,
   kernelSize,
   listKernels,
   readKernel,
@@ -50,6 +51,8 @@ export interface NamedKernel {
   readonly sizeBytes: number;
   /** Names of VMs that boot it, at most five. */
   readonly users: readonly string[];
+  /** Why it cannot be booted, and the cure; then `kernel` holds but its id. */
+  readonly problem?: string;
 }
 
 export class KernelService {
@@ -61,10 +64,15 @@ export class KernelService {
     this.#options = options;
   }
 
+  /** Damaged ones too: one must not hide the others. */
   async list(): Promise<NamedKernel[]> {
     const named = this.#options.store.kernels.list().map(async (record) => {
-      const kernel = await this.#read(record);
-      return kernel === undefined ? [] : [await this.#describe(record.name, kernel)];
+      try {
+        const kernel = await this.#read(record);
+        return kernel === undefined ? [] : [await this.#describe(record.name, kernel)];
+      } catch (error) {
+        return [this.#damaged(record, BangerError.from(error))];
+      }
     });
     return (await Promise.all(named)).flat();
   }
@@ -154,7 +162,7 @@ export class KernelService {
         if (ofImage && this.#usersOf(name).length === 0) store.kernels.remove(name);
       }
     });
-    for (const { id } of await listKernels(kernelsDir)) await this.#removeUnused(id);
+    for (const id of await kernelIds(kernelsDir)) await this.#removeUnused(id);
   }
 
   async #make(
@@ -221,6 +229,12 @@ export class KernelService {
 
   async #describe(name: string, kernel: Kernel): Promise<NamedKernel> {
     return { name, kernel, sizeBytes: await kernelSize(kernel), users: this.#usersOf(name) };
+  }
+
+  #damaged({ name, id, createdAt }: KernelRecord, { message, cure }: BangerError): NamedKernel {
+    const kernel = { id, release: "", source: "", createdAtMs: createdAt, vmlinuxPath: "", modules: [] };
+    const problem = cure === undefined ? message : `${message}; ${cure}`;
+    return { name, kernel, sizeBytes: 0, users: this.#usersOf(name), problem };
   }
 
   #usersOf(name: string): string[] {

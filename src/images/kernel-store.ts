@@ -74,7 +74,9 @@ export async function readKernel(kernelsDir: string, id: string): Promise<Kernel
   });
   const parsed = kernelFile.safeParse(parseJson(text));
   if (!parsed.success) {
-    throw new BangerError("internal", `${dir}/kernel.json is damaged`, { cure: `rm -r ${dir}` });
+    throw new BangerError("internal", `${dir}/kernel.json is damaged`, {
+      cure: `remove it, and the next start that needs it makes it anew: rm -r ${dir}`,
+    });
   }
   return {
     ...parsed.data,
@@ -83,11 +85,17 @@ export async function readKernel(kernelsDir: string, id: string): Promise<Kernel
   };
 }
 
-/** All kernels, newest first. A missing directory holds none. */
+/** All kernels whose description is whole, newest first; of the others `verifyKernels` tells. A missing directory holds none. */
 export async function listKernels(kernelsDir: string): Promise<Kernel[]> {
   const ids = await kernelIds(kernelsDir);
-  const kernels = await Promise.all(ids.map((id) => readKernel(kernelsDir, id)));
-  return kernels.sort((a, b) => b.createdAtMs - a.createdAtMs);
+  const kernels = ids.map(async (id) => {
+    return await readKernel(kernelsDir, id).catch((error: unknown) => {
+      if (!(error instanceof BangerError)) throw error;
+      return undefined;
+    });
+  });
+  const whole = (await Promise.all(kernels)).filter((kernel) => kernel !== undefined);
+  return whole.sort((a, b) => b.createdAtMs - a.createdAtMs);
 }
 
 /** Bytes of the kernel and its modules. */
@@ -108,7 +116,8 @@ export async function removeKernel(kernelsDir: string, id: string): Promise<void
   await rm(doomed, { recursive: true, force: true });
 }
 
-async function kernelIds(kernelsDir: string): Promise<string[]> {
+/** What stands there as a kernel, damaged or not. */
+export async function kernelIds(kernelsDir: string): Promise<string[]> {
   const names = await readdir(kernelsDir).catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
     throw error;

@@ -14,6 +14,10 @@ export const KernelSchema: z.ZodType<Kernel> = z
     modules: z.array(z.string()).describe("The modules that guests load, in this order"),
     vms: z.array(z.string()).describe("VMs that boot it, at most five"),
     createdAt: z.int().describe("Unix milliseconds"),
+    problem: z
+      .string()
+      .optional()
+      .describe("Why it cannot be booted, and the cure; then its other facts are empty"),
   })
   .meta({ id: "Kernel" });
 

@@ -122,7 +122,7 @@ function renderKernels(kernels: readonly Kernel[]): string {
     one.release,
     formatBytes(one.sizeBytes),
     one.vms.length === 0 ? "-" : one.vms.join(", "),
-    one.source,
+    one.problem ?? one.source,
   ]);
   return renderTable(["NAME", "ID", "RELEASE", "SIZE", "USED BY", "SOURCE"], rows);
 }
@@ -130,6 +130,7 @@ function renderKernels(kernels: readonly Kernel[]): string {
 function renderKernel(kernel: Kernel): string {
   return renderFacts([
     ["name", kernel.name],
+    ["problem", kernel.problem],
     ["id", kernel.id],
     ["release", kernel.release],
     ["source", kernel.source],
