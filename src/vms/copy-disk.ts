@@ -4,6 +4,7 @@ import { copySparse } from "../lib/sparse-copy.ts";
 import { BangerError } from "../model/errors.ts";
 import type { VmRecord } from "../model/vm.ts";
 import type { VmContext } from "./context.ts";
+import { reachAgent } from "./exec.ts";
 import { currentVm } from "./find.ts";
 import { liveVm } from "./pause.ts";
 
@@ -12,8 +13,9 @@ const FREEZE_MS = 60_000;
 
 /**
  * Copies the disk to `to`, which must not exist, and returns the record of that moment. A running guest writes everything out and
- * stands still meanwhile. Errors: `failed_precondition` (it never ran, it is paused or in transition, the copy took too long),
- * those of the guest and of the file system.
+ * stands still meanwhile. So does a paused one: it is woken for the time of the copy, its commands halted as soon as it answers,
+ * because what it had not written out would be missing else. Errors: `failed_precondition` (it never ran, it is in transition, the
+ * copy took too long), those of the guest and of the file system.
  */
 export async function copyDisk(ctx: VmContext, id: string, to: string): Promise<VmRecord> {
   return await ctx.locks.hold(id, async () => {
@@ -29,20 +31,25 @@ export async function copyDisk(ctx: VmContext, id: string, to: string): Promise<
       await copySparse(from, to);
       return record;
     }
-    if (record.state !== "running") {
+    if (record.state !== "running" && record.state !== "paused") {
       throw new BangerError("failed_precondition", `${record.name} is ${record.state}`, {
-        cure: `resume or stop it first: banger stop ${record.name}`,
+        cure: `stop it first: banger stop ${record.name}`,
         details: { state: record.state },
       });
     }
-    const agent = await liveVm(ctx, record).agent();
-    await agent.freeze({ fileSystems: true, commands: false, timeoutMs: FREEZE_MS });
-    try {
-      await copySparse(from, to);
-    } finally {
-      // It also says whether the guest went on by itself before the copy was whole.
-      await agent.thaw();
+    const live = liveVm(ctx, record);
+    const isPaused = record.state === "paused";
+    await using undo = new AsyncDisposableStack();
+    if (isPaused) {
+      // After a crash, whoever adopts it pauses it, as the record says.
+      await live.running.resume();
+      undo.defer(async () => await live.running.pause());
     }
+    const agent = await reachAgent(record, live.agent());
+    await agent.freeze({ fileSystems: true, commands: isPaused, timeoutMs: FREEZE_MS });
+    // Thawing also says whether the guest went on by itself before the copy was whole.
+    undo.defer(async () => await agent.thaw());
+    await copySparse(from, to);
     return record;
   });
 }

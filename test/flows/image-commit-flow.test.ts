@@ -67,15 +67,22 @@ test("image commit adds what a VM wrote to its image as a layer, and the result 
   expect(readdirSync(layout.imagesDir).filter((name) => name.startsWith(".tmp"))).toEqual([]);
 });
 
-test("image commit takes a running VM without stopping it, and refuses a paused one", async () => {
+test("image commit takes a running VM without stopping it, and a paused one, which stays paused", async () => {
   await using daemon = await createTestDaemon();
-  const { client } = daemon;
-  await daemon.addImage("img");
-  await client.createVm({ name: "web", image: "img", diskMib: 64 });
-  await client.pauseVm("web");
-  const refused = await refusal(client.commitImage({ vm: "web", name: "new" }), "failed_precondition");
-  expect(refused.message).toContain("paused");
-  expect((await client.listImages()).map(({ name }) => name)).toEqual(["img"]);
+  const { client, layout } = daemon;
+  await using dir = await createTemporaryDirectory();
+  const path = join(dir.path, "root.tar");
+  writeFileSync(path, layerTar([{ path: "base", content: "base" }]));
+  await client.importImage({ name: "files", path });
+  const vm = await client.createVm({ name: "web", image: "files", diskMib: 64 });
+  await write(layout.disk(vm.id), ["mkdir upper", "cd upper", `write ${import.meta.path} written`]);
+  for (const state of ["running", "paused"] as const) {
+    if (state === "paused") await client.pauseVm("web");
+    const { digest } = await client.commitImage({ vm: "web", name: state });
+    expect(await client.showVm("web")).toMatchObject({ state });
+    const rootfs = join(layout.imagesDir, digest, "rootfs.squashfs");
+    expect(await contentsOf(rootfs, "written")).toContain("stays paused");
+  }
 });
 
 test.skipIf(findProgram("sqfs2tar") === undefined)(

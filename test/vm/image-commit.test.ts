@@ -20,7 +20,7 @@ stat -c '%u:%g %a %h' /opt/big
 ls /usr/share/doc
 sha256sum </opt/big`;
 
-test("image commit of a running and of a stopped VM gives images with what it wrote", async () => {
+test("image commit of a running, a paused and a stopped VM gives images with what it wrote", async () => {
   await using home = await createRealHome();
   const changed = await home.banger(["run", "--name", "w", "--", "sh", "-c", CHANGE]);
   expect(changed).toMatchObject({ code: 0 });
@@ -29,6 +29,15 @@ test("image commit of a running and of a stopped VM gives images with what it wr
   expect(running).toMatchObject({ code: 0, stderr: "" });
   // It lives on, and can write.
   expect(await home.banger(["exec", "w", "--", "touch", "/after"])).toMatchObject({ code: 0 });
+  // What the guest has not written out yet goes along.
+  const write = "echo late >/late; (while :; do date >/now; done) >/dev/null 2>&1 &";
+  expect(await home.banger(["exec", "w", "--", "sh", "-c", write])).toMatchObject({ code: 0 });
+  expect(await home.banger(["pause", "w"])).toMatchObject({ code: 0 });
+  expect(await home.banger(["image", "commit", "-q", "w", "from-paused"])).toMatchObject({ code: 0 });
+  expect((await home.banger(["ps", "--json"])).stdout).toContain('"paused"');
+  const late = ["run", "--rm", "--image", "from-paused", "--", "cat", "/late"];
+  expect(await home.banger(late)).toMatchObject({ code: 0, stdout: "late\n" });
+  expect(await home.banger(["resume", "w"])).toMatchObject({ code: 0 });
   expect(await home.banger(["stop", "w"])).toMatchObject({ code: 0 });
   expect(await home.banger(["image", "commit", "-q", "w", "from-stopped"])).toMatchObject({ code: 0 });
   const look = ["sh", "-c", `${LOOK}\nls -d /after 2>/dev/null; hostname`];
