@@ -130,10 +130,14 @@ const SAMPLES: { readonly [P in keyof Config]: Sample } = {
   },
   stopTimeoutMs: {
     good: [
+      ["auto", undefined, "auto"],
       ["10s", 10_000, "10s"],
       ["60m", 3_600_000, "1h"],
     ],
-    toml: [[1, 1000]],
+    toml: [
+      ["auto", undefined],
+      [1, 1000],
+    ],
     bad: ["0", "61m", "-5s", "later", "never"],
     badToml: NOT_QUANTITY,
   },

@@ -42,7 +42,8 @@ export interface Config {
   /** 0: no server. */
   readonly dnsPort: number;
   readonly bootTimeoutMs: number;
-  readonly stopTimeoutMs: number;
+  /** Undefined: by the init of the guest. */
+  readonly stopTimeoutMs: number | undefined;
   /** Undefined: never. */
   readonly autoStopAfterMs: number | undefined;
   /** Bytes per second; undefined: no limit. The same of `networkRate`. */
@@ -156,10 +157,10 @@ export const CONFIG_KEYS: { readonly [P in keyof Config]: ConfigKey<Config[P]> }
   },
   stopTimeoutMs: {
     path: "stop_timeout",
-    kind: durationMs(WAIT_RANGE),
-    byDefault: () => 10_000,
+    kind: orWord("auto", durationMs(WAIT_RANGE)),
+    byDefault: () => undefined,
     description:
-      "How long a guest may take to power off before its process is ended; stop --timeout goes before it",
+      "How long a guest may take to power off before its process is ended; stop --timeout goes before it. auto is 10s, and 90s for one that boots the init of its image",
   },
   autoStopAfterMs: {
     path: "auto_stop_after",

@@ -46,8 +46,8 @@ export interface VmDeps {
   readonly now: () => number;
   /** How long a guest may take until its agent answers. */
   readonly bootDeadlineMs: number;
-  /** How long a guest may take to power off when nobody says. */
-  readonly stopTimeoutMs: number;
+  /** How long a guest may take to power off when nobody says; undefined: as long as its init needs. */
+  readonly stopTimeoutMs: number | undefined;
   /** When a VM that nobody uses is stopped; undefined: never. */
   readonly autoStop: { readonly afterMs: number | undefined; readonly clock: IdleClock };
   readonly warmPool: Pick<WarmPoolOptions, "sizes" | "quietMs">;

@@ -26,7 +26,7 @@ export async function removeVm(
     if (ctx.live.has(id)) {
       await endVm(ctx, id, {
         // Its own disk goes with it; what it wrote to a volume does not, and must get there first.
-        timeoutMs: writesVolume(record) ? ctx.stopTimeoutMs : 0,
+        timeoutMs: writesVolume(record) ? undefined : 0,
         onProgress: () => undefined,
         signal: new AbortController().signal,
       });

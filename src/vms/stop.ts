@@ -10,11 +10,12 @@ import { failureOfExit } from "./exit.ts";
 import { currentVm } from "./find.ts";
 import type { LiveVm } from "./live.ts";
 import { Steps } from "./steps.ts";
+import { stopTimeMs } from "./stop-time.ts";
 
 const EXIT_GRACE_MS = 1_000;
 
 export interface StopOptions extends LongOptions {
-  /** How long the guest may take; 0 ends the process at once. Default: the configured `stop_timeout`. */
+  /** How long the guest may take; 0 ends the process at once. Default: the configured `stop_timeout`, else `stopTimeMs`. */
   readonly timeoutMs?: number | undefined;
 }
 
@@ -36,7 +37,8 @@ export async function stopVm(ctx: VmContext, id: string, options: StopOptions): 
 export async function endVm(ctx: VmContext, id: string, options: StopOptions): Promise<VmRecord> {
   const steps = new Steps("stop", { ...ctx, ...options });
   const live = ctx.live.get(id);
-  const paused = currentVm(ctx, id).state === "paused";
+  const record = currentVm(ctx, id);
+  const paused = record.state === "paused";
   ctx.store.vms.update(id, { state: "stopping" });
   // From here the watcher takes the end of the process for ours.
   ctx.live.delete(id);
@@ -44,11 +46,14 @@ export async function endVm(ctx: VmContext, id: string, options: StopOptions): P
   try {
     if (live !== undefined) {
       ctx.ending.set(id, live);
+      // Of an image that is gone nothing is known but what was asked for.
+      const image = ctx.store.images.byDigest(record.imageDigest)[0]?.config ?? {};
+      const timeoutMs = options.timeoutMs ?? ctx.stopTimeoutMs ?? stopTimeMs(record.spec.init, image);
       // A guest that is paused can neither sync nor power off.
-      if (paused && options.timeoutMs !== 0) await live.running.resume();
-      unclean = await steps.run("poweroff", () => powerOff(live, options.timeoutMs ?? ctx.stopTimeoutMs));
+      if (paused && timeoutMs !== 0) await live.running.resume();
+      unclean = await steps.run("poweroff", () => powerOff(live, timeoutMs));
       // After a clean power-off everything is on disk, and the process has nothing left to write out.
-      const graceMs = unclean === undefined && options.timeoutMs !== 0 ? { graceMs: 0 } : {};
+      const graceMs = unclean === undefined && timeoutMs !== 0 ? { graceMs: 0 } : {};
       await steps.run("end process", () => live.running.kill(graceMs));
       live.disconnect();
     }
