@@ -118,6 +118,11 @@ export async function createRealHome(
   };
 }
 
+/** Runs a command with that home, which makes and uses no templates, to its end. */
+export async function runBanger(home: string, args: readonly string[]): Promise<CliResult> {
+  return await startCli(home, args, { env: NO_TEMPLATES }).result;
+}
+
 function startCli(home: string, args: readonly string[], options: CliOptions): StartedCli {
   const child = Bun.spawn([PROGRAM, ...args], {
     cwd: options.cwd ?? "/",
@@ -213,7 +218,7 @@ async function prepare(): Promise<void> {
         ["run", "--rm", "--", "true"],
         ["daemon", "stop"],
       ]) {
-        const { code, stderr } = await startCli(home, args, { env: NO_TEMPLATES }).result;
+        const { code, stderr } = await runBanger(home, args);
         if (code !== 0)
           throw new Error(`preparing kernel and image failed: banger ${args.join(" ")}: ${stderr}`);
       }
