@@ -1,5 +1,5 @@
 /**
- * One measured run of bench/images.ts, in a process of its own: does what its first argument says and prints what it took. Before
+ * One run that images-measure.ts measures, in a process of its own: does what its first argument says and prints what it took. Before
  * the measured part it prints a line and waits for one, so that whoever samples its memory knows when to begin.
  */
 
@@ -37,20 +37,14 @@ async function prepare(kind: string, given: readonly string[]): Promise<() => Pr
       const script = 'gzip -dc "$1" | sqfstar -comp lz4 -no-progress -quiet "$2"';
       return () => spawn(["sh", "-c", script, "sh", inputs[0] ?? "", out]);
     }
-    case "convert":
     case "convert-indexed": {
       await rm(out, { force: true });
       const budget = new ImageBudget(DEFAULT_LIMITS);
-      const layers = inputs.map((path) => ({ path, name: path, diffId: undefined }));
-      const indexed =
-        kind === "convert"
-          ? layers
-          : await Promise.all(
-              layers.map(async (layer) => ({
-                ...layer,
-                index: await indexLayer(openLayer(layer, { budget }), { ...layer, budget }),
-              })),
-            );
+      const layers = inputs.map(async (path) => {
+        const layer = { path, name: path, diffId: undefined };
+        return { ...layer, index: await indexLayer(openLayer(layer, { budget }), { ...layer, budget }) };
+      });
+      const indexed = await Promise.all(layers);
       return () => mergeLayers(indexed, out);
     }
     case "pull":

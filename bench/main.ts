@@ -41,7 +41,10 @@ try {
   }
   if (wanted("network")) rows.push(...(await (await import("./network.ts")).benchNetwork(binary)));
   if (wanted("snapshot")) rows.push(...(await (await import("./snapshot.ts")).benchSnapshot(scratch)));
-  if (wanted("images")) rows.push(...(await (await import("./images.ts")).benchImages(scratch)));
+  if (wanted("images")) {
+    await using home = await createRealHome({ bare: true });
+    rows.push(...(await (await import("./images.ts")).benchImages(home, scratch)));
+  }
   if (wanted("files")) {
     await using home = await createRealHome();
     rows.push(...(await (await import("./files.ts")).benchFiles(home, scratch)));
