@@ -1,5 +1,5 @@
 /** The durable record of a VM, and the states that it can be in. */
-import type { ErrorBody } from "./errors.ts";
+import { BangerError, type ErrorBody } from "./errors.ts";
 import type { VmSpec } from "./spec.ts";
 
 export const VM_STATES = ["stopped", "starting", "running", "paused", "stopping", "error"] as const;
@@ -39,6 +39,17 @@ export interface VmRecord {
   readonly startedSpec: VmSpec | undefined;
   /** The steps of the last start. */
   readonly startSteps: readonly StepTiming[];
+}
+
+/**
+ * A machine that goes on has the disks that it had, as they were: a volume would have two writers, or be of another moment than the
+ * memory. Errors: `unsupported` for a VM with volumes.
+ */
+export function demandNoVolumes({ name, spec }: Pick<VmRecord, "name" | "spec">): void {
+  if ((spec.volumes ?? []).length === 0) return;
+  throw new BangerError("unsupported", `${name} has volumes, and what runs in it cannot be saved with them`, {
+    cure: `save its own disk alone with: banger snapshot create ${name} --disk-only`,
+  });
 }
 
 /** What a record says of runs when there has been none. */

@@ -9,7 +9,7 @@ import { BangerError } from "../model/errors.ts";
 import { validateVmName } from "../model/names.ts";
 import type { SavedMachine, SavedMachines } from "../model/saved.ts";
 import type { SnapshotRecord } from "../model/snapshot.ts";
-import type { VmRecord } from "../model/vm.ts";
+import { demandNoVolumes, type VmRecord } from "../model/vm.ts";
 import { snapshotNameTaken } from "../store/snapshots.ts";
 import type { Store } from "../store/store.ts";
 import type { DriverReport, Running } from "../vmm/port.ts";
@@ -238,6 +238,7 @@ export class Snapshots implements SavedMachines {
       this.#step("disk");
       return await captureDisk(agent, diskPath, dir);
     }
+    demandNoVolumes(vm);
     const report = await this.#options.report(vm.driver);
     if (!report.features.snapshot) {
       throw new BangerError("unsupported", `${report.driver} cannot save a machine on this host`, {

@@ -25,14 +25,24 @@ export function specFromSnapshot(snapshot: SnapshotRecord, wanted: NewVm): VmSpe
     if ((wanted.vcpus ?? spec.vcpus) !== spec.vcpus) throw differs(name, "vcpus", `${spec.vcpus} vCPUs`);
     if ((wanted.memoryMib ?? spec.memoryMib) !== spec.memoryMib)
       throw differs(name, "memory", `${spec.memoryMib} MiB of memory`);
+    for (const field of ["kernel", "init", "vmm"] as const) {
+      const has = spec[field];
+      if ((wanted[field] ?? has) !== has) throw differs(name, field, `the ${field} that it was saved with`);
+    }
+    if ((wanted.volumes ?? []).length > 0) throw differs(name, "volume", "no volumes");
   }
   if ((wanted.diskMib ?? spec.diskMib) < spec.diskMib)
     throw differs(name, "disk", `a disk of at least ${spec.diskMib} MiB`);
-  // A port of this host has one VM, and that is not this one.
-  const { ports: _, ...rest } = spec;
+  // A port of this host, and a volume, has one VM, and that is not this one.
+  const { ports: _, volumes: __, ...inherited } = spec;
+  const { kernel = spec.kernel, init = spec.init, vmm = spec.vmm, volumes = [] } = wanted;
   return {
-    ...rest,
+    ...inherited,
     ...wishedPorts(wanted),
+    ...(kernel === undefined ? {} : { kernel }),
+    ...(init === undefined ? {} : { init }),
+    ...(vmm === undefined ? {} : { vmm }),
+    ...(volumes.length === 0 ? {} : { volumes }),
     vcpus: wanted.vcpus ?? spec.vcpus,
     memoryMib: wanted.memoryMib ?? spec.memoryMib,
     diskMib: wanted.diskMib ?? spec.diskMib,

@@ -1,6 +1,5 @@
 /** A VM that stays what it is for a while: for whoever saves it. */
 import type { Agent } from "../guest/agent.ts";
-import { BangerError } from "../model/errors.ts";
 import type { Operation } from "../model/state-machine.ts";
 import { decide } from "../model/state-machine.ts";
 import type { VmRecord } from "../model/vm.ts";
@@ -20,15 +19,7 @@ export interface HeldVm {
   readonly agent: Agent | undefined;
 }
 
-/** Errors: `unsupported` for a VM with volumes: they would have two writers, or be saved at another moment than the memory. */
-export function demandNoVolumes({ name, spec }: VmRecord): void {
-  if ((spec.volumes ?? []).length === 0) return;
-  throw new BangerError("unsupported", `${name} has volumes, and only a VM's own disk can be saved`, {
-    cure: "copy what is needed into the VM's own disk, or make the VM without volumes",
-  });
-}
-
-/** Runs `work` while nothing else changes the VM's life. Errors: `failed_precondition` (state), `unsupported`, `unavailable`, `timeout` (agent), those of `work`. */
+/** Runs `work` while nothing else changes the VM's life. Errors: `failed_precondition` (state), `unavailable`, `timeout` (agent), those of `work`. */
 export async function holdVm<T>(
   ctx: VmContext,
   id: string,
@@ -38,7 +29,6 @@ export async function holdVm<T>(
   return await ctx.locks.hold(id, async () => {
     const vm = currentVm(ctx, id);
     decide(operation, vm);
-    demandNoVolumes(vm);
     const isUp = vm.state === "running" || vm.state === "paused";
     const live = isUp ? liveVm(ctx, vm) : undefined;
     const agent =

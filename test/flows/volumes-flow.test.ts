@@ -58,6 +58,30 @@ test("one VM writes or many read: anybody else is refused with the holder's name
   await client.removeVolume("data");
 });
 
+test("of a VM with volumes its own disk is saved, and nothing that runs", async () => {
+  await using daemon = await furnished();
+  const { client } = daemon;
+  await client.createVm({ name: "writer", image: "img", volumes: at("data"), diskMib: 64 });
+  for (const attempt of [() => client.createSnapshot("writer"), () => client.forkVm("writer")]) {
+    const { cure } = await refusal(attempt(), "unsupported");
+    expect(cure).toContain("banger snapshot create writer --disk-only");
+  }
+  expect([await client.listSnapshots(), (await client.listVms()).length]).toEqual([[], 1]);
+  await client.createSnapshot("writer", { name: "up", diskOnly: true });
+  await client.stopVm("writer");
+  await client.createSnapshot("writer", { name: "off" });
+  const plain = await client.createVm({ name: "plain", snapshot: "up" });
+  expect([plain.state, plain.spec.volumes]).toEqual(["running", undefined]);
+  const other = await client.createVm({ name: "other", snapshot: "off", volumes: at("data") });
+  expect([other.state, other.spec.volumes]).toEqual(["running", at("data")]);
+  await client.removeVm("other", { force: true });
+  const restored = await client.restoreVm("writer", "off");
+  expect([restored.state, restored.spec.volumes]).toEqual(["stopped", at("data")]);
+  await client.createSnapshot("plain", { name: "plain" });
+  const more = { snapshot: "plain", volumes: at("data") };
+  expect((await refusal(client.createVm(more), "invalid_argument")).cure).toBe("leave --volume away");
+});
+
 test("of two VMs that start at once one gets the volume", async () => {
   await using daemon = await furnished();
   const { client } = daemon;
