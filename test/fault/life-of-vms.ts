@@ -6,6 +6,7 @@ import { watchProcess } from "../../src/lib/process-watch.ts";
 import { OPERATIONS, type Operation, TABLE } from "../../src/model/state-machine.ts";
 import { BangerError, type Client } from "../../src/sdk/index.ts";
 import { createTestDaemon, type TestDaemon } from "../support/test-daemon.ts";
+import { LifeOfSnapshots, SAVING_DEEDS, type SavingDeed } from "./life-of-snapshots.ts";
 import { type Found, IMAGE } from "./operations.ts";
 import { findLies } from "./truth.ts";
 
@@ -16,7 +17,7 @@ export const CRASHES = ["daemon", "hypervisor", "unseen", "reboot"] as const;
 
 type Event = "create" | (typeof CRASHES)[number];
 
-/** What the model knows; snapshots have lives of their own. */
+/** What leads from one state to another; snapshots have a model of their own. */
 export type LifeOperation = Exclude<Operation, "snapshot" | "restore" | "fork">;
 
 export const LIFE_OPERATIONS: readonly LifeOperation[] = OPERATIONS.filter(
@@ -24,7 +25,7 @@ export const LIFE_OPERATIONS: readonly LifeOperation[] = OPERATIONS.filter(
 );
 
 export interface Deed {
-  readonly deed: LifeOperation | Event;
+  readonly deed: LifeOperation | SavingDeed | Event;
   readonly name: (typeof NAMES)[number];
 }
 
@@ -59,6 +60,11 @@ export class LifeOfVms implements AsyncDisposable {
   #daemon: TestDaemon;
   readonly #model = new Map<string, Found>(NAMES.map((name) => [name, "absent"]));
 
+  readonly #snapshots = new LifeOfSnapshots({
+    stateOf: (name) => this.#model.get(name) ?? "absent",
+    setState: (name, state) => void this.#model.set(name, state),
+  });
+
   readonly #events: Readonly<Record<Event, (name: string) => Promise<void>>> = {
     create: async (name) => await this.#create(name),
     daemon: async () => await this.#replaceDaemon([]),
@@ -79,7 +85,9 @@ export class LifeOfVms implements AsyncDisposable {
 
   /** Does one deed, and compares all VMs with the model. */
   async live({ deed, name }: Deed): Promise<void> {
-    await (isOperation(deed) ? this.#operate(deed, name) : this.#events[deed](name));
+    if (isOperation(deed)) await this.#operate(deed, name);
+    else if (isSaving(deed)) await this.#snapshots.live(deed, name, this.#client);
+    else await this.#events[deed](name);
     const found: Record<string, string> = Object.fromEntries(
       (await this.#client.listVms()).map((vm) => [vm.name, vm.state]),
     );
@@ -145,6 +153,10 @@ export class LifeOfVms implements AsyncDisposable {
 
 function isOperation(deed: Deed["deed"]): deed is LifeOperation {
   return deed in CALLS;
+}
+
+function isSaving(deed: Deed["deed"]): deed is SavingDeed {
+  return (SAVING_DEEDS as readonly string[]).includes(deed);
 }
 
 async function endProcess(pid: number): Promise<void> {

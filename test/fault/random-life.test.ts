@@ -1,6 +1,7 @@
-/** Random lives of several VMs, with crashes of daemon and hypervisors in between, against a small model of the states: no difference. */
+/** Random lives of several VMs and their snapshots, with crashes of daemon and hypervisors in between, against a small model of the states: no difference. */
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
+import { SAVING_DEEDS } from "./life-of-snapshots.ts";
 import { CRASHES, type Deed, LIFE_OPERATIONS, LifeOfVms, NAMES } from "./life-of-vms.ts";
 
 const SEED = 20_260_301;
@@ -16,6 +17,10 @@ const deed: fc.Arbitrary<Deed> = fc.oneof(
   {
     weight: 10,
     arbitrary: fc.record({ deed: fc.constantFrom(...LIFE_OPERATIONS), name: fc.constantFrom(...NAMES) }),
+  },
+  {
+    weight: 6,
+    arbitrary: fc.record({ deed: fc.constantFrom(...SAVING_DEEDS), name: fc.constantFrom(...NAMES) }),
   },
   { weight: 3, arbitrary: fc.record({ deed: fc.constantFrom(...CRASHES), name: fc.constantFrom(...NAMES) }) },
 );
