@@ -138,13 +138,27 @@ export class Snapshots implements SavedMachines {
     return record;
   }
 
-  /** Errors: `not_found`; `conflict` while something starts from it. VMs that went on from it live on. */
+  /**
+   * Errors: `not_found`; `conflict` while something starts from it; `failed_precondition` while a VM made from it has not started yet. VMs
+   * that went on from it live on.
+   */
   async remove(ref: string): Promise<SnapshotRecord> {
     const record = this.find(ref);
     if ((this.#uses.get(record.id) ?? 0) > 0) {
       throw new BangerError("conflict", `the snapshot ${record.name} is being started from`, {
         cure: "repeat the command when that is done",
       });
+    }
+    const waiting = this.#options.store.vms
+      .list()
+      .find(({ parent, startedAt }) => parent === record.id && startedAt === undefined);
+    if (waiting !== undefined) {
+      const { name } = waiting;
+      throw new BangerError(
+        "failed_precondition",
+        `the VM ${name} was made from the snapshot ${record.name} and has not started yet`,
+        { cure: `start it first with: banger start ${name}; or remove it with: banger rm ${name}` },
+      );
     }
     // The row goes first: a directory without one is swept by the next daemon.
     this.#options.onStep("snapshot-rm:record");

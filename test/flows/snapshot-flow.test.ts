@@ -161,6 +161,7 @@ test.each(["machine/state", "machine/memory", "disk.ext4", "saved.json"])(
     );
     expect(await client.showVm("web")).toEqual(before);
     await refusal(client.createVm({ name: "twin", snapshot: "ready" }), "failed_precondition");
+    await client.removeVm("twin");
     await client.removeSnapshot("ready");
   },
 );
@@ -189,6 +190,25 @@ test("an image that a snapshot needs stays", async () => {
     "snapshot rm ready",
   );
   expect(wentOn(await client.createVm({ name: "again", snapshot: "ready" }))).toBe(true);
+});
+
+test("a snapshot of a VM that was made from a snapshot stands for itself; one that a VM still waits for stays", async () => {
+  await using daemon = await withWeb();
+  const { client } = daemon;
+  await writeMark(daemon, "saved");
+  await client.createSnapshot("web", { name: "root" });
+  await client.createVm({ name: "child", snapshot: "root" });
+  await client.createSnapshot("child", { name: "branch" });
+  await client.createVm({ name: "waits", snapshot: "root" }, { start: false });
+  const { cure } = await refusal(client.removeSnapshot("root"), "failed_precondition");
+  expect(cure).toContain("banger start waits");
+  expect(wentOn(await client.startVm("waits"))).toBe(true);
+  await client.removeSnapshot("root");
+  for (const name of ["web", "waits"]) await client.removeVm(name, { force: true });
+  const leaf = await client.createVm({ name: "leaf", snapshot: "branch" });
+  expect([wentOn(leaf), await mark(daemon, "saved").read("leaf")]).toEqual([true, "saved"]);
+  expect(await works(daemon, "child")).toBe(true);
+  expect(await client.restoreVm("child", "branch")).toMatchObject({ state: "running" });
 });
 
 test("fork makes so many VMs that go on, each with a name, an address and an id of its own", async () => {
