@@ -218,6 +218,42 @@ fn a_transfer_that_is_cut_off_leaves_whole_files_only() {
 }
 
 #[test]
+fn in_a_directory_of_the_archive_a_cut_off_file_is_gone_too_and_a_repeated_one_replaces_the_first() {
+    let place = Place::new("fresh");
+    let (_agent, mut host) = start();
+    let (uid, gid) = owner();
+    let archive = forge(
+        "add('d/',tarfile.DIRTYPE,m=0o775)\nadd('d/a',c=b'whole',m=0o666)\nadd('d/a',c=b'again',m=0o777)\nadd('d/b',c=b'x'*100000)",
+    );
+    let stream = host.open(json!({"kind": "tar-in", "path": place.path(""), "uid": uid, "gid": gid}));
+    host.send_data(stream, &archive[..50_000]);
+    host.send(FrameType::Reset, stream, &[]);
+    host.expect_silence();
+    assert_eq!(place.sh("ls -A d; cat d/a; stat -c %a d/a"), "a\nagain777\n");
+    place.sh("rm -r d");
+    assert!(unpack(&mut host, &place.path(""), &archive)["ok"].is_object());
+    assert_eq!(place.sh("stat -c '%a %s' d d/a d/b | sed '1s/ .*//'"), "775\n777 5\n644 100000\n");
+}
+
+#[test]
+fn what_a_directory_hands_down_does_not_reach_the_files_of_an_archive() {
+    let place = Place::new("inherit");
+    let (_agent, mut host) = start();
+    // The group, and a default ACL (version 2; user, group, others: rwx, r-x, none), which would take bits of the mode away.
+    place.sh(
+        "mkdir group acl; chmod g+s group; [ $(id -u) != 0 ] || chgrp 12 group
+         python3 -c \"import os,struct;os.setxattr('acl','system.posix_acl_default',struct.pack('<I',2)+b''.join(struct.pack('<HHI',t,p,2**32-1) for t,p in ((1,7),(4,5),(32,0))))\"",
+    );
+    let archive = forge("add('d/',tarfile.DIRTYPE,m=0o755)\nadd('d/f',c=b'x',m=0o666)");
+    for parent in ["group", "acl"] {
+        let result = unpack(&mut host, &place.path(parent), &archive);
+        assert!(result["ok"].is_object(), "{result}");
+        let (uid, gid) = owner();
+        assert_eq!(place.sh(&format!("stat -c '%a %u %g' {parent}/d/f")), format!("666 {uid} {gid}\n"), "{parent}");
+    }
+}
+
+#[test]
 fn read_gives_a_file_from_an_offset_on_and_says_what_it_is() {
     let place = Place::new("read");
     let (_agent, mut host) = start();

@@ -44,6 +44,15 @@ impl Rules {
         futimens(file, &timestamps(member.mtime))
     }
 
+    /// The same on a file that root has made with these permissions where nothing is handed down to it.
+    pub fn apply_to_made(&self, file: impl AsFd, member: &Member) -> Result<()> {
+        let (file, (uid, gid)) = (file.as_fd(), self.owner_of(member));
+        if (uid, gid) != (0, 0) || self.special {
+            return self.apply(file, member);
+        }
+        futimens(file, &timestamps(member.mtime))
+    }
+
     /// Puts owner and time on what cannot be opened: a link or a device.
     pub fn apply_at(&self, directory: impl AsFd, name: &[u8], member: &Member) -> Result<()> {
         let (directory, (uid, gid)) = (directory.as_fd(), self.owner_of(member));

@@ -8,6 +8,9 @@ use rustix::io::{Errno, pwrite, retry_on_intr};
 use super::member::Member;
 use super::sparse::{MapReader, Piece};
 
+const NEW: OFlags =
+    OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
 /// A file under way, in the directory that its caller knows.
 #[derive(Debug)]
 pub struct FileIn {
@@ -37,8 +40,7 @@ impl FileIn {
     /// Makes an empty file named `temporary`.
     pub fn create(directory: impl AsFd, temporary: &str, member: &Member) -> Result<Self, Errno> {
         let directory = directory.as_fd();
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let create = || openat(directory, temporary, flags, Mode::from(0o600));
+        let create = || openat(directory, temporary, NEW, Mode::from(0o600));
         let file = match create() {
             // Of an agent that had this number and was cut off in the midst of it.
             Err(Errno::EXIST) => {
@@ -47,9 +49,19 @@ impl FileIn {
             }
             other => other,
         }?;
+        Ok(FileIn::new(file, member))
+    }
+
+    /// Makes an empty file with its own name and, as far as the process's umask lets through, permissions. `EXIST` when the name is
+    /// taken.
+    pub fn create_in_place(directory: impl AsFd, name: &[u8], (member, mode): (&Member, u32)) -> Result<Self, Errno> {
+        Ok(FileIn::new(openat(directory.as_fd(), name, NEW, Mode::from(mode))?, member))
+    }
+
+    fn new(file: OwnedFd, member: &Member) -> Self {
         let size = member.sparse.unwrap_or(member.size);
         let pieces = member.sparse.is_none().then(|| vec![(0, size)]);
-        Ok(FileIn { file, size, pieces, map: MapReader::default() })
+        FileIn { file, size, pieces, map: MapReader::default() }
     }
 
     /// Writes a piece of the content.

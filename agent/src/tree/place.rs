@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags, mkdirat, open, openat};
+use rustix::fs::{Mode, OFlags, fgetxattr, fstat, mkdirat, open, openat};
 use rustix::io::Errno;
 
 use super::attributes::Rules;
@@ -33,6 +33,8 @@ struct Level {
     directory: OwnedFd,
     /// What is put on it when it is left, for then nothing changes its time any more.
     member: Option<Member>,
+    /// Nobody but root enters it before it is left, and what is made in it is root's and has the mode that it is made with.
+    fresh: bool,
 }
 
 impl Place {
@@ -50,9 +52,9 @@ impl Place {
         };
         self.leave_to(parents)?;
         for (depth, &parent) in parents.iter().enumerate().skip(self.levels.len()) {
-            let directory =
+            let (directory, _) =
                 self.open_level(parent, DIRECTORY_MODE).map_err(|errno| self.refuse(&parents[..=depth], errno))?;
-            self.levels.push(Level { name: parent.to_vec(), directory, member: None });
+            self.levels.push(Level { name: parent.to_vec(), directory, member: None, fresh: false });
         }
         Ok((self.directory(), name))
     }
@@ -78,9 +80,17 @@ impl Place {
             return Ok(());
         };
         self.enter(components)?;
-        let directory = self.open_level(name, UNFINISHED_MODE).map_err(|errno| self.refuse(components, errno))?;
-        self.levels.push(Level { name: name.to_vec(), directory, member: Some(member) });
+        let (directory, made) =
+            self.open_level(name, UNFINISHED_MODE).map_err(|errno| self.refuse(components, errno))?;
+        let fresh = made && is_plain(&directory).map_err(|errno| self.refuse(components, errno))?;
+        self.levels.push(Level { name: name.to_vec(), directory, member: Some(member), fresh });
         Ok(())
+    }
+
+    /// Whether the directory that was entered last is one of this archive's own that is not finished yet: a file may have its
+    /// name there before it is whole.
+    pub fn is_fresh(&self) -> bool {
+        self.levels.last().is_some_and(|level| level.fresh)
     }
 
     /// Leaves every directory.
@@ -105,7 +115,8 @@ impl Place {
         self.levels.last().map_or(self.root.as_fd(), |level| level.directory.as_fd())
     }
 
-    fn open_level(&self, name: &[u8], mode: u32) -> Result<OwnedFd, Errno> {
+    /// Opens a directory of the innermost one, and says whether it had to be made.
+    fn open_level(&self, name: &[u8], mode: u32) -> Result<(OwnedFd, bool), Errno> {
         if self.levels.len() >= MAX_DEPTH {
             return Err(Errno::NAMETOOLONG);
         }
@@ -118,9 +129,9 @@ impl Place {
                     let (uid, gid) = (rustix::process::Uid::from_raw(uid), rustix::process::Gid::from_raw(gid));
                     rustix::fs::fchown(&made, Some(uid), Some(gid))?;
                 }
-                Ok(made)
+                Ok((made, true))
             }
-            other => other,
+            other => other.map(|directory| (directory, false)),
         }
     }
 
@@ -128,7 +139,7 @@ impl Place {
     fn leave_to(&mut self, parents: &[&[u8]]) -> Outcome<()> {
         let same = self.levels.iter().zip(parents).take_while(|(level, name)| level.name == **name).count();
         while self.levels.len() > same {
-            let Some(Level { name, directory, member }) = self.levels.pop() else {
+            let Some(Level { name, directory, member, .. }) = self.levels.pop() else {
                 break;
             };
             if let Some(member) = member {
@@ -137,6 +148,13 @@ impl Place {
         }
         Ok(())
     }
+}
+
+/// Whether nothing of a directory is handed down to what is made in it: neither its group nor a default ACL (acl(5)).
+fn is_plain(directory: &OwnedFd) -> Result<bool, Errno> {
+    let inherits_group = Mode::from_raw_mode(fstat(directory)?.st_mode).contains(Mode::SGID);
+    let acl = fgetxattr(directory, "system.posix_acl_default", &mut [0u8; 0][..]);
+    Ok(!inherits_group && matches!(acl, Err(Errno::NODATA | Errno::OPNOTSUPP)))
 }
 
 /// The components of a member's name. `invalid_argument` for one that would leave the destination.

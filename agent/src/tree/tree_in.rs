@@ -2,6 +2,7 @@
 
 use rustix::fs::{AtFlags, FileType, Mode, linkat, makedev, mknodat, renameat, symlinkat, unlinkat};
 use rustix::io::Errno;
+use rustix::process::umask;
 use serde_json::{Value, json};
 
 use super::attributes::Rules;
@@ -24,11 +25,19 @@ struct Unpacker {
     place: Place,
     rules: Rules,
     temporary: String,
-    /// The file under way; its content goes under the temporary name.
-    file: Option<(Member, FileIn)>,
+    file: Option<Unfinished>,
     entries: u64,
     bytes: u64,
     skipped: u64,
+}
+
+/// The file under way.
+#[derive(Debug)]
+struct Unfinished {
+    member: Member,
+    file: FileIn,
+    /// It has its own name already, and not the temporary one.
+    in_place: bool,
 }
 
 impl TreeIn {
@@ -44,7 +53,11 @@ impl TreeIn {
 
     /// Takes more of the archive.
     pub fn receive(&mut self, bytes: &[u8]) -> Outcome<()> {
-        self.parser.feed(bytes, &mut self.unpacker)
+        // Files are made with the permissions that they will have.
+        let before = umask(Mode::empty());
+        let result = self.parser.feed(bytes, &mut self.unpacker);
+        umask(before);
+        result
     }
 
     /// The archive has ended: the last directories get their permissions and times. Returns what was done.
@@ -70,10 +83,7 @@ impl Members for Unpacker {
         match member.kind {
             Kind::Directory => return self.place.make_directory(&parts, member),
             Kind::File => {
-                let (directory, _) = self.place.enter(&parts)?;
-                let made = FileIn::create(directory, &self.temporary, &member);
-                let file = made.map_err(|errno| self.place.refuse(&parts, errno))?;
-                self.file = Some((member, file));
+                self.file = Some(self.create(&parts, member)?);
                 return Ok(());
             }
             Kind::HardLink => self.link(&member)?,
@@ -83,7 +93,7 @@ impl Members for Unpacker {
     }
 
     fn content(&mut self, bytes: &[u8]) -> Outcome<()> {
-        let Some((member, file)) = &mut self.file else {
+        let Some(Unfinished { member, file, .. }) = &mut self.file else {
             return Ok(());
         };
         self.bytes += bytes.len() as u64;
@@ -94,28 +104,45 @@ impl Members for Unpacker {
     }
 
     fn end(&mut self) -> Outcome<()> {
-        let Some((member, mut file)) = self.file.take() else {
+        let Some(Unfinished { member, file, in_place }) = &mut self.file else {
             return Ok(());
         };
-        let applied = match file.complete() {
-            Ok(file) => self.rules.apply(file, &member).map_err(Fault::Errno),
-            Err(fault) => Err(fault),
-        };
+        let applied = file.complete().and_then(|file| {
+            let applied =
+                if *in_place { self.rules.apply_to_made(file, member) } else { self.rules.apply(file, member) };
+            applied.map_err(Fault::Errno)
+        });
         if let Err(fault) = applied {
-            let failure = explain(&self.place, &member.name, fault);
-            self.file = Some((member, file));
-            return Err(failure);
+            return Err(explain(&self.place, &member.name, fault));
         }
-        let name = member.name.clone();
-        let placed = self.put_in_place(&components(&name)?, false);
-        if placed.is_err() {
-            self.file = Some((member, file));
+        if !*in_place {
+            let name = member.name.clone();
+            self.put_in_place(&components(&name)?, false)?;
         }
-        placed
+        self.file = None;
+        Ok(())
     }
 }
 
 impl Unpacker {
+    /// Makes an empty file: with its own name where nobody sees it before it is whole, else with the temporary one.
+    fn create(&mut self, parts: &[&[u8]], member: Member) -> Outcome<Unfinished> {
+        self.place.enter(parts)?;
+        let fresh = self.place.is_fresh();
+        let (directory, name) = self.place.enter(parts)?;
+        let mode = self.rules.mode_of(&member);
+        let made = match fresh {
+            true => FileIn::create_in_place(directory, name, (&member, mode)).map(|file| (file, true)),
+            false => Err(Errno::EXIST),
+        };
+        let made = match made {
+            Err(Errno::EXIST) => FileIn::create(directory, &self.temporary, &member).map(|file| (file, false)),
+            other => other,
+        };
+        let (file, in_place) = made.map_err(|errno| self.place.refuse(parts, errno))?;
+        Ok(Unfinished { member, file, in_place })
+    }
+
     /// Makes what has no content, under the temporary name.
     fn make(&mut self, parts: &[&[u8]], member: &Member) -> Outcome<()> {
         let (temporary, rules) = (self.temporary.clone(), self.rules);
@@ -177,13 +204,14 @@ impl Unpacker {
 
 impl Drop for Unpacker {
     fn drop(&mut self) {
-        let Some((member, _)) = &self.file else {
+        let Some(Unfinished { member, in_place, .. }) = &self.file else {
             return;
         };
-        let entered = components(&member.name).and_then(|parts| self.place.enter(&parts).map(|(fd, _)| fd));
-        if let Ok(directory) = entered {
+        let parts = components(&member.name);
+        if let Ok((directory, name)) = parts.and_then(|parts| self.place.enter(&parts)) {
+            let name = if *in_place { name } else { self.temporary.as_bytes() };
             // Somebody in the guest may have removed it.
-            let _ = unlinkat(directory, self.temporary.as_str(), AtFlags::empty());
+            let _ = unlinkat(directory, name, AtFlags::empty());
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, major, minor, openat, readlinkat, statat};
 use rustix::io::{Errno, pread, retry_on_intr};
@@ -144,9 +145,8 @@ impl TreeOut {
             return Ok(());
         };
         let full = [&level.name[..], &name].concat();
-        // The level is not touched while its descriptor is borrowed for a moment.
-        let directory = rustix::io::fcntl_dupfd_cloexec(&level.directory, 3);
-        match directory.and_then(|directory| self.add(Some(directory.as_fd()), &name, full.clone(), kind)) {
+        let directory = Rc::clone(&level.directory);
+        match self.add(Some(directory.as_fd()), &name, full.clone(), kind) {
             Ok(()) => Ok(()),
             Err(Errno::NOENT) => {
                 self.note(&full, "it vanished meanwhile");

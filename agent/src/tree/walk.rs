@@ -1,6 +1,7 @@
 //! A directory being read: its names, taken at once, so that it may change meanwhile.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
 
 use rustix::fs::{FileType, RawDir, Stat, fstat, fstatfs};
 use rustix::io::Result;
@@ -26,7 +27,7 @@ const KERNELS_OWN: [u64; 13] = [
 #[derive(Debug)]
 pub struct Level {
     /// Open for reading.
-    pub directory: OwnedFd,
+    pub directory: Rc<OwnedFd>,
     /// Its name in the archive, `/` at its end; empty for the archive's root.
     pub name: Vec<u8>,
     /// Device and inode, to find loops.
@@ -45,7 +46,7 @@ impl Level {
             false => read_names(&directory)?,
         };
         let identity = (status.st_dev, status.st_ino);
-        Ok((Level { directory, name, identity, names, at: 0 }, status))
+        Ok((Level { directory: Rc::new(directory), name, identity, names, at: 0 }, status))
     }
 
     /// The next name and what the directory says that it is.
