@@ -1,8 +1,10 @@
-/** Copies between this host and a guest: one large file and a tree of small ones, against scp and tar over ssh where the image has sshd. */
+/** Copies between this host and a guest: one large file and a tree of small ones, against scp and tar over ssh into the same guest. */
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RealHome } from "../test/support/real-home.ts";
-import { limitRow, type Row, ratioRow, summarise } from "./stats.ts";
+import { benchEcho } from "./echo.ts";
+import { sshImage } from "./ssh-image.ts";
+import { type Row, ratioRow, summarise } from "./stats.ts";
 import { must, spawn, timed } from "./tools.ts";
 
 const LARGE_BYTES = 256 * 1024 * 1024;
@@ -10,13 +12,10 @@ const SMALL_FILES = 10_000;
 const RUNS = 3;
 const SSHD = "/usr/sbin/sshd";
 
-/** All rows; without an image that has sshd (`BANGER_BENCH_SSH_IMAGE`) only what ours takes. */
 export async function benchFiles(home: RealHome, scratch: string): Promise<Row[]> {
-  const image = process.env["BANGER_BENCH_SSH_IMAGE"];
-  if (image !== undefined) await must(home, ["image", "import", "ssh", image]);
-  const named = image === undefined ? [] : ["--image", "ssh"];
-  await must(home, ["run", "-d", "-q", "--name", "files", "--memory", "1G", ...named]);
-  const ssh = image === undefined ? undefined : await openSsh(home, scratch);
+  await must(home, ["image", "import", "ssh", await sshImage()]);
+  await must(home, ["run", "-d", "-q", "--name", "files", "--memory", "1G", "--image", "ssh"]);
+  const ssh = await openSsh(home, scratch);
   makeInputs(scratch);
   const clean = async (): Promise<void> => {
     await must(home, ["exec", "files", "--", "rm", "-rf", "/root/in", "/root/scp"]);
@@ -39,13 +38,13 @@ export async function benchFiles(home: RealHome, scratch: string): Promise<Row[]
       times.in.push(await timed(async () => await must(home, ["cp", source, "files:/root/in"])));
       const out = join(scratch, "out");
       times.out.push(await timed(async () => await must(home, ["cp", "files:/root/in", out])));
-      if (ssh === undefined) continue;
       times.theirIn.push(await timed(async () => await ssh.copyIn(name)));
       times.theirOut.push(await timed(async () => await ssh.copyOut(name)));
     }
     rows.push(row(`cp of ${what} in`, times.in, { theirs: times.theirIn, least }));
     rows.push(row(`cp of ${what} out`, times.out, { theirs: times.theirOut, least }));
   }
+  rows.push(...(await benchEcho(home, "files")));
   await must(home, ["rm", "-f", "files"]);
   return rows;
 }
@@ -55,9 +54,7 @@ function row(
   ours: readonly number[],
   { theirs, least }: { readonly theirs: readonly number[]; readonly least: number },
 ): Row {
-  const median = [...ours].toSorted((a, b) => a - b)[Math.floor(ours.length / 2)] ?? 0;
-  if (theirs.length === 0) return limitRow(`${name}, ms (no sshd to compare with)`, median, {});
-  return ratioRow(`${name} / over ssh`, summarise([...ours]), summarise([...theirs]), 1 / least);
+  return ratioRow(`${name} / over ssh`, summarise(ours), summarise(theirs), 1 / least);
 }
 
 function makeInputs(scratch: string): void {
