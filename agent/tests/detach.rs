@@ -65,6 +65,25 @@ fn attach_gives_kept_output_first_then_live_and_reset_detaches() {
 }
 
 #[test]
+fn a_command_on_a_terminal_lets_go_of_its_stream_and_is_attached_to_with_its_input() {
+    let (_agent, mut host) = start();
+    let tty = json!({"tty": {"cols": 80, "rows": 24, "term": "dumb"}});
+    let stream = host.exec("t", &["sh", "-c", "stty -echo; echo one; read x; echo got $x; exit 4"], tty);
+    assert_eq!(host.read_data(stream, 5), b"one\r\n");
+    let entry = listed(&mut host, "t").expect("it runs");
+    assert_eq!((&entry["tty"], &entry["detached"]), (&json!(true), &json!(false)));
+    host.send(FrameType::Control, stream, br#"{"detach":{}}"#);
+    assert_eq!(host.finish(stream).result, json!({"ok": {"detached": "t"}}));
+    let entry = listed(&mut host, "t").expect("it runs");
+    assert_eq!((&entry["running"], &entry["detached"]), (&json!(true), &json!(true)));
+    let stream = attach(&mut host, "t");
+    host.send(FrameType::Control, stream, br#"{"resize":{"cols":100,"rows":40}}"#);
+    host.send_data(stream, b"it\r");
+    let answer = host.finish(stream);
+    assert_eq!((answer.text(), &answer.result), ("got it\r\n", &json!({"ok": {"exitCode": 4}})));
+}
+
+#[test]
 fn a_later_attachment_takes_over() {
     let (_agent, mut host) = start();
     detach(&mut host, "d", "echo one; exec sleep 1000");

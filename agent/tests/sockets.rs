@@ -4,6 +4,7 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
 
 use banger_agent::wire::{FrameType, WINDOW};
@@ -205,4 +206,22 @@ fn a_connection_that_the_host_gives_up_is_cut_off_and_does_not_look_finished() {
     host.send(FrameType::Reset, stream, &[]);
     let error = server.read(&mut bytes).expect_err("no end");
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn a_unix_socket_is_its_owners_alone() {
+    let (_agent, mut host) = start();
+    let path = std::env::temp_dir().join(format!("banger-owner-{}", std::process::id()));
+    let owner = if rustix::process::getuid().is_root() { 12345 } else { rustix::process::getuid().as_raw() };
+    let request = json!({"kind": "listen", "unix": path.to_str(), "owner": owner.to_string()});
+    let stream = host.open(request.clone());
+    assert_eq!(host.read_of(stream).kind, FrameType::Control);
+    let status = std::fs::metadata(&path).expect("the socket");
+    assert_eq!((status.uid(), status.mode() & 0o777), (owner, 0o600));
+    host.send(FrameType::Reset, stream, &[]);
+    host.expect_silence();
+    assert!(!path.exists());
+    let unknown = host.request(json!({"kind": "listen", "unix": path.to_str(), "owner": "nobody-of-that-name"}));
+    assert_eq!(unknown["error"]["code"], json!("not_found"), "{unknown}");
+    assert!(!path.exists());
 }

@@ -115,7 +115,8 @@ impl Launcher {
     }
 }
 
-fn identity_of(user: Option<&str>) -> Outcome<Identity> {
+/// Who `user` is by the image's user database; absent: who the agent is.
+pub fn identity_of(user: Option<&str>) -> Outcome<Identity> {
     let own = rustix::process::getuid();
     // Only an agent that is not process 1 can be somebody else than root.
     let default = if own.is_root() { "root".to_string() } else { own.as_raw().to_string() };

@@ -15,8 +15,9 @@ mod signal;
 mod table;
 
 pub use cgroup::Cgroups;
+pub use identity::Identity;
 pub use input::Input;
-pub use launch::{Launcher, Spawned};
+pub use launch::{Launcher, Spawned, identity_of};
 pub use output::Output;
 pub use process::{Attachment, Exec, Exit, Job};
 pub use pty::resize;

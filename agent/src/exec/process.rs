@@ -191,6 +191,18 @@ impl Exec {
         self.outputs.iter_mut().for_each(Output::close);
     }
 
+    /// Takes its stream away and keeps what it writes from now on. Returns the stream and the command's id; `None` when it has
+    /// ended, and its stream is about to.
+    pub fn detach(&mut self) -> Option<(u32, String)> {
+        if self.exit.is_some() {
+            return None;
+        }
+        let attachment = self.attachment.take()?;
+        self.ring.get_or_insert_default();
+        self.input.restart();
+        Some((attachment.stream, self.id.clone()))
+    }
+
     /// Notes the end of the process. Returns credit to give back for input that nobody will read.
     pub fn ended(&mut self, exit: Exit) -> Option<u32> {
         self.exit = Some(exit);

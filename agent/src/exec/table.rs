@@ -110,6 +110,8 @@ impl Execs {
             entry["argv"] = json!(cut(&exec.argv, argv_limit));
             entry["startedMs"] = json!(exec.started_ms);
             entry["running"] = json!(exec.exit.is_none());
+            entry["tty"] = json!(exec.tty);
+            entry["detached"] = json!(exec.ring.is_some());
             entry
         };
         json!({"execs": self.by_key.values().map(entry).collect::<Vec<_>>()})

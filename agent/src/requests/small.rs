@@ -45,7 +45,14 @@ pub struct ControlMessage {
     /// Signal name without `SIG`.
     #[serde(default)]
     pub signal: Option<String>,
+    /// Present: the command goes on without its stream.
+    #[serde(default)]
+    pub detach: Option<Detach>,
 }
+
+/// Nothing to say about it yet.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Detach {}
 
 /// Size of a terminal.
 #[derive(Clone, Copy, Debug, Deserialize)]

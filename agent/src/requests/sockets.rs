@@ -28,6 +28,9 @@ pub struct Endpoint {
     /// Bytes of credit that each channel of the stream starts with, instead of `WINDOW`; to dial only.
     #[serde(default)]
     pub window: Option<u32>,
+    /// Whose a listening Unix socket is, as `user` of `exec`; nobody but the owner may connect. Absent: root.
+    #[serde(default)]
+    pub owner: Option<String>,
 }
 
 /// `accept`: a connection that a `listen` has announced.

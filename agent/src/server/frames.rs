@@ -136,7 +136,21 @@ impl Server {
         if let Some(signal) = message.signal.as_deref().and_then(signal_from_name) {
             exec.signal(signal);
         }
+        if message.detach.is_some() {
+            self.detach(key);
+        }
         Ok(())
+    }
+
+    /// The command goes on, as one that was detached from its start; its stream ends.
+    fn detach(&mut self, key: ExecKey) {
+        let Some(exec) = self.execs.get(key) else {
+            return;
+        };
+        if let Some((stream, id)) = exec.detach() {
+            self.close(stream, Ok(json!({"detached": id})));
+        }
+        self.enqueue(key);
     }
 
     /// RESET: a detached command goes on by itself, any other is killed.

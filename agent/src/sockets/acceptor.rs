@@ -3,12 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::unlink;
+use rustix::fs::{AtFlags, CWD, Mode, chownat, unlink};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, getsockname, listen};
 use rustix::net::{socket_with, sockopt};
+use rustix::process::{Gid, Uid, umask};
 
 use super::refuse;
+use crate::exec::{Identity, identity_of};
 use crate::failure::Outcome;
 use crate::requests::Endpoint;
 
@@ -26,7 +28,9 @@ pub struct Acceptor {
 impl Acceptor {
     /// Listens. `failed_precondition` when the address or the path is taken.
     pub fn listen(endpoint: &Endpoint) -> Outcome<Self> {
-        let (fd, path) = open(endpoint).map_err(|errno| refuse("listening on", &endpoint.to_string(), errno))?;
+        let owner = endpoint.owner.as_deref().map(|owner| identity_of(Some(owner))).transpose()?;
+        let opened = open(endpoint, owner.as_ref());
+        let (fd, path) = opened.map_err(|errno| refuse("listening on", &endpoint.to_string(), errno))?;
         let address = getsockname(&fd).ok().and_then(|address| SocketAddr::try_from(address).ok());
         Ok(Acceptor { fd, path, port: address.map_or(0, |address| address.port()) })
     }
@@ -64,12 +68,20 @@ impl Drop for Acceptor {
     }
 }
 
-fn open(endpoint: &Endpoint) -> Result<(OwnedFd, Option<String>), Errno> {
+fn open(endpoint: &Endpoint, owner: Option<&Identity>) -> Result<(OwnedFd, Option<String>), Errno> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let fd = match &endpoint.unix {
         Some(path) => {
             let fd = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-            bind(&fd, &SocketAddrUnix::new(path.as_str())?)?;
+            let before = umask(Mode::from(0o177));
+            let bound = bind(&fd, &SocketAddrUnix::new(path.as_str())?);
+            umask(before);
+            bound?;
+            if let Some(Identity { uid, gid, .. }) = owner {
+                let (uid, gid) = (Uid::from_raw(*uid), Gid::from_raw(*gid));
+                chownat(CWD, path.as_str(), Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+                    .inspect_err(|_| unlink(path.as_str()).unwrap_or_default())?;
+            }
             fd
         }
         None => {
