@@ -65,6 +65,8 @@ export type OperationId =
   | "volume.show"
   | "volume.set"
   | "volume.remove"
+  | "ssh.keys"
+  | "vm.sshDoor"
   | "vm.fork"
   | "vm.restore"
   | "snapshot.create"
@@ -132,6 +134,8 @@ export const PATHS: Readonly<Record<OperationId, Path>> = {
   "volume.show": { method: "GET", path: "/v1/volumes/{volume}", kind: "json" },
   "volume.set": { method: "PATCH", path: "/v1/volumes/{volume}", kind: "json" },
   "volume.remove": { method: "DELETE", path: "/v1/volumes/{volume}", kind: "json" },
+  "ssh.keys": { method: "POST", path: "/v1/ssh-keys", kind: "json" },
+  "vm.sshDoor": { method: "POST", path: "/v1/vms/{vm}/ssh-door", kind: "json" },
   "vm.fork": { method: "POST", path: "/v1/vms/{vm}/fork", kind: "progress" },
   "vm.restore": { method: "POST", path: "/v1/vms/{vm}/restore", kind: "progress" },
   "snapshot.create": { method: "POST", path: "/v1/vms/{vm}/snapshots", kind: "progress" },

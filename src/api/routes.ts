@@ -35,6 +35,7 @@ import {
   SnapshotListSchema,
   SnapshotSchema,
 } from "./schemas/snapshots.ts";
+import { SshDoorSchema, SshKeysSchema } from "./schemas/ssh.ts";
 import { PrunedSchema, TemplateListSchema, TemplateSchema } from "./schemas/templates.ts";
 import { ListenerListSchema, StatsListSchema } from "./schemas/use.ts";
 import {
@@ -243,6 +244,11 @@ export const ROUTES: Readonly<Record<OperationId, RouteContract>> = {
     answer: VolumeSchema,
   },
   "volume.remove": { summary: "Deletes a volume that no VM names, and what is on it", answer: VolumeSchema },
+  "ssh.keys": { summary: "The key that opens VMs over SSH, made when it is missing", answer: SshKeysSchema },
+  "vm.sshDoor": {
+    summary: "What an SSH server of a running VM is made with: its host key, and who may enter",
+    answer: SshDoorSchema,
+  },
   "vm.fork": {
     summary: "Makes VMs that go on from where a running one is",
     body: ForkVmSchema,

@@ -16,19 +16,20 @@ export class CliContext {
   readonly command: readonly string[];
   /** The exit code of a command that ended without an error. */
   exitCode = 0;
-  readonly #self: readonly string[];
+  /** The argv that runs this program again. */
+  readonly self: readonly string[];
   #written: Promise<OutputError> = Promise.resolve(undefined);
   #client: Promise<Client> | undefined;
 
   constructor(options: CliOptions, command: readonly string[]) {
     this.version = options.version;
     this.command = command;
-    this.#self = options.self;
+    this.self = options.self;
   }
 
   /** The daemon's client; starts the daemon when none answers. */
   async client(): Promise<Client> {
-    this.#client ??= connectDaemon(this.#self);
+    this.#client ??= connectDaemon(this.self);
     return await this.#client;
   }
 

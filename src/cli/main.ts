@@ -7,7 +7,7 @@ import { createProgram } from "./program.ts";
 import { renderError } from "./render/error.ts";
 
 /** Verbs whose exit code is a guest command's own, and 125 for what is ours. */
-const RUNS_COMMANDS: ReadonlySet<string> = new Set(["run", "exec", "shell"]);
+const RUNS_COMMANDS: ReadonlySet<string> = new Set(["run", "exec", "shell", "ssh"]);
 
 /** Runs one command and returns the exit code. Never throws. */
 export async function runCli(argv: readonly string[], options: CliOptions): Promise<number> {

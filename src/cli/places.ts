@@ -1,4 +1,4 @@
-/** The two places that the command line must know without the daemon, by the daemon's rule (host/layout.ts); a test compares. */
+/** The places that the command line must know without the daemon, by the daemon's rule (host/layout.ts); a test compares. */
 import { homedir } from "node:os";
 import { join } from "node:path";
 
@@ -13,9 +13,23 @@ export function socketPath(env: Env, uid: number): string {
 }
 
 export function daemonLogPath(env: Env): string {
+  return join(stateDir(env), "bangerd.log");
+}
+
+/** What the user's own configuration of ssh includes. */
+export function sshConfigPath(env: Env): string {
+  return join(stateDir(env), "ssh", "config");
+}
+
+/** The user's own configuration of ssh (ssh_config(5)). */
+export function sshUserConfigPath(env: Env): string {
+  return join(env["HOME"] ?? homedir(), ".ssh", "config");
+}
+
+function stateDir(env: Env): string {
   const home = env["BANGER_HOME"];
-  if (home !== undefined && home !== "") return join(home, "bangerd.log");
+  if (home !== undefined && home !== "") return home;
   const state = env["XDG_STATE_HOME"];
   const base = state?.startsWith("/") === true ? state : join(env["HOME"] ?? homedir(), ".local/state");
-  return join(base, "banger", "bangerd.log");
+  return join(base, "banger");
 }

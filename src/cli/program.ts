@@ -26,6 +26,10 @@ export const GROUPS: readonly Group[] = [
     load: async () => (await import("./commands/look.ts")).defineLook,
   },
   { verbs: ["stats", "top", "ports"], load: async () => (await import("./commands/use.ts")).defineUse },
+  {
+    verbs: ["ssh", "ssh-config", "ssh-proxy"],
+    load: async () => (await import("./commands/ssh.ts")).defineSsh,
+  },
   { verbs: ["cp"], load: async () => (await import("./commands/cp.ts")).defineCp },
   { verbs: ["forward"], load: async () => (await import("./commands/forward.ts")).defineForward },
   { verbs: ["logs"], load: async () => (await import("./commands/logs.ts")).defineLogs },

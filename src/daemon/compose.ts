@@ -11,6 +11,7 @@ import { createLimitsCapability } from "../host/limits-capability.ts";
 import { checkLimits } from "../host/limits-check.ts";
 import { createRatesCapability, type RatesOptions } from "../host/rates-capability.ts";
 import { checkRates } from "../host/rates-check.ts";
+import { SshKeyring } from "../host/ssh-keys.ts";
 import { Catalog } from "../images/catalog.ts";
 import { ImageService } from "../images/image-service.ts";
 import { Images } from "../images/images.ts";
@@ -139,6 +140,7 @@ export function compose(options: ComposeOptions): Composition {
     now,
   });
   const network = createNetwork(options, { store, drivers });
+  const sshKeys = new SshKeyring({ layout, vms: () => store.vms.list() });
   const templates = new Templates({
     dir: layout.templatesDir,
     maxCount: config.templatesMaxCount,
@@ -201,6 +203,7 @@ export function compose(options: ComposeOptions): Composition {
         onMissing: (id, problem) => log.warn({ vm: id, problem }, "file_sync: a file was not copied"),
       }),
       createPortsCapability(published),
+      { name: "ssh", removed: () => sshKeys.writeKnownHosts() },
       ...(options.capabilities ?? []),
     ],
     chooseDriver: (name) => drivers.choose(name),
@@ -231,6 +234,7 @@ export function compose(options: ComposeOptions): Composition {
     kernels,
     volumes,
     published,
+    sshKeys,
     templates,
     snapshots,
     network,

@@ -12,6 +12,7 @@ import { routeKernels } from "./routes/kernels.ts";
 import { routeLook } from "./routes/look.ts";
 import { routeNetwork } from "./routes/network.ts";
 import { routeSnapshots } from "./routes/snapshots.ts";
+import { routeSsh } from "./routes/ssh.ts";
 import { routeTemplates } from "./routes/templates.ts";
 import { routeVms } from "./routes/vms.ts";
 import { routeVolumes } from "./routes/volumes.ts";
@@ -40,6 +41,7 @@ export function serve(path: string, services: Services): Server<SocketData> {
   routeKernels(router, services);
   routeVolumes(router, services);
   routeSnapshots(router, services);
+  routeSsh(router, services);
   routeTemplates(router, services);
   routeWorkspaces(router, services);
   routeNetwork(router, services);

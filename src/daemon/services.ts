@@ -1,6 +1,7 @@
 /** What the routes call: the services, composed once. */
 import type { Logger } from "pino";
 import type { ConfigReport, DaemonStatus, DoctorReport } from "../api/types.ts";
+import type { SshKeyring } from "../host/ssh-keys.ts";
 import type { ImageService } from "../images/image-service.ts";
 import type { KernelService } from "../images/kernel-service.ts";
 import type { PublishedPorts } from "../network/published/published-ports.ts";
@@ -19,6 +20,7 @@ export interface Services {
   readonly kernels: KernelService;
   readonly volumes: Volumes;
   readonly published: PublishedPorts;
+  readonly sshKeys: SshKeyring;
   readonly templates: Templates;
   readonly workspaces: Workspaces;
   readonly snapshots: Snapshots;

@@ -63,6 +63,20 @@ export class Layout {
   get socket(): string {
     return join(this.runtimeDir, "bangerd.sock");
   }
+  /** Keys of the SSH door. */
+  get sshDir(): string {
+    return join(this.stateDir, "ssh");
+  }
+  get sshIdentity(): string {
+    return join(this.sshDir, "id_ed25519");
+  }
+  get sshKnownHosts(): string {
+    return join(this.sshDir, "known_hosts");
+  }
+  /** What the user's own configuration of ssh includes. */
+  get sshConfig(): string {
+    return join(this.sshDir, "config");
+  }
   /** Held by the daemon for its life; says which process it is, and its socket. */
   get daemonLock(): string {
     return join(this.stateDir, "bangerd.lock");
@@ -81,6 +95,9 @@ export class Layout {
   }
   handles(id: string): string {
     return join(this.vmDir(id), "handles.json");
+  }
+  sshHostKey(id: string): string {
+    return join(this.vmDir(id), "ssh-host-key");
   }
   volume(id: string): string {
     return join(this.volumesDir, `${id}.ext4`);

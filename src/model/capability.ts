@@ -96,6 +96,8 @@ export interface Capability {
   reachable?(vm: VmRecord): Promise<void>;
   /** After `set` changed the record: applies what it can, also to the running machine when there is one. */
   changed?(change: VmChange, running: RunningMachine | undefined): Promise<void>;
+  /** The VM is no more: forgets what outlives its runs. Not called for what a crash left half removed. */
+  removed?(vm: { readonly id: string }): void;
   /** Releases everything that belongs to the run of a VM; succeeds with nothing there, and may be repeated. */
   cleanup?(vm: { readonly id: string }): Promise<void>;
 }

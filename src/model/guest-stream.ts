@@ -12,6 +12,8 @@ export interface GuestEndpoint {
   readonly address?: string | undefined;
   readonly port?: number | undefined;
   readonly unix?: string | undefined;
+  /** Whose a Unix socket is that is listened on, as `user` of an exec; absent: root. */
+  readonly owner?: string | undefined;
 }
 
 /** Field for field the request of protocol/README.md, `type` for its `kind`. Paths are absolute in the guest. */

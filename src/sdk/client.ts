@@ -40,6 +40,7 @@ import type {
   WorkspacePreview,
 } from "../api/types.ts";
 import { BangerError, type ErrorBody } from "../model/errors.ts";
+import type { SshDoor, SshKeys } from "../model/ssh.ts";
 import { connectionError, daemonEnded, readBytes, readLines, readText } from "./answers.ts";
 import { Command, type CommandListener } from "./command.ts";
 import { GuestFiles } from "./files/guest-files.ts";
@@ -182,6 +183,16 @@ export class Client {
   async ports(ref: string, options?: CallOptions): Promise<readonly Listener[]> {
     const path = { vm: ref };
     return (await this.#json<{ listeners: readonly Listener[] }>("vm.ports", { ...options, path })).listeners;
+  }
+
+  /** The key that opens VMs over SSH, made when it is missing. */
+  async sshKeys(options?: CallOptions): Promise<SshKeys> {
+    return await this.#json("ssh.keys", { ...options });
+  }
+
+  /** What an SSH server of a running VM is made with. */
+  async sshDoor(ref: string, options?: CallOptions): Promise<SshDoor> {
+    return await this.#json("vm.sshDoor", { ...options, path: { vm: ref } });
   }
 
   /** Deletes a VM and its disk; `force` also while it runs. */

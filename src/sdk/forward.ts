@@ -12,6 +12,9 @@ export interface Forward extends AsyncDisposable {
   readonly failed: Promise<never>;
 }
 
+/** Where is connected to on this host: a port, or a Unix socket. */
+export type HostTarget = { readonly host: string; readonly port: number } | { readonly path: string };
+
 export interface ForwardOptions {
   /** Hears of connections that could not be made or broke. */
   readonly onProblem?: ((error: BangerError) => void) | undefined;
@@ -50,10 +53,7 @@ export async function forwardToGuest(
 export async function forwardFromGuest(
   guest: GuestFiles,
   listen: GuestEndpoint,
-  {
-    target,
-    onProblem,
-  }: ForwardOptions & { readonly target: { readonly host: string; readonly port: number } },
+  { target, onProblem }: ForwardOptions & { readonly target: HostTarget },
 ): Promise<Forward> {
   const sockets = new Set<Socket>();
   const ready = Promise.withResolvers<number>();

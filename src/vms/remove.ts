@@ -38,6 +38,7 @@ export async function removeVm(
     ctx.store.vms.remove(id);
     ctx.onStep("remove:directory");
     await rm(ctx.layout.vmDir(id), { recursive: true, force: true });
+    for (const capability of ctx.capabilities) capability.removed?.({ id });
     ctx.onStep("remove:done");
     return record;
   });

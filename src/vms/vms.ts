@@ -7,6 +7,7 @@ import type { GuestStreamRequest } from "../model/guest-stream.ts";
 import type { GuestTreeRequest } from "../model/guest-tree.ts";
 import type { TemplateWish } from "../model/saved.ts";
 import type { ImageConfig } from "../model/spec.ts";
+import { decide } from "../model/state-machine.ts";
 import type { VmRecord } from "../model/vm.ts";
 import { type AsideGuest, bootAside } from "./aside.ts";
 import { stopIdleVm } from "./auto-stop.ts";
@@ -64,6 +65,13 @@ export class Vms {
 
   find(ref: string): VmRecord {
     return shownVm(this.#ctx, findVm(this.#ctx, ref));
+  }
+
+  /** A VM that commands can be run in. Errors: `not_found`, `failed_precondition` (state). */
+  running(ref: string): VmRecord {
+    const vm = this.find(ref);
+    decide("exec", vm);
+    return vm;
   }
 
   /** The live half of a VM, while it runs. */

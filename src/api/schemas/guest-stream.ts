@@ -6,8 +6,9 @@ import {
   type GuestStreamMessage,
   type GuestStreamRequest,
 } from "../../model/guest-stream.ts";
+import { validateUser } from "../../model/spec.ts";
 import type { GuestStreamClientMessage } from "../types.ts";
-import { whole } from "./fields.ts";
+import { ruled, whole } from "./fields.ts";
 
 const MAX_PATH = 4095;
 const MAX_ID = 2 ** 32 - 2;
@@ -67,7 +68,11 @@ const GuestStreamRequestSchema: z.ZodType<GuestStreamRequest> = z
       special: Flag.describe("With device nodes, set-user-ID bits and extended attributes"),
     }),
     z.strictObject({ type: z.literal("dial"), ...Endpoint }),
-    z.strictObject({ type: z.literal("listen"), ...Endpoint }),
+    z.strictObject({
+      type: z.literal("listen"),
+      ...Endpoint,
+      owner: ruled(validateUser, 65).optional().describe("Whose a Unix socket is; absent: root"),
+    }),
     z.strictObject({ type: z.literal("accept"), id: Offset }),
   ])
   .meta({ id: "GuestStreamRequest" });
