@@ -7,5 +7,7 @@ docker-registry:docker-registry:a real registry to pull from
 skopeo:skopeo:fills the registry
 umoci:umoci:makes images and unpacks them, to compare with
 openssl:openssl:makes certificates
+ssh:openssh-client:enters VMs over SSH
+tmux:tmux:is a terminal with somebody at it
 getfattr:attr:shows extended attributes, to compare
 END

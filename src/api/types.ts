@@ -225,6 +225,8 @@ export interface Exec {
   /** Unix milliseconds. */
   readonly startedAt: number;
   readonly running: boolean;
+  /** On a terminal. */
+  readonly tty: boolean;
   /** 128 + n for signal n; absent while it runs. */
   readonly exitCode?: number | undefined;
 }
@@ -509,6 +511,8 @@ export type ExecClientMessage =
   | { readonly type: "signal"; readonly signal: string }
   /** Gives up whatever is under way; the last message comes when nothing of it is left. */
   | { readonly type: "cancel" }
+  /** The command goes on without this client; one that has not started yet is an error. */
+  | { readonly type: "detach" }
   | { readonly type: "credit"; readonly channel: 1 | 2; readonly bytes: number };
 
 /**
@@ -526,6 +530,8 @@ export type ExecServerMessage =
       readonly signal?: string;
       readonly timedOut?: boolean;
     }
+  /** The command goes on without this client; the id is for `attach`. */
+  | { readonly type: "detached"; readonly id: string }
   | { readonly type: "error"; readonly error: ErrorBody };
 
 /** A client's messages on the socket of a guest stream; its data are binary messages, after `opened`. */

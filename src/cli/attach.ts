@@ -6,12 +6,18 @@ import { EXIT, exitCodeOfCommand } from "./exit-codes.ts";
 import { stderr, stdout, writeOutput } from "./output.ts";
 import { renderError } from "./render/error.ts";
 import type { ProgressView } from "./render/progress.ts";
+import type { KeyAction, KeyOptions } from "./terminal/keys.ts";
+import type { TerminalMode } from "./terminal/mode.ts";
 
 export interface AttachOptions {
   readonly tty: Tty | undefined;
   /** Forward stdin; else the command gets an empty one. */
   readonly stdin: boolean;
   readonly view: ProgressView;
+  /** Keys that are for banger; absent: none. Of a terminal only. */
+  readonly keys?: KeyOptions | undefined;
+  /** The command line that joins a command of this id again. */
+  readonly rejoin?: (id: string) => string;
 }
 
 /** The terminal's size and kind, when both ends of it are ours. */
@@ -19,10 +25,14 @@ export function findTty(): Tty | undefined {
   if (!process.stdin.isTTY || !stdout().isTTY) return undefined;
   const term = process.env["TERM"] ?? "";
   return {
-    cols: stdout().columns || 80,
-    rows: stdout().rows || 24,
+    ...sizeOfTerminal(),
     term: /^[A-Za-z0-9._+-]{1,64}$/.test(term) ? term : "xterm",
   };
+}
+
+/** Of the terminal on stdout. */
+export function sizeOfTerminal(): { readonly cols: number; readonly rows: number } {
+  return { cols: stdout().columns || 80, rows: stdout().rows || 24 };
 }
 
 /** Where the output goes. */
@@ -34,7 +44,7 @@ export function outputListener(view: ProgressView): CommandListener {
   };
 }
 
-/** Runs the command to its end and returns the exit code of banger. */
+/** Runs the command to its end, or until it is left, and returns the exit code of banger. */
 export async function attach(command: Command, options: AttachOptions): Promise<number> {
   const release = forwardSignals(command, options);
   // A reader that went away (`banger exec vm -- yes | head`) ends the command, silently, as SIGPIPE would.
@@ -44,64 +54,122 @@ export async function attach(command: Command, options: AttachOptions): Promise<
     void command.cancel();
   };
   for (const stream of [stdout(), stderr()]) stream.on("error", onPipe);
-  let ended = false;
+  const input = new Input(command, options);
   void command.started.then(
-    () => {
+    async () => {
       options.view.done();
-      if (!ended) startInput(command, options);
+      await input.start();
     },
     () => undefined,
   );
   try {
-    return exitCode(await command.exit);
+    const exit = await command.exit;
+    input.stop();
+    return exitCode(exit, options);
   } catch (thrown) {
+    input.stop();
     const error = BangerError.from(thrown);
     if (readerGone) return EXIT.readerGone;
     options.view.done();
+    if (error.code === "cancelled" && input.disconnected) return EXIT.ownFailure;
     void writeOutput(2, `${renderError(error)}\n`);
     return exitCodeOfCommand(error);
   } finally {
-    ended = true;
     options.view.done();
-    if (process.stdin.isTTY && options.tty !== undefined) process.stdin.setRawMode(false);
     process.stdin.pause();
     for (const stream of [stdout(), stderr()]) stream.off("error", onPipe);
     release();
   }
 }
 
-function exitCode(exit: Exit | undefined): number {
+function exitCode(exit: Exit | undefined, options: AttachOptions): number {
   if (exit?.timedOut === true) void writeOutput(2, "banger: the command ran out of time and was killed\n");
+  if (exit?.detached !== undefined) {
+    const words = options.rejoin?.(exit.detached) ?? exit.detached;
+    void writeOutput(2, `\nbanger: it goes on; join it again with: ${words}\n`);
+  }
   return exit?.exitCode ?? 0;
 }
 
-function startInput(command: Command, options: AttachOptions): void {
-  if (options.tty !== undefined) {
-    process.stdin.setRawMode(true);
-    stdout().on("resize", () => {
-      command.resize({ cols: stdout().columns || 80, rows: stdout().rows || 24 });
+/** The way in: what is typed or piped, the terminal's mode and its size. */
+class Input {
+  readonly #command: Command;
+  readonly #options: AttachOptions;
+  readonly #onResize = (): void => this.#command.resize(sizeOfTerminal());
+  #terminal: TerminalMode | undefined;
+  #over = false;
+  /** The user has ended the connection by a key. */
+  disconnected = false;
+
+  constructor(command: Command, options: AttachOptions) {
+    this.#command = command;
+    this.#options = options;
+  }
+
+  async start(): Promise<void> {
+    const { tty, stdin, keys } = this.#options;
+    if (tty === undefined) {
+      if (this.#over) return;
+      if (stdin) void this.#forward((bytes) => this.#command.write(bytes));
+      else void this.#command.end();
+      return;
+    }
+    const [{ takeTerminal }, { KeyWatch }] = await Promise.all([
+      import("./terminal/mode.ts"),
+      import("./terminal/keys.ts"),
+    ]);
+    // It has ended meanwhile.
+    if (this.#over) return;
+    this.#terminal = takeTerminal();
+    stdout().on("resize", this.#onResize);
+    if (!stdin) {
+      await this.#command.end();
+      return;
+    }
+    const watch = new KeyWatch(keys ?? { detachKeys: new Uint8Array(0), escapes: false });
+    void this.#forward(async (bytes) => {
+      for (const action of watch.feed(bytes)) await this.#act(action);
     });
   }
-  if (!options.stdin) {
-    void command.end();
-    return;
-  }
-  void forwardInput(command);
-}
 
-/** A write waits for the guest's credit, so that a slow command slows its own input. */
-async function forwardInput(command: Command): Promise<void> {
-  try {
-    for await (const chunk of process.stdin) await command.write(chunk as Uint8Array);
-  } catch (error) {
-    // A terminal that is gone (EIO), a directory as stdin (EISDIR): the command has all the input that there will be.
-    void writeOutput(
-      2,
-      `banger: cannot read stdin: ${error instanceof Error ? error.message : String(error)}\n`,
-    );
+  /** Puts the terminal back. Safe to repeat. */
+  stop(): void {
+    this.#over = true;
+    stdout().off("resize", this.#onResize);
+    this.#terminal?.[Symbol.dispose]();
+    this.#terminal = undefined;
   }
-  // The command may have ended meanwhile, and nobody is left to take the end of its input.
-  await command.end().catch(() => undefined);
+
+  async #act(action: KeyAction): Promise<void> {
+    switch (action.kind) {
+      case "send":
+        return await this.#command.write(action.bytes);
+      case "detach":
+        return this.#command.detach();
+      case "disconnect":
+        this.disconnected = true;
+        return void this.#command.cancel();
+      case "suspend":
+        return this.#terminal?.suspend();
+      case "help":
+        return void (await writeOutput(2, `\r\n${(await import("./terminal/keys.ts")).ESCAPE_HELP}`));
+    }
+  }
+
+  /** A write waits for the guest's credit, so that a slow command slows its own input. */
+  async #forward(take: (bytes: Uint8Array) => Promise<void>): Promise<void> {
+    try {
+      for await (const chunk of process.stdin) await take(chunk as Uint8Array);
+    } catch (error) {
+      // A terminal that is gone (EIO), a directory as stdin (EISDIR): the command has all the input that there will be.
+      if (!this.#over) {
+        const words = error instanceof Error ? error.message : String(error);
+        void writeOutput(2, `banger: cannot read stdin: ${words}\n`);
+      }
+    }
+    // The command may have ended meanwhile, and nobody is left to take the end of its input.
+    await this.#command.end().catch(() => undefined);
+  }
 }
 
 /**

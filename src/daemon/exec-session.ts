@@ -86,6 +86,8 @@ export class ExecSession implements SocketSession {
         return this.#started().sendControl({ resize: { cols: message.cols, rows: message.rows } });
       case "signal":
         return this.#started().sendControl({ signal: message.signal });
+      case "detach":
+        return this.#started().sendControl({ detach: {} });
       case "cancel":
         return this.#cancel(new BangerError("cancelled", "the client cancelled the command"));
       case "credit":
@@ -143,6 +145,7 @@ export class ExecSession implements SocketSession {
     this.#stream = stream;
     if (this.#gone.signal.aborted) stream.reset();
     const result = parseExecResult(await stream.result);
+    if (result.kind === "detached") return { type: "detached", id: result.id };
     if (result.kind === "exited") return { type: "exit", exitCode: result.exitCode };
     const exitCode = exitCodeOfSignal(result.signal);
     return { type: "exit", exitCode, signal: result.signal, timedOut: result.timedOut };

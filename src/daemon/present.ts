@@ -88,7 +88,7 @@ export function presentKernel({ name, kernel, sizeBytes, users, problem }: Named
 }
 
 export function presentExec(exec: GuestExec): Exec {
-  const { id, pid, argv, startedMs, running, exitCode, signal } = exec;
+  const { id, pid, argv, startedMs, running, tty = false, exitCode, signal } = exec;
   const code = signal === undefined ? exitCode : exitCodeOfSignal(signal);
-  return { id, pid, argv, startedAt: Math.round(startedMs), running, exitCode: code };
+  return { id, pid, argv, startedAt: Math.round(startedMs), running, tty, exitCode: code };
 }

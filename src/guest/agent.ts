@@ -92,6 +92,8 @@ export interface GuestExec {
   readonly argv: readonly string[];
   readonly startedMs: number;
   readonly running: boolean;
+  /** On a terminal. Absent: the agent is too old to tell. */
+  readonly tty?: boolean | undefined;
   readonly exitCode?: number | undefined;
   readonly signal?: string | undefined;
 }
@@ -105,6 +107,7 @@ const GuestExecSchema: z.ZodType<GuestExec> = z.object({
   argv: z.array(z.string().max(4096)).max(4096),
   startedMs: z.number().min(0),
   running: z.boolean(),
+  tty: z.boolean().optional(),
   exitCode: z.int().min(0).max(255).optional(),
   signal: z
     .string()
@@ -112,8 +115,10 @@ const GuestExecSchema: z.ZodType<GuestExec> = z.object({
     .optional(),
 });
 
-/** How a guest command ended. */
+/** How a guest command, or its stream, ended. */
 export type ExecResult =
+  /** It goes on by itself, under this id. */
+  | { readonly kind: "detached"; readonly id: string }
   | { readonly kind: "exited"; readonly exitCode: number }
   | { readonly kind: "signalled"; readonly signal: string; readonly timedOut: boolean };
 
@@ -288,6 +293,10 @@ export function parseExecResult(ok: Readonly<Record<string, unknown>>): ExecResu
   }
   if (typeof signal === "string" && /^[A-Z0-9+]{1,16}$/.test(signal)) {
     return { kind: "signalled", signal, timedOut: ok["timedOut"] === true };
+  }
+  const { detached } = ok;
+  if (typeof detached === "string" && /^[A-Za-z0-9_-]{1,64}$/.test(detached)) {
+    return { kind: "detached", id: detached };
   }
   throw new BangerError("guest_error", "the guest agent ended a command without a result");
 }

@@ -15,6 +15,8 @@ export interface Exit {
   readonly signal?: string;
   /** The signal came from the command's own time limit. */
   readonly timedOut: boolean;
+  /** The command goes on without this client; the id is for `Client.attach`. */
+  readonly detached?: string;
 }
 
 /** Where a command's output and news go. Output waits for the promise that a handler returns. */
@@ -93,6 +95,11 @@ export class Command {
     this.#send({ type: "signal", signal });
   }
 
+  /** Leaves the command running; `exit` then has its id. One that has just ended ends as ever. */
+  detach(): void {
+    this.#send({ type: "detach" });
+  }
+
   resize(size: { readonly cols: number; readonly rows: number }): void {
     this.#send({ type: "resize", cols: size.cols, rows: size.rows });
   }
@@ -130,6 +137,11 @@ export class Command {
         this.#finish(() =>
           this.#exit.resolve({ exitCode, timedOut, ...(signal === undefined ? {} : { signal }) }),
         );
+        return;
+      }
+      case "detached": {
+        const { id } = message;
+        this.#finish(() => this.#exit.resolve({ exitCode: 0, timedOut: false, detached: id }));
         return;
       }
       case "error": {

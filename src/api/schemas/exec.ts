@@ -56,6 +56,7 @@ export const ExecSchema: z.ZodType<Exec> = z
     argv: z.array(z.string()),
     startedAt: z.int().describe("Unix milliseconds"),
     running: z.boolean(),
+    tty: z.boolean(),
     exitCode: z.int().optional(),
   })
   .meta({ id: "Exec" });
@@ -75,6 +76,7 @@ export const ExecClientMessageSchema: z.ZodType<ExecClientMessage> = z
     z.strictObject({ type: z.literal("attach"), id: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/) }),
     z.strictObject({ type: z.literal("end") }),
     z.strictObject({ type: z.literal("cancel") }),
+    z.strictObject({ type: z.literal("detach") }),
     z.strictObject({ type: z.literal("resize"), cols: TerminalSide, rows: TerminalSide }),
     z.strictObject({ type: z.literal("signal"), signal: z.string().regex(/^[A-Z0-9]{1,12}$/) }),
     z.strictObject({

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import type { ExecRequest } from "../../api/types.ts";
 import { parseDurationMs } from "../../model/quantities.ts";
 import { parseEnvEntry, validateUser, validateWorkdir } from "../../model/spec.ts";
+import { DEFAULT_DETACH_KEYS, type KeyOptions, parseDetachKeys } from "../terminal/keys.ts";
 
 export interface ExecFlags {
   readonly env: readonly string[];
@@ -11,6 +12,7 @@ export interface ExecFlags {
   readonly timeout?: string;
   readonly tty?: boolean;
   readonly stdin: boolean;
+  readonly detachKeys?: string;
 }
 
 export function addExecOptions(command: Command): Command {
@@ -20,6 +22,7 @@ export function addExecOptions(command: Command): Command {
     .option("-u, --user <user>", "user, or user:group, to run as")
     .option("--timeout <duration>", "kill it in the guest after this long, such as 30s or 5m")
     .option("-t, --tty", "give it a terminal")
+    .option("--detach-keys <keys>", "what leaves it running, on a terminal (default: ctrl-p,ctrl-q)")
     .option("-i, --interactive", "forward stdin (always done unless --no-stdin)")
     .option("--no-stdin", "give it an empty stdin");
 }
@@ -33,6 +36,12 @@ export function execRequest(flags: ExecFlags, argv: readonly string[]): ExecRequ
     user: flags.user === undefined ? undefined : validateUser(flags.user),
     timeoutMs: flags.timeout === undefined ? undefined : parseDurationMs(flags.timeout, "--timeout"),
   };
+}
+
+/** Keys for banger at the command's terminal: the flag's, those of `BANGER_DETACH_KEYS`, or Docker's. Errors: `invalid_argument`. */
+export function keyOptions({ detachKeys }: ExecFlags, escapes: boolean): KeyOptions {
+  const text = detachKeys ?? process.env["BANGER_DETACH_KEYS"] ?? DEFAULT_DETACH_KEYS;
+  return { detachKeys: parseDetachKeys(text), escapes };
 }
 
 export function parseEnv(entries: readonly string[]): Record<string, string> {

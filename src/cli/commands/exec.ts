@@ -3,11 +3,21 @@ import type { Command } from "commander";
 import { BangerError } from "../../model/errors.ts";
 import { validateVmRef } from "../../model/names.ts";
 import { formatDurationMs } from "../../model/quantities.ts";
+import type { Client } from "../../sdk/client.ts";
 import { attach, findTty, outputListener } from "../attach.ts";
 import type { CliContext } from "../context.ts";
 import { createProgressView } from "../render/progress.ts";
 import { renderTable } from "../render/table.ts";
-import { addExecOptions, type ExecFlags, execRequest } from "./exec-flags.ts";
+import type { AgentForward } from "../ssh/agent.ts";
+import { addExecOptions, type ExecFlags, execRequest, keyOptions } from "./exec-flags.ts";
+
+const AGENT_HELP = "let it use your ssh-agent while it runs";
+
+interface OwnFlags extends ExecFlags {
+  readonly forwardAgent?: boolean;
+  /** `~` at the start of a line is for banger. */
+  readonly escapes?: boolean;
+}
 
 export function defineExec(program: Command, ctx: CliContext): void {
   const exec = program
@@ -27,16 +37,16 @@ Examples:
   banger exec -t web -- top
   banger exec -d web -- make        print an id and let it run
   banger exec ls web                list such commands
-  banger exec --attach ID web       join one`,
+  banger exec --attach ID web       join one; on a terminal with its input`,
     )
     .option("-d, --detach", "let it run by itself, and print its id")
     .option("--attach <id>", "join a detached command: its kept output, then live")
-    .action(async (vm: string, words: string[], flags: ExecFlags & { detach?: boolean; attach?: string }) => {
+    .action(async (vm: string, words: string[], flags: OwnFlags & { detach?: boolean; attach?: string }) => {
       const [listed] = words;
       if (vm === "ls" && listed !== undefined && listed !== "--" && words.length === 1)
         return await list(ctx, validateVmRef(listed));
       if (flags.attach !== undefined) {
-        ctx.exitCode = await join(ctx, validateVmRef(vm), flags.attach);
+        ctx.exitCode = await join(ctx, validateVmRef(vm), { id: flags.attach, flags });
         return;
       }
       const command = words[0] === "--" ? words.slice(1) : words;
@@ -49,28 +59,69 @@ Examples:
       if (flags.detach === true) return await detach(ctx, validateVmRef(vm), { flags, command });
       ctx.exitCode = await execIn(ctx, validateVmRef(vm), { flags, command });
     });
-  addExecOptions(exec);
+  addExecOptions(exec).option("-A, --forward-agent", AGENT_HELP);
   const shell = program
     .command("shell")
     .summary("open a shell in a running VM")
-    .description("Opens a shell in a running VM: bash where the image has it, else sh.")
+    .description(
+      "Opens a shell in a running VM: bash where the image has it, else sh. ctrl-p ctrl-q leaves it running; at the start of a line " +
+        "~? shows what else there is.",
+    )
     .argument("<vm>", "name, id or id prefix")
-    .action(async (vm: string, flags: ExecFlags) => {
-      ctx.exitCode = await execIn(ctx, validateVmRef(vm), { flags: { ...flags, tty: true }, command: [] });
+    .addHelpText(
+      "after",
+      `
+Examples:
+  banger shell web
+  banger shell -u app -w /srv web
+  banger shell -A web                          with your ssh-agent
+  banger shell --detach-keys ctrl-x,d web      other keys that leave it running
+  banger shell --detach-keys "" web            none`,
+    )
+    .action(async (vm: string, flags: OwnFlags) => {
+      ctx.exitCode = await execIn(ctx, validateVmRef(vm), {
+        flags: { ...flags, tty: true, escapes: true },
+        command: [],
+      });
     });
-  addExecOptions(shell);
+  addExecOptions(shell).option("-A, --forward-agent", AGENT_HELP);
 }
 
 async function execIn(
   ctx: CliContext,
   vm: string,
-  { flags, command }: { flags: ExecFlags; command: readonly string[] },
+  { flags, command }: { flags: OwnFlags; command: readonly string[] },
 ): Promise<number> {
   const tty = flags.tty === true ? findTty() : undefined;
   const request = { ...execRequest(flags, command), tty };
   const client = await ctx.client();
+  await using stack = new AsyncDisposableStack();
+  const agent = flags.forwardAgent === true ? stack.use(await openAgent(client, vm, flags.user)) : undefined;
+  const env = { ...request.env, ...(agent === undefined ? {} : { SSH_AUTH_SOCK: agent.path }) };
   using view = createProgressView({ quiet: true });
-  return await attach(client.exec(vm, request, outputListener(view)), { tty, stdin: flags.stdin, view });
+  const running = client.exec(vm, { ...request, env }, outputListener(view));
+  return await attach(running, {
+    tty,
+    stdin: flags.stdin,
+    view,
+    keys: keyOptions(flags, flags.escapes === true),
+    rejoin: (id) => rejoinWords(vm, id),
+  });
+}
+
+async function openAgent(client: Client, vm: string, user: string | undefined): Promise<AgentForward> {
+  const socket = process.env["SSH_AUTH_SOCK"];
+  if (socket === undefined || socket === "") {
+    throw new BangerError(
+      "failed_precondition",
+      "there is no ssh-agent to forward: SSH_AUTH_SOCK is not set",
+      {
+        cure: 'start one with: eval "$(ssh-agent)"; ssh-add',
+      },
+    );
+  }
+  const { forwardAgent } = await import("../ssh/agent.ts");
+  return await forwardAgent(client.files(vm), { socket, user });
 }
 
 async function detach(
@@ -82,10 +133,38 @@ async function detach(
   ctx.print((await client.execDetached(vm, execRequest(flags, command))).id);
 }
 
-async function join(ctx: CliContext, vm: string, id: string): Promise<number> {
+/** A command on a terminal is joined with ours, if there is one; any other is only listened to. */
+async function join(
+  ctx: CliContext,
+  vm: string,
+  { id, flags }: { id: string; flags: OwnFlags },
+): Promise<number> {
   const client = await ctx.client();
+  const found = (await client.execs(vm)).find((one) => one.id === id);
+  const tty = found?.tty === true ? findTty() : undefined;
   using view = createProgressView({ quiet: true });
-  return await attach(client.attach(vm, id, outputListener(view)), { tty: undefined, stdin: false, view });
+  const command = client.attach(vm, id, outputListener(view));
+  if (tty !== undefined) {
+    // Two sizes, so that a program that fills the screen draws it anew.
+    command.started.then(
+      () => {
+        command.resize({ cols: tty.cols, rows: Math.max(1, tty.rows - 1) });
+        command.resize({ cols: tty.cols, rows: tty.rows });
+      },
+      () => undefined,
+    );
+  }
+  return await attach(command, {
+    tty,
+    stdin: tty !== undefined && flags.stdin,
+    view,
+    keys: keyOptions(flags, false),
+    rejoin: (other) => rejoinWords(vm, other),
+  });
+}
+
+function rejoinWords(vm: string, id: string): string {
+  return `banger exec --attach ${id} ${vm}`;
 }
 
 async function list(ctx: CliContext, vm: string): Promise<void> {

@@ -15,7 +15,7 @@ import type { CliContext } from "../context.ts";
 import { createProgressView } from "../render/progress.ts";
 import { RunTrace } from "../trace.ts";
 import { vmFromVariables } from "../vm-variables.ts";
-import { addExecOptions, collect, type ExecFlags, execRequest, parseEnv } from "./exec-flags.ts";
+import { addExecOptions, collect, type ExecFlags, execRequest, keyOptions, parseEnv } from "./exec-flags.ts";
 import { runLong } from "./long.ts";
 import { addNetworkOptions, type NetworkFlags, parseNetwork } from "./network-flags.ts";
 import { addPublishOption, type PortFlags, parsePorts } from "./port-flags.ts";
@@ -125,6 +125,7 @@ async function runAttached(
   const client = await ctx.client();
   using view = createProgressView({ quiet: flags.quiet ?? false });
   const { rm: remove = false, cold = false } = flags;
+  let where = "";
   trace.phase("start");
   const listener = outputListener(view);
   const command = client.run(
@@ -135,10 +136,20 @@ async function runAttached(
         trace.onProgress(line);
         listener.onProgress?.(line);
       },
-      onReady: () => trace.phase("command"),
+      onReady: ({ name }) => {
+        trace.phase("command");
+        where = name;
+      },
     },
   );
-  const code = await attach(command, { tty, stdin: flags.stdin, view });
+  const code = await attach(command, {
+    tty,
+    stdin: flags.stdin,
+    view,
+    // A VM that goes with its command cannot be left to it.
+    keys: remove ? undefined : keyOptions(flags, ctx.command.length === 0),
+    rejoin: (id) => `banger exec --attach ${id} ${where}`,
+  });
   if (flags.trace !== undefined) trace.write(flags.trace);
   return code;
 }
@@ -154,7 +165,11 @@ async function runDetached(
       details: { field: "detach" },
     });
   }
-  if ([flags.user, flags.workdir, flags.timeout, flags.tty, flags.trace].some((flag) => flag !== undefined)) {
+  if (
+    [flags.user, flags.workdir, flags.timeout, flags.tty, flags.trace, flags.detachKeys].some(
+      (flag) => flag !== undefined,
+    )
+  ) {
     throw new BangerError(
       "invalid_argument",
       "--user, --workdir, --timeout, --tty and --trace are a command's, and -d runs none",
