@@ -176,6 +176,8 @@ export interface SetVm {
   readonly memoryMib?: number | undefined;
   /** Only larger. */
   readonly diskMib?: number | undefined;
+  /** As in `CreateVm`; `debian` is the default again. */
+  readonly kernel?: string | undefined;
   /** Holds at once. */
   readonly network?: NetworkWish | undefined;
   /** Added to those that are published, at once. */

@@ -1,6 +1,7 @@
-/** Set: another name, size, network or ports. What a running VM cannot take waits for its next start, and `show` says so. */
+/** Set: another name, size, kernel, network or ports. What a running VM cannot take waits for its next start, and `show` says so. */
 import { withDeadline } from "../lib/deadline.ts";
 import { BangerError } from "../model/errors.ts";
+import { DEFAULT_KERNEL } from "../model/kernel-names.ts";
 import { validateVmName } from "../model/names.ts";
 import { applyNetworkWish, type NetworkWish } from "../model/network-policy.ts";
 import { applyPortsWish, type PortsWish, samePort } from "../model/published-port.ts";
@@ -20,19 +21,22 @@ export interface VmWish extends PortsWish {
   readonly memoryMib?: number | undefined;
   /** Only larger. */
   readonly diskMib?: number | undefined;
+  readonly kernel?: string | undefined;
   readonly network?: NetworkWish | undefined;
 }
 
 /**
  * Changes a VM. The name holds at once (the guest's host name with the next start), the disk of a running VM and its file
- * system grow at once, its network policy and published ports hold at once, vCPUs and memory come with the next start. Errors:
- * `invalid_argument` (a smaller disk, ports), `already_exists` (name, a port in use), `failed_precondition` (state), `resource_exhausted`.
+ * system grow at once, its network policy and published ports hold at once, vCPUs, memory and kernel come with the next start. Errors:
+ * `invalid_argument` (a smaller disk, ports), `already_exists` (name, a port in use), `failed_precondition` (state),
+ * `resource_exhausted`, those of `ImageSource.ensureKernel`.
  */
 export async function setVm(ctx: VmContext, id: string, wish: VmWish): Promise<VmRecord> {
   if (wish.name !== undefined) validateVmName(wish.name);
   return await ctx.locks.hold(id, async () => {
     const before = currentVm(ctx, id);
     decide("set", before);
+    const kernel = await settleKernel(ctx, before, wish.kernel);
     const ports = applyPortsWish(before.spec.ports ?? [], wish);
     const wanted = {
       ...before.spec,
@@ -40,6 +44,7 @@ export async function setVm(ctx: VmContext, id: string, wish: VmWish): Promise<V
       memoryMib: wish.memoryMib ?? before.spec.memoryMib,
       diskMib: wish.diskMib ?? before.spec.diskMib,
       network: applyNetworkWish(before.spec.network, wish.network ?? {}),
+      ...(kernel === before.spec.kernel ? {} : { kernel }),
       ...(ports.length === 0 && before.spec.ports === undefined ? {} : { ports }),
     };
     if (wanted.diskMib < before.spec.diskMib) throw shrinks(before, wanted.diskMib);
@@ -52,6 +57,19 @@ export async function setVm(ctx: VmContext, id: string, wish: VmWish): Promise<V
     const changed = isSame ? recorded : await setNetwork(ctx, before, recorded);
     return spec.diskMib > before.spec.diskMib ? await growDisk(ctx, before, changed) : changed;
   });
+}
+
+/** The kernel to record, which is there then. The default has no name there, and comes with the next start. */
+async function settleKernel(
+  ctx: VmContext,
+  { spec, imageDigest }: VmRecord,
+  asked: string | undefined,
+): Promise<string | undefined> {
+  if (asked === undefined) return spec.kernel;
+  if (asked === DEFAULT_KERNEL) return undefined;
+  const options = { signal: new AbortController().signal, onProgress: () => undefined };
+  await ctx.images.ensureKernel({ kernel: asked, imageDigest }, options);
+  return asked;
 }
 
 /** A policy or a port that the running machine does not take is not the record's either. */
@@ -104,11 +122,13 @@ function isSameNetwork(one: VmRecord, other: VmRecord): boolean {
   return JSON.stringify(one.spec.network) === JSON.stringify(other.spec.network);
 }
 
+const PENDING = ["vcpus", "memoryMib", "diskMib", "kernel"] as const;
+
 /** The fields of a live VM's spec that wait for its next start. */
 export function pendingFields(vm: VmRecord): string[] {
   const { startedSpec, spec } = vm;
   if (startedSpec === undefined || vm.state === "stopped") return [];
-  return (["vcpus", "memoryMib", "diskMib"] as const).filter((field) => startedSpec[field] !== spec[field]);
+  return PENDING.filter((field) => startedSpec[field] !== spec[field]);
 }
 
 function shrinks(vm: VmRecord, diskMib: number): BangerError {

@@ -22,6 +22,18 @@ test("a VM boots the kernel that it is told to, which stays as long as the VM", 
   const image = await home.banger(["run", "--rm", "--kernel", "image", "--", "true"]);
   expect(image.stderr).toContain("has no kernel of its own");
   expect((await home.banger(["run", "--rm", "--kernel", "nix", "--", "true"])).stderr).toContain("kernel ls");
+  // Another one comes with the next start; one that is not there is refused at once.
+  expect((await home.banger(["set", "k", "--kernel", "nix"])).stderr).toContain("kernel ls");
+  const waits = expect.stringContaining("k: kernel with the next start");
+  expect(await home.banger(["set", "k", "--kernel", "debian"])).toMatchObject({ code: 0, stderr: waits });
+  expect(await home.banger(["set", "k", "--kernel", "mine"])).toMatchObject({ code: 0, stderr: "" });
+  expect(await home.banger(["set", "k", "--kernel", "debian"])).toMatchObject({ code: 0 });
+  expect(await home.banger(["restart", "k"])).toMatchObject({ code: 0 });
+  expect((await home.banger(["show", "k"])).stdout).not.toMatch(/^(?:kernel|next start) /mu);
+  expect(await home.banger(["exec", "k", "--", "uname", "-r"])).toMatchObject({
+    code: 0,
+    stdout: run.stdout,
+  });
   await home.banger(["rm", "-f", "k"]);
   expect(await home.banger(["kernel", "rm", "mine"])).toMatchObject({ code: 0, stdout: "mine\n" });
 });

@@ -100,6 +100,9 @@ export const SetVmSchema: z.ZodType<SetVm> = z
     vcpus: whole(SPEC_LIMITS.vcpus).optional(),
     memoryMib: whole(SPEC_LIMITS.memoryMib).optional(),
     diskMib: whole(SPEC_LIMITS.diskMib).optional().describe("Only larger"),
+    kernel: ruled(validateKernelName, 64)
+      .optional()
+      .describe("A kernel's name, host, or image: the image's own; debian: the default again"),
     network: NetworkWishSchema.optional().describe("Holds at once"),
     publish: z.array(PublishedPortSchema).max(MAX_PUBLISHED).optional().describe("Added, at once"),
     unpublish: z

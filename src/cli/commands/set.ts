@@ -1,6 +1,7 @@
-/** `set`: another name, size, network or published ports. */
+/** `set`: another name, size, kernel, network or published ports. */
 import type { Command } from "commander";
 import { BangerError } from "../../model/errors.ts";
+import { validateKernelName } from "../../model/kernel-names.ts";
 import type { CliContext } from "../context.ts";
 import { forEachRef } from "../refs.ts";
 import { addNetworkOptions, type NetworkFlags, parseNetwork } from "./network-flags.ts";
@@ -9,6 +10,7 @@ import { parseSize, type SizeFlags } from "./size-flags.ts";
 
 interface SetFlags extends SizeFlags, NetworkFlags, PortFlags {
   readonly name?: string;
+  readonly kernel?: string;
   readonly unpublish?: readonly string[];
   readonly json?: boolean;
 }
@@ -16,7 +18,7 @@ interface SetFlags extends SizeFlags, NetworkFlags, PortFlags {
 export function defineSet(program: Command, ctx: CliContext): void {
   const set = program
     .command("set")
-    .summary("change the name, size, network or ports of VMs")
+    .summary("change the name, size, kernel, network or ports of VMs")
     .description(
       "Changes VMs. A running one takes a name, a network, ports and a larger disk at once; the rest waits for its next start.",
     )
@@ -25,6 +27,7 @@ export function defineSet(program: Command, ctx: CliContext): void {
     .option("--vcpus <n>", "virtual CPUs")
     .option("--memory <size>", "memory, such as 512M or 4G")
     .option("--disk <size>", "a larger size of the writable disk, such as 16G")
+    .option("--kernel <name>", "a kernel, host, or image: the image's own; debian: the default again")
     .option("--json", "print each VM as JSON")
     .addHelpText(
       "after",
@@ -32,12 +35,14 @@ export function defineSet(program: Command, ctx: CliContext): void {
 Examples:
   banger set web --memory 4G --vcpus 2
   banger set web --name api
+  banger set web --kernel host
   banger set web --publish 8080:80 --unpublish 9090`,
     )
     .action(async (refs: string[], flags: SetFlags) => {
       const name = flags.name === undefined ? {} : { name: flags.name };
+      const kernel = flags.kernel === undefined ? {} : { kernel: validateKernelName(flags.kernel) };
       const network = parseNetwork(flags);
-      const wish = { ...parseSize(flags), ...parsePortsWish(flags), network, ...name };
+      const wish = { ...parseSize(flags), ...parsePortsWish(flags), network, ...name, ...kernel };
       if (Object.values(wish).every((value) => value === undefined)) throw nothingToSet();
       if (flags.name !== undefined && new Set(refs).size > 1) throw oneNameForMany();
       const client = await ctx.client();
