@@ -1,9 +1,10 @@
 /** Level 3: real guests under Firecracker, where KVM runs guests. The rest of test/vm takes the best driver by itself. */
 import { describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createFirecrackerDriver } from "../../src/vmm/firecracker/driver.ts";
+import { addDevImage } from "../support/dev-image.ts";
 import { findRealPrograms } from "../support/firecracker-stub/real-programs.ts";
 import { createRealHome } from "../support/real-home.ts";
 
@@ -47,6 +48,32 @@ describe.skipIf(programs === undefined || refusal !== undefined)("under Firecrac
     expect(JSON.parse(await must("show", "--json", "web"))).toMatchObject({ driver: "firecracker" });
     await must("rm", "-f", "web");
   });
+
+  test("a kernel that was imported boots, and so does the init of an image", async () => {
+    await using home = await createRealHome();
+    await addDevImage(home.home);
+    const must = async (...args: string[]): Promise<string> => {
+      const { code, stdout, stderr } = await home.banger(args, { env });
+      if (code !== 0) throw new Error(`${args.join(" ")}: ${stderr}`);
+      return stdout;
+    };
+    const [id = ""] = readdirSync(join(home.home, "kernels"));
+    const kernel = join(home.home, "kernels", id);
+    await must(
+      "kernel",
+      "import",
+      "-q",
+      "mine",
+      join(kernel, "vmlinux"),
+      "--modules",
+      join(kernel, "modules"),
+    );
+    const run = ["run", "--rm", "--vmm", "firecracker"];
+    expect(await must(...run, "--kernel", "mine", "--", "uname", "-s")).toBe("Linux\n");
+    const look = ["--image", "debian-dev", "--", "readlink", "/proc/1/exe"];
+    expect(await must(...run, ...look)).toBe("/usr/lib/systemd/systemd\n");
+    expect(await must(...run, "--init", "agent", ...look)).toContain("/init");
+  }, 600_000);
 });
 
 async function whyNot(bin: string, jailerBin: string | undefined): Promise<string | undefined> {
