@@ -1,7 +1,7 @@
 /**
  * The benchmark: banger against something real that runs in the same minutes on the same machine. Prints a table and the
  * same as JSON. Times of a shared machine mean little; the figures of the last columns are what counts. Arguments: `start`,
- * `stop`, `life`, `snapshot`, `warm`, `first`, `firecracker`, `network`, `images`, `files`; none means all. Exit code 1 when a target is missed.
+ * `stop`, `life`, `snapshot`, `warm`, `first`, `firecracker`, `network`, `images`, `files`, `ports`; none means all. Exit code 1 when a target is missed.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -48,6 +48,10 @@ try {
   if (wanted("files")) {
     await using home = await createRealHome();
     rows.push(...(await (await import("./files.ts")).benchFiles(home, scratch)));
+  }
+  if (wanted("ports")) {
+    await using home = await createRealHome();
+    rows.push(...(await (await import("./ports.ts")).benchPorts(home)));
   }
   if (wanted("warm")) {
     await using home = await createRealHome({ templates: true });
