@@ -47,17 +47,10 @@ impl Server {
         self.link = Some(link);
     }
 
-    /// Reads one chunk and acts on the frames in it, as far as there is room for answers.
+    /// Reads a chunk and acts on the frames in it, as far as there is room for answers.
     pub(super) fn read_link(&mut self) {
         if self.inbox.is_empty() && self.may_read_link() {
-            let Some(link) = &mut self.link else {
-                return;
-            };
-            match link.read(&mut self.inbox.bytes) {
-                LinkRead::Bytes(count) => (self.inbox.from, self.inbox.to) = (0, count),
-                LinkRead::Later => {}
-                LinkRead::Closed => self.link_closed(),
-            }
+            self.fill_inbox();
         }
         let bytes = std::mem::take(&mut self.inbox.bytes);
         while !self.inbox.is_empty() && self.may_read_link() {
@@ -76,6 +69,24 @@ impl Server {
             }
         }
         self.inbox.bytes = bytes;
+    }
+
+    /// Reads as much as fits and is there. A virtio port gives a page at a time, and one look at the descriptors for each would take longer
+    /// than the reading.
+    fn fill_inbox(&mut self) {
+        self.inbox.clear();
+        while self.inbox.to < self.inbox.bytes.len() {
+            let Some(link) = self.link.as_mut().filter(|link| link.is_readable()) else {
+                return;
+            };
+            match link.read(&mut self.inbox.bytes[self.inbox.to..]) {
+                LinkRead::Bytes(count) => self.inbox.to += count,
+                LinkRead::Later => return,
+                // What came before is looked at first; the next read tells the same again.
+                LinkRead::Closed if !self.inbox.is_empty() => return link.set_ready(true, false),
+                LinkRead::Closed => return self.link_closed(),
+            }
+        }
     }
 
     /// Writes what the channel takes. Nothing is written before a SYNC was seen.
