@@ -18,6 +18,7 @@ import { Images } from "../images/images.ts";
 import { KernelService, type KernelServiceOptions } from "../images/kernel-service.ts";
 import type { ImageLimits } from "../images/tar/limits.ts";
 import { createClock } from "../lib/clock.ts";
+import { availableMemoryBytes } from "../lib/memory-file.ts";
 import type { ImageSource } from "../model/boot.ts";
 import type { Capability } from "../model/capability.ts";
 import type { Config } from "../model/config.ts";
@@ -68,6 +69,8 @@ export interface ComposeOptions {
   readonly capabilities?: readonly Capability[];
   /** For tests: how long after a boot its template is begun. */
   readonly templateQuietMs?: number;
+  /** Default: what the host has left. */
+  readonly availableMemory?: () => number;
   /** Default: the host's clock. Unix milliseconds. */
   readonly now?: () => number;
   /** Default: the host's monotonic clock. */
@@ -150,6 +153,7 @@ export function compose(options: ComposeOptions): Composition {
     now,
     onStep,
     quietMs: options.templateQuietMs ?? TEMPLATE_QUIET_MS,
+    availableMemoryBytes: options.availableMemory ?? availableMemoryBytes,
     onMade: () => vms.pool.refill(),
     onRemove: async (id) => await vms.pool.endOf(id),
   });
@@ -213,6 +217,7 @@ export function compose(options: ComposeOptions): Composition {
     now,
     bootDeadlineMs: options.bootDeadlineMs ?? config.bootTimeoutMs,
     stopTimeoutMs: config.stopTimeoutMs,
+    availableMemoryBytes: options.availableMemory ?? availableMemoryBytes,
     warmPool: { sizes: config.warmPool, quietMs: options.templateQuietMs ?? POOL_QUIET_MS },
     autoStop: { afterMs: config.autoStopAfterMs, clock: options.idleClock ?? createIdleClock() },
     onStep,

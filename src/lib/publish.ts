@@ -7,7 +7,7 @@ import { randomBytes } from "node:crypto";
 import { link, mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { BangerError } from "../model/errors.ts";
-import { readProcessStat } from "./process-identity.ts";
+import { identifyProcess, readProcessStat } from "./process-identity.ts";
 
 const TEMPORARY = /^\.tmp-(\d+)-(\d+)-[0-9a-f]+$/u;
 
@@ -104,7 +104,8 @@ export async function listLeftovers(parent: string): Promise<string[]> {
   });
   return names.filter((name) => {
     const match = TEMPORARY.exec(name);
-    return match !== null && readProcessStat(Number(match[1]))?.startTicks !== Number(match[2]);
+    // One that has ended and waits to be reaped owns nothing any more.
+    return match !== null && identifyProcess(Number(match[1]))?.startTicks !== Number(match[2]);
   });
 }
 

@@ -7,7 +7,6 @@ import { readdirSync, statSync, utimesSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "pino";
-import { availableMemoryBytes } from "../lib/memory-file.ts";
 import { removeLeftovers } from "../lib/publish.ts";
 import { BangerError } from "../model/errors.ts";
 import type { SavedMachine, TemplateWish, WarmStarts } from "../model/saved.ts";
@@ -43,6 +42,8 @@ export interface TemplatesOptions {
   readonly maxCount: number;
   readonly maxBytes: number;
   readonly bootAside: BootAside;
+  /** Of the host. */
+  readonly availableMemoryBytes: () => number;
   readonly log: Logger;
   readonly now: () => number;
   readonly onStep: (step: string) => void;
@@ -219,7 +220,7 @@ export class Templates implements WarmStarts {
 
   async #tooTight({ inputs }: TemplateWish): Promise<string | undefined> {
     const need = inputs.memoryMib * MIB * SPARE;
-    if (availableMemoryBytes() < need) return "the host has too little memory left";
+    if (this.#options.availableMemoryBytes() < need) return "the host has too little memory left";
     const { bavail, bsize } = await statfs(join(this.#options.dir, ".."));
     return bavail * bsize < need ? "the host has too little disk left" : undefined;
   }

@@ -50,6 +50,8 @@ export interface VmDeps {
   readonly stopTimeoutMs: number | undefined;
   /** When a VM that nobody uses is stopped; undefined: never. */
   readonly autoStop: { readonly afterMs: number | undefined; readonly clock: IdleClock };
+  /** Of the host. */
+  readonly availableMemoryBytes: () => number;
   readonly warmPool: Pick<WarmPoolOptions, "sizes" | "quietMs">;
   /** Hears of every named step before it is done; the fault tests end the daemon there. */
   readonly onStep: (step: string) => void;

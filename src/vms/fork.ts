@@ -1,7 +1,6 @@
 /** Fork: new VMs that go on from where a running one is, side by side. */
 import { randomBytes } from "node:crypto";
 import { mkdirSync, rmSync } from "node:fs";
-import { availableMemoryBytes } from "../lib/memory-file.ts";
 import type { LongOptions } from "../model/boot.ts";
 import { BangerError } from "../model/errors.ts";
 import { validateVmName } from "../model/names.ts";
@@ -59,10 +58,10 @@ export async function forkVm(ctx: VmContext, id: string, wish: ForkWish): Promis
 async function demandMemory(ctx: VmContext, parent: VmRecord, count: number): Promise<void> {
   const { rssBytes } = await liveVm(ctx, parent).running.stats();
   const need = rssBytes * count;
-  if (need <= availableMemoryBytes()) return;
+  if (need <= ctx.availableMemoryBytes()) return;
   // What only makes things faster goes first.
   await ctx.pool.drain();
-  const available = availableMemoryBytes();
+  const available = ctx.availableMemoryBytes();
   if (need <= available) return;
   const mib = (bytes: number): number => Math.round(bytes / 2 ** 20);
   throw new BangerError(

@@ -4,7 +4,6 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import type { Agent } from "../guest/agent.ts";
 import { withDeadline } from "../lib/deadline.ts";
-import { availableMemoryBytes } from "../lib/memory-file.ts";
 import { BangerError } from "../model/errors.ts";
 import type { TemplateWish } from "../model/saved.ts";
 import { NEVER_STARTED, type VmRecord } from "../model/vm.ts";
@@ -58,7 +57,7 @@ export async function makePooledClone(
   wish: TemplateWish,
   signal: AbortSignal,
 ): Promise<PooledClone | undefined> {
-  if (availableMemoryBytes() < SPARE * wish.inputs.memoryMib * MIB) return undefined;
+  if (ctx.availableMemoryBytes() < SPARE * wish.inputs.memoryMib * MIB) return undefined;
   const saved = await ctx.warm.find(wish);
   if (saved === undefined) {
     ctx.warm.missed(wish);

@@ -18,16 +18,16 @@ export function whyNoMounts(): string | undefined {
   return reason;
 }
 
-/** A small file system of its own. Disposing unmounts it with all that is in it. */
-export function createSmallDisk(sizeMib: number): Disposable & { readonly path: string } {
-  const path = mkdtempSync(join(tmpdir(), "banger-small-"));
+/** A small file system of its own, over the directory `over` when given. Disposing unmounts it with all that is in it. */
+export function createSmallDisk(sizeMib: number, over?: string): Disposable & { readonly path: string } {
+  const path = over ?? mkdtempSync(join(tmpdir(), "banger-small-"));
   const reason = mount(["-t", "tmpfs", "-o", `size=${sizeMib}m,mode=0700`, "none", path]);
   if (reason !== undefined) throw new Error(reason);
   return {
     path,
     [Symbol.dispose]() {
       unmount(path);
-      rmSync(path, { recursive: true });
+      if (over === undefined) rmSync(path, { recursive: true });
     },
   };
 }

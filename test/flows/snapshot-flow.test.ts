@@ -3,6 +3,10 @@ import { expect, test } from "bun:test";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { CreateVm, Vm } from "../../src/sdk/index.ts";
+import { createFakeDriver } from "../../src/vmm/fake/driver.ts";
+import { agentProgram } from "../../src/vmm/fake/programs.ts";
+import type { Driver } from "../../src/vmm/port.ts";
+import { AGENT } from "../support/agent.ts";
 import { hypervisorsOf } from "../support/processes.ts";
 import { refusal } from "../support/refusal.ts";
 import { createTestDaemon, type TestDaemon, type TestDaemonOptions } from "../support/test-daemon.ts";
@@ -248,6 +252,70 @@ test("a fork that cannot be whole leaves nothing: no address, no memory, a child
   expect(await works(daemon, "web")).toBe(true);
   for (const wish of [{ count: 0 }, { count: 101 }, { prefix: "A" }])
     await refusal(client.forkVm("web", wish), "invalid_argument");
+});
+
+test("more forks than the host has memory for are refused before anything is saved", async () => {
+  let available = 2 ** 40;
+  const steps: string[] = [];
+  await using daemon = await withWeb({
+    availableMemory: () => available,
+    onStep: (step) => void steps.push(step),
+  });
+  const { client } = daemon;
+  available = 1;
+  steps.length = 0;
+  const { message } = await refusal(client.forkVm("web", { count: 2 }), "resource_exhausted");
+  expect(message).toContain("2 forks of web may need");
+  expect([steps, (await client.listVms()).length]).toEqual([[], 1]);
+});
+
+test("a stopped and a paused VM are not forked, and a snapshot that something starts from is not removed", async () => {
+  await using daemon = await withWeb();
+  const { client } = daemon;
+  await client.createSnapshot("web", { name: "ready" });
+  const begun = Promise.withResolvers<void>();
+  const onProgress = (line: { event: string; stage?: string }): void => {
+    if (line.event === "begin" && line.stage === "resume") begun.resolve();
+  };
+  const starting = client.createVm({ name: "twin", snapshot: "ready" }, { onProgress });
+  await begun.promise;
+  await refusal(client.removeSnapshot("ready"), "conflict");
+  await starting;
+  await client.pauseVm("web");
+  expect((await refusal(client.forkVm("web"), "failed_precondition")).cure).toContain("banger resume web");
+  await client.stopVm("web");
+  expect((await refusal(client.forkVm("web"), "failed_precondition")).cure).toContain("banger start web");
+});
+
+test("what another hypervisor, version or CPU saved is refused, and its templates are passed over", async () => {
+  const first = await withWeb({ templates: true });
+  await first.templates.settled();
+  await first.client.createSnapshot("web", { name: "ready" });
+  await first.client.createSnapshot("web", { name: "disk", diskOnly: true });
+  await first.crash();
+  const fake = createFakeDriver({ program: agentProgram(AGENT) });
+  const other: Driver = {
+    name: fake.name,
+    probe: async () => ({ ...(await fake.probe()), snapshotKey: "another" }),
+    start: async (...words) => await fake.start(...words),
+    resume: async (...words) => await fake.resume(...words),
+    adopt: async (...words) => await fake.adopt(...words),
+  };
+  await using daemon = await createTestDaemon({ home: first.home, templates: true, drivers: [other] });
+  const { client } = daemon;
+  const { id, pid, startedAt } = await client.showVm("web");
+  for (const attempt of [
+    () => client.restoreVm("web", "ready"),
+    () => client.run({ vm: { snapshot: "ready" }, exec: { argv: ["true"] }, remove: true }).exit,
+  ]) {
+    const { message } = await refusal(attempt(), "failed_precondition");
+    expect(message).toContain("another hypervisor, version or CPU");
+  }
+  expect(await client.showVm("web")).toMatchObject({ state: "running", pid, startedAt });
+  expect(readdirSync(daemon.layout.vmsDir)).toEqual([id]);
+  const booted = await client.createVm({ ...WEB, name: "booted" });
+  expect(wentOn(booted)).toBe(false);
+  expect(wentOn(await client.createVm({ name: "twin", snapshot: "disk" }))).toBe(false);
 });
 
 test("the guest's freeze is over after a snapshot, and after one that failed", async () => {

@@ -24,7 +24,14 @@ export interface TestDaemonOptions
   extends Partial<
     Pick<
       ComposeOptions,
-      "bootDeadlineMs" | "log" | "onStep" | "capabilities" | "drivers" | "now" | "idleClock"
+      | "bootDeadlineMs"
+      | "log"
+      | "onStep"
+      | "capabilities"
+      | "drivers"
+      | "now"
+      | "availableMemory"
+      | "idleClock"
     >
   > {
   readonly driver?: FakeDriverOptions;
