@@ -1,6 +1,6 @@
 /** The network of a VM's life: a card on a tap whose rules are the VM's policy. Where no card can be had, guests have none. */
 
-import { macFromAddress, NOWHERE } from "../model/addresses.ts";
+import { macFromAddress } from "../model/addresses.ts";
 import type { Capability, GuestNetwork } from "../model/capability.ts";
 import { BangerError } from "../model/errors.ts";
 import { parseNetworkPolicy } from "../model/network-policy.ts";
@@ -53,8 +53,7 @@ export function createNetworkCapability(options: NetworkCapabilityOptions): Capa
       const { netnsPath, gateway } = network.plan;
       const { mac, address } = attachment.vm;
       draft.nics.push({ id: NIC, mac, tap: attachment.tap, netns: netnsPath });
-      // A template's guest has a card and is told of none: each clone is told of its own.
-      if (address === NOWHERE) return;
+      // A template's guest has its card up, which takes longest, and no place: each clone is told of its own.
       const guest: GuestNetwork = { mac, address, gateway, nameservers: [gateway], search: options.search() };
       draft.network = guest;
     },

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import type { TemplateWish } from "../model/saved.ts";
 
 /** Raised when banger configures or warms a template in another way. */
-const RECIPE = 2;
+const RECIPE = 3;
 
 /** 32 hex digits, equal for equal inputs only. */
 export function templateKey({ inputs }: TemplateWish): string {

@@ -89,7 +89,7 @@ pub struct HostEntry {
 pub struct Network {
     /// MAC of the card, lower case with colons.
     pub mac: String,
-    /// The guest's address.
+    /// The guest's address; `0.0.0.0` for one that gets its place later.
     pub address: Ipv4Addr,
     /// Where every packet goes.
     pub gateway: Ipv4Addr,

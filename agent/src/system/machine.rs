@@ -28,6 +28,7 @@ pub struct RealMachine {
     power_off: PowerOff,
     switched: bool,
     boot_id: Option<BootId>,
+    card: Option<network::Card>,
     /// Whether process 1 is the image's init.
     beside_init: bool,
 }
@@ -74,7 +75,7 @@ impl Machine for RealMachine {
         kernel::bring_loopback_up()?;
         watch.lap("kernel");
         if let Some(card) = &request.network {
-            network::set_up_network(card)?;
+            self.card = Some(network::set_up_network(card)?);
             watch.lap("network");
         }
         if let Err(failure) = self.mount_root(request, &mut watch) {
@@ -120,8 +121,10 @@ impl Machine for RealMachine {
         if let Some(id) = &request.boot_id {
             self.boot_id.as_ref().map_or(Ok(()), |shown| shown.replace(id))?;
         }
-        if let Some(card) = &request.network {
-            network::move_network(card)?;
+        if let Some(place) = &request.network {
+            let message =
+                || Failure::new(Code::FailedPrecondition, "this machine was configured without a network card");
+            network::move_network(self.card.as_mut().ok_or_else(message)?, place)?;
         }
         etc::rewrite_etc(request)
     }

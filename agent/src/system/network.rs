@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 use rustix::ioctl::{Setter, ioctl};
+use rustix::net::netdevice::{index_to_name, name_to_index};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
 use crate::failure::{Code, Failure, OrFail, Outcome};
@@ -62,31 +63,45 @@ struct RouteEntry {
     round_trip: u16,
 }
 
+/// The guest's card. Its name may change while it is up, its index does not.
+#[derive(Debug)]
+pub struct Card {
+    index: u32,
+    mac: String,
+}
+
 /// Sets the card up. `failed_precondition` when there is no card with that MAC.
-pub fn set_up_network(network: &Network) -> Outcome<()> {
+pub fn set_up_network(network: &Network) -> Outcome<Card> {
     let message =
         || Failure::new(Code::FailedPrecondition, format!("there is no network card with the MAC {}", network.mac));
-    let name = find_interface(|name| mac_of(name) == network.mac).ok_or_else(message)?;
-    place(&open_socket()?, name, network)
+    let name = find_interface(&network.mac).ok_or_else(message)?;
+    let socket = open_socket()?;
+    let text = String::from_utf8_lossy(&name);
+    let index =
+        name_to_index(&socket, text.trim_end_matches('\0')).or_fail(Code::Internal, "finding the network card")?;
+    place(&socket, name, network)?;
+    Ok(Card { index, mac: network.mac.clone() })
 }
 
 /// Gives the card that the machine was saved with a new MAC and a new place; with a new address the kernel forgets the old one's routes.
-/// Nothing changes for a card that has the MAC already. `failed_precondition` without a card.
-pub fn move_network(network: &Network) -> Outcome<()> {
-    if find_interface(|name| mac_of(name) == network.mac).is_some() {
+/// Nothing changes for a card that has the MAC already. `failed_precondition` when it is gone.
+pub fn move_network(card: &mut Card, network: &Network) -> Outcome<()> {
+    if card.mac == network.mac {
         return Ok(());
     }
     let mac = parse_mac(&network.mac)
         .ok_or_else(|| Failure::new(Code::InvalidArgument, format!("network: bad MAC {:?}", network.mac)))?;
-    let message = || Failure::new(Code::FailedPrecondition, "there is no network card");
-    let name = find_interface(is_card).ok_or_else(message)?;
     let socket = open_socket()?;
+    let found = index_to_name(&socket, card.index).or_fail(Code::FailedPrecondition, "finding the network card")?;
+    let mut name = [0; 16];
+    name[..found.len()].copy_from_slice(found.as_bytes());
     let mut value = [0u8; 24];
     value[..2].copy_from_slice(&ETHERNET.to_ne_bytes());
     value[2..8].copy_from_slice(&mac);
     // SAFETY: SIOCSIFHWADDR reads an ifreq with a NUL-terminated name and a sockaddr that begins with six bytes of address.
     unsafe { ioctl(&socket, Setter::<SIOCSIFHWADDR, _>::new(InterfaceRequest { name, value })) }
         .or_fail(Code::Internal, "giving the network card its MAC")?;
+    card.mac.clone_from(&network.mac);
     place(&socket, name, network)
 }
 
@@ -95,36 +110,34 @@ fn open_socket() -> Outcome<OwnedFd> {
         .or_fail(Code::Internal, "opening a socket")
 }
 
-/// Address, state and routes.
+/// Address, state and routes; the state alone for a guest that has no place yet. Setting the state takes longest.
 fn place(socket: &OwnedFd, name: [u8; 16], network: &Network) -> Outcome<()> {
+    if network.address.is_unspecified() {
+        return bring_up(socket, name);
+    }
     set_address::<SIOCSIFADDR>(socket, name, network.address)?;
     set_address::<SIOCSIFNETMASK>(socket, name, Ipv4Addr::BROADCAST)?;
-    let mut flags = [0u8; 24];
-    flags[..2].copy_from_slice(&IFF_UP.to_ne_bytes());
-    // SAFETY: SIOCSIFFLAGS reads an ifreq with a NUL-terminated name and flags in its first two bytes.
-    unsafe { ioctl(socket, Setter::<SIOCSIFFLAGS, _>::new(InterfaceRequest { name, value: flags })) }
-        .or_fail(Code::Internal, "bringing the network card up")?;
+    bring_up(socket, name)?;
     let any = Ipv4Addr::UNSPECIFIED;
     add_route(socket, &name, (network.gateway, Ipv4Addr::BROADCAST, any), RTF_UP | RTF_HOST)?;
     add_route(socket, &name, (any, any, network.gateway), RTF_UP | RTF_GATEWAY)
 }
 
-fn find_interface(matches: impl Fn(&str) -> bool) -> Option<[u8; 16]> {
+fn bring_up(socket: &OwnedFd, name: [u8; 16]) -> Outcome<()> {
+    let mut flags = [0u8; 24];
+    flags[..2].copy_from_slice(&IFF_UP.to_ne_bytes());
+    // SAFETY: SIOCSIFFLAGS reads an ifreq with a NUL-terminated name and flags in its first two bytes.
+    unsafe { ioctl(socket, Setter::<SIOCSIFFLAGS, _>::new(InterfaceRequest { name, value: flags })) }
+        .or_fail(Code::Internal, "bringing the network card up")
+}
+
+fn find_interface(mac: &str) -> Option<[u8; 16]> {
     let entries = std::fs::read_dir(INTERFACES).into_iter().flatten().flatten();
     let mut names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let found = names.find(|name| name.len() < 16 && matches(name))?;
+    let found = names.find(|name| name.len() < 16 && read_line(&format!("{INTERFACES}/{name}/address")) == mac)?;
     let mut name = [0; 16];
     name[..found.len()].copy_from_slice(found.as_bytes());
     Some(name)
-}
-
-fn mac_of(name: &str) -> String {
-    read_line(&format!("{INTERFACES}/{name}/address"))
-}
-
-/// Whether there is a device behind the interface, which bridges, tunnels and the loopback lack.
-fn is_card(name: &str) -> bool {
-    std::path::Path::new(&format!("{INTERFACES}/{name}/device")).exists()
 }
 
 /// Six pairs of hexadecimal digits with colons between them.
