@@ -5,7 +5,10 @@ import type { Socket, SocketListener, Transport } from "./transport.ts";
 
 /** stdin that may be under way: a protocol constant (WINDOW). */
 const WINDOW = 262_144;
-/** Credit for output is returned in lumps of at least this, or when nothing more is being consumed. */
+/**
+ * Credit for output is returned in lumps of at least this. What is owed is always less than the window, so that the guest can go on, and a
+ * key's echo costs no message back.
+ */
 const CREDIT_LUMP = 65_536;
 
 export interface Exit {
@@ -40,7 +43,6 @@ export class Command {
   readonly #listener: CommandListener;
   readonly #started = Promise.withResolvers<void>();
   readonly #exit = Promise.withResolvers<Exit | undefined>();
-  readonly #inFlight: Record<1 | 2, number> = { 1: 0, 2: 0 };
   readonly #consumed: Record<1 | 2, number> = { 1: 0, 2: 0 };
   /** Output in the order of its arrival: the next piece waits until the handler is done with the last. */
   #output: Promise<void> = Promise.resolve();
@@ -155,7 +157,6 @@ export class Command {
   #receiveOutput(framed: Uint8Array): void {
     const channel = framed[0] === 2 ? 2 : 1;
     const bytes = framed.subarray(1);
-    this.#inFlight[channel] += bytes.length;
     this.#output = this.#output.then(async () => {
       await (channel === 1 ? this.#listener.onStdout?.(bytes) : this.#listener.onStderr?.(bytes));
       this.#consume(channel, bytes.length);
@@ -163,10 +164,9 @@ export class Command {
   }
 
   #consume(channel: 1 | 2, bytes: number): void {
-    this.#inFlight[channel] -= bytes;
     this.#consumed[channel] += bytes;
     const consumed = this.#consumed[channel];
-    if (consumed < CREDIT_LUMP && this.#inFlight[channel] > 0) return;
+    if (consumed < CREDIT_LUMP) return;
     this.#consumed[channel] = 0;
     this.#send({ type: "credit", channel, bytes: consumed });
   }
