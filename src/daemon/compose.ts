@@ -183,7 +183,7 @@ export function compose(options: ComposeOptions): Composition {
     capabilities: [
       createJailCapability({ base: chrootBase }),
       createDiskCapability({ diskPath: (id) => layout.disk(id) }),
-      createVolumeCapability(volumes),
+      createVolumeCapability(volumes, (id, place) => layout.copiedDirectory(id, place)),
       createChannelCapability({ runtimeDir: (id) => layout.vmRuntimeDir(id) }),
       createNetworkCapability({
         network: network.network,

@@ -26,6 +26,12 @@ const PROGRAMS: readonly { program: string; apt: string; purpose: string; requir
   { program: "mmdebstrap", apt: "mmdebstrap", purpose: "builds the default image", required: false },
   { program: "sqfstar", apt: "squashfs-tools", purpose: "writes images", required: false },
   {
+    program: "mksquashfs",
+    apt: "squashfs-tools",
+    purpose: "copies directories that VMs mount",
+    required: false,
+  },
+  {
     program: "sqfs2tar",
     apt: "squashfs-tools-ng",
     purpose: "exports images, and commits VMs",

@@ -96,6 +96,10 @@ export class Layout {
   handles(id: string): string {
     return join(this.vmDir(id), "handles.json");
   }
+  /** A directory of the host as it was at the VM's start; `place` is its place among the VM's mounts. */
+  copiedDirectory(id: string, place: number): string {
+    return join(this.vmDir(id), `directory-${place}.squashfs`);
+  }
   sshHostKey(id: string): string {
     return join(this.vmDir(id), "ssh-host-key");
   }

@@ -21,7 +21,7 @@ export interface Disk {
 export interface GuestMount {
   /** The id of the disk. */
   readonly disk: string;
-  readonly type: "ext4";
+  readonly type: "ext4" | "squashfs";
   /** Absolute path in the guest. */
   readonly target: string;
   readonly readOnly: boolean;

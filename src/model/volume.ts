@@ -1,8 +1,9 @@
-/** Volumes: disks that outlive VMs, and how VMs name them. */
+/** Volumes: disks that outlive VMs, directories of the host that are copied in, and how VMs name them. */
 import { BangerError } from "./errors.ts";
 import { quote, validateVmName } from "./names.ts";
 
 export interface VolumeMount {
+  /** The name of a volume, or the absolute path of a directory of the host: its content at each start, read-only. */
   readonly volume: string;
   /** Absolute path in the guest. */
   readonly target: string;
@@ -49,6 +50,20 @@ export function validateVolumeName(name: string): string {
   }
 }
 
+/** Whether a mount is of a directory of the host. */
+export function isDirectoryMount({ volume }: Pick<VolumeMount, "volume">): boolean {
+  return volume.startsWith("/");
+}
+
+/** Checks what is mounted: a volume's name, or an absolute path. Errors: `invalid_argument`. */
+export function validateMountSource(source: string): string {
+  if (!source.startsWith("/")) return validateVolumeName(source);
+  if (source.length <= 4096 && !CONTROL.test(source)) return source;
+  throw new BangerError("invalid_argument", `${quote(source)} is no path of a directory`, {
+    details: { field: "volume" },
+  });
+}
+
 // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
 const CONTROL = /[\0-\x1f\x7f]/;
 
@@ -71,22 +86,30 @@ export function validateMountTarget(target: string): string {
   });
 }
 
-/** Parses `NAME:/PATH[:ro]`. Errors: `invalid_argument`. */
+/** Parses `NAME:/PATH[:ro]`, or `/DIRECTORY:/PATH:ro`. Errors: `invalid_argument`. */
 export function parseMount(text: string): VolumeMount {
   const [volume = "", target, mode, ...more] = text.split(":");
   if (target === undefined || more.length > 0 || (mode !== undefined && mode !== "ro" && mode !== "rw")) {
     throw new BangerError("invalid_argument", `${quote(text)} is no volume and path`, {
-      cure: "write it as NAME:/PATH or NAME:/PATH:ro",
+      cure: "write it as NAME:/PATH, NAME:/PATH:ro or ./DIRECTORY:/PATH:ro",
       details: { field: "volume" },
     });
   }
-  if (/^[./~]/.test(volume)) {
-    throw new BangerError("unsupported", `${quote(volume)} is a directory, and only volumes are mounted`, {
-      cure: `copy it into the VM with: banger cp ${volume} VM:${target}`,
-      details: { field: "volume" },
-    });
+  if (isDirectoryMount({ volume }) && mode !== "ro") {
+    throw new BangerError(
+      "invalid_argument",
+      `${quote(volume)} is a directory, and those are copied in to be read`,
+      {
+        cure: `write it as ${volume}:${target}:ro; or copy it with: banger cp ${volume} VM:${target}`,
+        details: { field: "volume" },
+      },
+    );
   }
-  return { volume: validateVolumeName(volume), target: validateMountTarget(target), readOnly: mode === "ro" };
+  return {
+    volume: validateMountSource(volume),
+    target: validateMountTarget(target),
+    readOnly: mode === "ro",
+  };
 }
 
 /** Checks the mounts of one VM together. Errors: `invalid_argument` for one volume or path that is named twice, or too many. */

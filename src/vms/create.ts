@@ -11,7 +11,7 @@ import { applyNetworkWish, type NetworkWish, PUBLIC_NETWORK } from "../model/net
 import type { PublishedPort } from "../model/published-port.ts";
 import type { VmSpec } from "../model/spec.ts";
 import { NEVER_STARTED, type VmRecord } from "../model/vm.ts";
-import { type VolumeMount, validateMounts } from "../model/volume.ts";
+import { isDirectoryMount, type VolumeMount, validateMounts } from "../model/volume.ts";
 import type { VmContext } from "./context.ts";
 import { findSnapshot, specFromSnapshot } from "./from-snapshot.ts";
 import type { PooledClone } from "./pooled-clone.ts";
@@ -88,7 +88,9 @@ export async function createVm(ctx: VmContext, wanted: NewVm, options: CreateOpt
         throw goneMeanwhile(snapshot === undefined ? `image ${spec.image}` : `snapshot ${snapshot.name}`);
       if (kernel !== undefined && !isKernelThere(ctx, kernel, image.digest)) throw kernelChanged(kernel);
       demandUnclaimed(ctx, spec.ports);
-      for (const { volume } of wanted.volumes ?? []) ctx.store.volumes.get(volume);
+      for (const mount of wanted.volumes ?? []) {
+        if (!isDirectoryMount(mount)) ctx.store.volumes.get(mount.volume);
+      }
       return {
         id,
         name: wanted.name ?? freeName(ctx),

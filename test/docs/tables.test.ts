@@ -93,7 +93,7 @@ function layoutNames(): Readonly<Record<string, string>> {
     members.map(([name, member]) => {
       const value: unknown =
         member.get === undefined
-          ? (member.value as (id: string) => string).call(layout, "ID")
+          ? (member.value as (...names: string[]) => string).call(layout, "ID", "N")
           : member.get.call(layout);
       return [name, String(value)];
     }),

@@ -1,6 +1,9 @@
 /** Volumes in real guests: what one VM writes outlives it, another one reads it, and a larger one has more room. */
 import { expect, test } from "bun:test";
+import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { createRealHome } from "../support/real-home.ts";
+import { createScratch } from "../support/trees.ts";
 
 test("a volume outlives its VM, is read-only where asked, and grows", async () => {
   await using home = await createRealHome();
@@ -24,4 +27,36 @@ test("a volume outlives its VM, is read-only where asked, and grows", async () =
   const refused = await run("data:/mnt:ro", "cat /mnt/file; ! touch /mnt/new");
   expect(refused).toMatchObject({ code: 0, stdout: "kept\n" });
   expect(refused.stderr).toContain("Read-only file system");
+});
+
+test("a directory is there as it was at the start, read-only, and its copy goes when the VM stops", async () => {
+  await using home = await createRealHome();
+  using scratch = createScratch();
+  const directory = scratch.at("some where");
+  mkdirSync(join(directory, "sub"), { recursive: true });
+  writeFileSync(join(directory, "sub/file"), "one\n", { mode: 0o640 });
+  symlinkSync("/etc/hostname", join(directory, "link"));
+  const cwd = scratch.at(".");
+  const started = await home.banger(["run", "-d", "--name", "web", "-v", "./some where:/srv/in:ro"], { cwd });
+  expect(started).toMatchObject({ code: 0 });
+  const sh = async (script: string) => await home.banger(["exec", "web", "--", "sh", "-ec", script]);
+  writeFileSync(join(directory, "sub/file"), "two\n");
+  const seen = await sh(
+    "cd /srv/in; cat sub/file; stat -c '%a %U' sub/file; readlink link; ! touch new 2>&1",
+  );
+  expect(seen).toMatchObject({ code: 0 });
+  expect(seen.stdout).toBe(
+    "one\n640 root\n/etc/hostname\ntouch: cannot touch 'new': Read-only file system\n",
+  );
+  expect(await home.banger(["restart", "web"])).toMatchObject({ code: 0 });
+  expect((await sh("cat /srv/in/sub/file")).stdout).toBe("two\n");
+  expect(await home.banger(["stop", "web"])).toMatchObject({ code: 0 });
+  const [id = ""] = readdirSync(join(home.home, "vms"));
+  expect(readdirSync(join(home.home, "vms", id)).filter((name) => name.includes("squashfs"))).toEqual([]);
+  const writable = await home.banger(["create", "--name", "no", "-v", `${directory}:/x`]);
+  expect(writable).toMatchObject({ code: 2 });
+  expect(writable.stderr).toContain(":ro");
+  const missing = await home.banger(["run", "-d", "--name", "no", "-v", "./nothing:/x:ro"], { cwd });
+  expect(missing).toMatchObject({ code: 125 });
+  expect(missing.stderr).toContain("there is no directory");
 });

@@ -1,6 +1,12 @@
 /** Bodies about volumes. */
 import { z } from "zod";
-import { type VolumeMount, validateMountTarget, validateVolumeName } from "../../model/volume.ts";
+import {
+  isDirectoryMount,
+  type VolumeMount,
+  validateMountSource,
+  validateMountTarget,
+  validateVolumeName,
+} from "../../model/volume.ts";
 import type { Volume } from "../types.ts";
 import { ruled } from "./fields.ts";
 
@@ -13,10 +19,13 @@ const Size = z
 
 export const VolumeMountSchema: z.ZodType<VolumeMount> = z
   .strictObject({
-    volume: Name,
+    volume: ruled(validateMountSource, 4096).describe(
+      "A volume's name, or the absolute path of a directory of the host, which is copied in at each start",
+    ),
     target: ruled(validateMountTarget, 4096).describe("Absolute path in the guest"),
     readOnly: z.boolean(),
   })
+  .refine((mount) => mount.readOnly || !isDirectoryMount(mount), "a directory is mounted read-only")
   .meta({ id: "VolumeMount" });
 
 export const VolumeSchema: z.ZodType<Volume> = z

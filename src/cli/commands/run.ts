@@ -1,5 +1,6 @@
 /** `run` and `create`: a new VM. */
 import { existsSync } from "node:fs";
+import { resolve } from "node:path";
 import type { Command } from "commander";
 import type { CreateVm, ExecRequest, ImportWorkspace, Vm } from "../../api/types.ts";
 import { BangerError } from "../../model/errors.ts";
@@ -212,9 +213,22 @@ function addVmOptions(command: Command): Command {
     .option("--vmm <driver>", "firecracker or qemu (default: the best that the host has)")
     .option("--init <init>", "process 1 of the guest: agent or systemd (default: what the image says)")
     .option("--kernel <name>", "a kernel, host, or image: the image's own (default: debian)")
-    .option("-v, --volume <NAME:/PATH[:ro]>", "mount a volume, may be repeated", collect, [])
+    .option(
+      "-v, --volume <NAME:/PATH[:ro]>",
+      "mount a volume, or ./DIR:/PATH:ro a copy of a directory; may be repeated",
+      collect,
+      [],
+    )
     .option("--snapshot <name>", "go on from this snapshot")
     .option("--cold", "boot, even where a template would be faster");
+}
+
+/** A directory is written as `.`, `./X`, `../X` or `/X`: seen from where banger is called. */
+function withAbsoluteDirectory(text: string): string {
+  const colon = text.indexOf(":");
+  return colon > 0 && /^\.{0,2}\/|^\.{1,2}:/.test(text)
+    ? `${resolve(text.slice(0, colon))}${text.slice(colon)}`
+    : text;
 }
 
 /** Checks every flag before anything is touched. Errors: `invalid_argument`. */
@@ -231,7 +245,7 @@ function createVm(flags: VmFlags): CreateVm {
     vmm: flags.vmm === undefined ? undefined : validateVmm(flags.vmm),
     init: flags.init === undefined ? undefined : parseInit(flags.init),
     kernel: flags.kernel === undefined ? undefined : validateKernelName(flags.kernel),
-    volumes: validateMounts((flags.volume ?? []).map(parseMount)),
+    volumes: validateMounts((flags.volume ?? []).map((text) => parseMount(withAbsoluteDirectory(text)))),
     ports: parsePorts(flags),
     snapshot: flags.snapshot === undefined ? undefined : validateVmName(flags.snapshot),
     network: parseNetwork(flags),
