@@ -77,6 +77,7 @@ export type OperationId =
   | "workspace.import"
   | "workspace.show"
   | "workspace.export"
+  | "workspace.pull"
   | "template.list"
   | "template.remove"
   | "template.prune";
@@ -145,6 +146,7 @@ export const PATHS: Readonly<Record<OperationId, Path>> = {
   "workspace.preview": { method: "POST", path: "/v1/workspaces/preview", kind: "json" },
   "workspace.import": { method: "POST", path: "/v1/vms/{vm}/workspace", kind: "progress" },
   "workspace.show": { method: "GET", path: "/v1/vms/{vm}/workspace", kind: "json" },
+  "workspace.pull": { method: "POST", path: "/v1/vms/{vm}/workspace/pull", kind: "progress" },
   "workspace.export": { method: "GET", path: "/v1/vms/{vm}/workspace/patch", kind: "bytes" },
   "template.list": { method: "GET", path: "/v1/templates", kind: "json" },
   "template.remove": { method: "DELETE", path: "/v1/templates/{template}", kind: "json" },

@@ -51,6 +51,8 @@ import { CreateVolumeSchema, SetVolumeSchema, VolumeListSchema, VolumeSchema } f
 import {
   ExportWorkspaceQuerySchema,
   ImportWorkspaceSchema,
+  PulledWorkspaceSchema,
+  PullWorkspaceSchema,
   WorkspacePreviewSchema,
   WorkspaceSchema,
 } from "./schemas/workspaces.ts";
@@ -278,6 +280,11 @@ export const ROUTES: Readonly<Record<OperationId, RouteContract>> = {
     answer: WorkspaceSchema,
   },
   "workspace.show": { summary: "The git work tree that a VM has a copy of", answer: WorkspaceSchema },
+  "workspace.pull": {
+    summary: "Takes the commits of a VM's workspace over as a branch of the host's repository",
+    body: PullWorkspaceSchema,
+    answer: PulledWorkspaceSchema,
+  },
   "workspace.export": {
     summary: "What was done in a VM's workspace, as a patch for git apply --index",
     query: ExportWorkspaceQuerySchema,

@@ -599,3 +599,21 @@ export interface WorkspacePreview {
   readonly refs: number;
   readonly notes: readonly string[];
 }
+
+export interface PullWorkspace {
+  /** The branch on the host; default: `banger/` and the VM's name. */
+  readonly branch?: string | undefined;
+  /** Also when the branch would lose commits. */
+  readonly force?: boolean | undefined;
+}
+
+/** What became of a pull. */
+export interface PulledWorkspace {
+  readonly branch: string;
+  readonly head: string;
+  /** Commits that the branch did not have. */
+  readonly commits: number;
+  /** Something in the guest is not committed, and did not come. */
+  readonly uncommitted: boolean;
+  readonly notes: readonly string[];
+}

@@ -25,7 +25,9 @@ import type {
   ProgressLine,
   PruneImages,
   PruneItem,
+  PulledWorkspace,
   PullImage,
+  PullWorkspace,
   RunRequest,
   SetVm,
   Snapshot,
@@ -415,6 +417,15 @@ export class Client {
   /** Errors: `failed_precondition` when the VM has none. */
   async showWorkspace(ref: string, options?: CallOptions): Promise<Workspace> {
     return await this.#json("workspace.show", { ...options, path: { vm: ref } });
+  }
+
+  /** The commits of a VM's workspace become a branch of the host's repository. */
+  async pullWorkspace(
+    ref: string,
+    wish: PullWorkspace = {},
+    options?: LongCallOptions,
+  ): Promise<PulledWorkspace> {
+    return await this.#progress("workspace.pull", { ...options, path: { vm: ref }, body: wish });
   }
 
   /** A patch for `git apply --index`; reading it to its end without an error means that it is whole. */

@@ -32,9 +32,13 @@ const UNDER_WAY: Readonly<Record<string, string>> = {
 
 /**
  * Finds the repository. Errors: `not_found` (no such path), `failed_precondition` (no repository, a bare one, one that belongs to
- * somebody else, one in the middle of something), `conflict` (its index is locked), `unsupported` (a partial clone).
+ * somebody else; unless `busy`, one in the middle of something), `conflict` (its index is locked), `unsupported` (a partial clone).
  */
-export async function findRepository(path: string, signal: AbortSignal): Promise<Repository> {
+export async function findRepository(
+  path: string,
+  signal: AbortSignal,
+  { busy = false }: { readonly busy?: boolean } = {},
+): Promise<Repository> {
   const place = demandDirectory(path);
   const deep: GitOptions = {
     signal,
@@ -60,7 +64,7 @@ export async function findRepository(path: string, signal: AbortSignal): Promise
     tryGitLine(["symbolic-ref", "--quiet", "HEAD"], git),
   ]);
   if (settings.partial) throw partialClone(top);
-  demandRest(top, gitDir);
+  if (!busy) demandRest(top, gitDir);
   return {
     top,
     gitDir,
@@ -74,7 +78,7 @@ export async function findRepository(path: string, signal: AbortSignal): Promise
 }
 
 /** Refuses a repository in which another git is at work. Errors: `failed_precondition`, `conflict`. */
-export function demandRest(top: string, gitDir: string): void {
+function demandRest(top: string, gitDir: string): void {
   for (const [name, what] of Object.entries(UNDER_WAY)) {
     if (!existsSync(join(gitDir, name))) continue;
     throw new BangerError("failed_precondition", `${top} is in the middle of a ${what}`, {

@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { KeyedLock } from "../lib/keyed-lock.ts";
 import { removeLeftovers, storageError, syncTree, temporaryName } from "../lib/publish.ts";
 import type { LongOptions } from "../model/boot.ts";
 import { BangerError } from "../model/errors.ts";
@@ -14,6 +15,7 @@ import { type GuestDoor, GuestTree } from "./guest-tree.ts";
 import { type SentFile, writeManifest } from "./manifest.ts";
 import { WorkspacePlaces } from "./places.ts";
 import { type Preview, previewOf } from "./preview.ts";
+import { type Pulled, pullCommits } from "./pull.ts";
 import { type Staged, stageWorkspace } from "./stage.ts";
 import { type Survey, surveyWorkspace } from "./survey.ts";
 
@@ -27,6 +29,12 @@ export interface WorkspaceDeps {
   readonly onStep: (step: string) => void;
 }
 
+export interface PullWish {
+  /** Default: `banger/` and the VM's name. */
+  readonly branch?: string | undefined;
+  readonly force?: boolean | undefined;
+}
+
 /** A copy that waits for its VM. Disposing removes what was made for it on the host. */
 export interface PreparedWorkspace extends AsyncDisposable {
   readonly survey: Survey;
@@ -37,6 +45,8 @@ export interface PreparedWorkspace extends AsyncDisposable {
 
 export class Workspaces {
   readonly #deps: WorkspaceDeps;
+  /** One a VM, for what changes what the host keeps of its workspace. */
+  readonly #locks = new KeyedLock();
 
   constructor(deps: WorkspaceDeps) {
     this.#deps = deps;
@@ -145,7 +155,23 @@ export class Workspaces {
   async export(vm: VmRecord, options: ExportOptions): Promise<AsyncGenerator<Uint8Array>> {
     const record = this.demand(vm);
     const guest = new GuestTree(this.#deps.guests, vm.id, options.signal);
-    return await exportPatch({ record, guest, places: this.#places(vm.id) }, options);
+    return await this.#locks.hold(vm.id, async () => {
+      return await exportPatch({ record, guest, places: this.#places(vm.id) }, options);
+    });
+  }
+
+  /** The guest's commits as a branch of the host's repository; see `pullCommits`. */
+  async pull(vm: VmRecord, wish: PullWish, { signal }: LongOptions): Promise<Pulled> {
+    const record = this.demand(vm);
+    return await this.#locks.hold(vm.id, async () => {
+      const view = {
+        record,
+        guest: new GuestTree(this.#deps.guests, vm.id, signal),
+        places: this.#places(vm.id),
+      };
+      const { branch = `banger/${vm.name}`, force = false } = wish;
+      return await pullCommits(view, { signal, branch, force, onStep: this.#deps.onStep });
+    });
   }
 
   #places(vm: string): WorkspacePlaces {

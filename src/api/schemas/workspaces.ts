@@ -1,7 +1,13 @@
 /** Bodies about workspaces: what is to be copied into a VM, what would be, and what became of it. */
 import { z } from "zod";
 import { validateGuestPath } from "../../model/workspace.ts";
-import type { ImportWorkspace, Workspace, WorkspacePreview } from "../types.ts";
+import type {
+  ImportWorkspace,
+  PulledWorkspace,
+  PullWorkspace,
+  Workspace,
+  WorkspacePreview,
+} from "../types.ts";
 import { ruled, whole } from "./fields.ts";
 
 const MAX_TEXT = 4096;
@@ -56,6 +62,23 @@ export const WorkspacePreviewSchema: z.ZodType<WorkspacePreview> = z
     notes: z.array(z.string()),
   })
   .meta({ id: "WorkspacePreview" });
+
+export const PullWorkspaceSchema: z.ZodType<PullWorkspace> = z
+  .strictObject({
+    branch: Revision.optional().describe("On the host; absent: banger/ and the VM's name"),
+    force: z.boolean().optional().describe("Also when the branch would lose commits"),
+  })
+  .meta({ id: "PullWorkspace" });
+
+export const PulledWorkspaceSchema: z.ZodType<PulledWorkspace> = z
+  .strictObject({
+    branch: z.string(),
+    head: z.string(),
+    commits: z.int().describe("That the branch did not have"),
+    uncommitted: z.boolean().describe("Something in the guest is not committed, and did not come"),
+    notes: z.array(z.string()),
+  })
+  .meta({ id: "PulledWorkspace" });
 
 /** Query of `workspace.export`. */
 export const ExportWorkspaceQuerySchema: z.ZodType<{ base?: string | undefined }> = z.strictObject({

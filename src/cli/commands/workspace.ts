@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { closeSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import type { Command } from "commander";
+import type { PulledWorkspace } from "../../api/types.ts";
 import { validateVmRef } from "../../model/names.ts";
 import type { CliContext } from "../context.ts";
 import { type LongFlags, runLong } from "./long.ts";
@@ -26,7 +27,8 @@ Examples:
   banger run ./app -- make test              make a VM with a workspace, and run a command in it
   banger workspace import web ./app          bring one into a VM that runs
   banger workspace export web -o work.patch  everything that was done there, as a patch
-  banger workspace diff web | less           the same, to look at`,
+  banger workspace diff web | less           the same, to look at
+  banger workspace pull web                  its commits, as the branch banger/web`,
     );
   addWorkspaceOptions(
     workspace
@@ -52,6 +54,24 @@ Examples:
     .argument("<vm>", "name, id or id prefix")
     .action(async (vm: string) => ctx.printJson(await (await ctx.client()).showWorkspace(validateVmRef(vm))));
   workspace
+    .command("pull")
+    .description("bring commits back as a branch; the work tree is not touched")
+    .argument("<vm>", "name, id or id prefix")
+    .option("--branch <name>", "the branch on the host (default: banger/ and the VM's name)")
+    .option("--force", "also when the branch would lose commits")
+    .option("-q, --quiet", "no progress on stderr")
+    .option("--json", "progress and result as JSON lines")
+    .action(async (vm: string, flags: LongFlags & { branch?: string; force?: boolean }) => {
+      const ref = validateVmRef(vm);
+      const client = await ctx.client();
+      await runLong(ctx, flags, async (options) => {
+        const { branch, force } = flags;
+        const result = await client.pullWorkspace(ref, { branch, force }, options);
+        if (flags.json !== true && flags.quiet !== true) sayPulled(ctx, vm, result);
+        return { result, line: result.branch };
+      });
+    });
+  workspace
     .command("export")
     .description("everything that was done in a workspace, as a patch for: git apply --index")
     .argument("<vm>", "name, id or id prefix")
@@ -73,6 +93,17 @@ Examples:
       for await (const piece of await (await ctx.client()).exportWorkspace(validateVmRef(vm)))
         ctx.write(piece);
     });
+}
+
+function sayPulled(
+  ctx: CliContext,
+  vm: string,
+  { branch, head, commits, uncommitted, notes }: PulledWorkspace,
+): void {
+  for (const note of notes) ctx.say(note);
+  ctx.say(`${branch} is at ${head.slice(0, 12)}: ${commits} new commit${commits === 1 ? "" : "s"}`);
+  if (uncommitted)
+    ctx.say(`what is not committed stays there; take it out with: banger workspace export --base HEAD ${vm}`);
 }
 
 /** Writes aside, and takes the name when it is whole. */

@@ -1,5 +1,9 @@
 /** Routes of workspaces: decode, one call, encode. */
-import { ExportWorkspaceQuerySchema, ImportWorkspaceSchema } from "../../api/schemas/workspaces.ts";
+import {
+  ExportWorkspaceQuerySchema,
+  ImportWorkspaceSchema,
+  PullWorkspaceSchema,
+} from "../../api/schemas/workspaces.ts";
 import type { Workspace } from "../../api/types.ts";
 import type { WorkspaceRecord } from "../../model/workspace.ts";
 import { decodeBody, decodeQuery } from "../decode.ts";
@@ -17,6 +21,11 @@ export function routeWorkspaces(router: Router, { vms, workspaces }: Services): 
       await using prepared = await workspaces.prepare(wish, options.signal);
       return present(await workspaces.arrive(vm, prepared, options));
     };
+  });
+  router.progress("workspace.pull", async ({ param, request }) => {
+    const vm = vms.find(param("vm"));
+    const wish = await decodeBody(request, PullWorkspaceSchema);
+    return async (options) => await workspaces.pull(vm, wish, options);
   });
   router.json("workspace.show", async ({ param }) => present(workspaces.demand(vms.find(param("vm")))));
   const patch = "text/x-patch";
