@@ -78,6 +78,7 @@ export type OperationId =
   | "workspace.show"
   | "workspace.export"
   | "workspace.pull"
+  | "workspace.sync"
   | "template.list"
   | "template.remove"
   | "template.prune";
@@ -147,6 +148,7 @@ export const PATHS: Readonly<Record<OperationId, Path>> = {
   "workspace.import": { method: "POST", path: "/v1/vms/{vm}/workspace", kind: "progress" },
   "workspace.show": { method: "GET", path: "/v1/vms/{vm}/workspace", kind: "json" },
   "workspace.pull": { method: "POST", path: "/v1/vms/{vm}/workspace/pull", kind: "progress" },
+  "workspace.sync": { method: "POST", path: "/v1/vms/{vm}/workspace/sync", kind: "progress" },
   "workspace.export": { method: "GET", path: "/v1/vms/{vm}/workspace/patch", kind: "bytes" },
   "template.list": { method: "GET", path: "/v1/templates", kind: "json" },
   "template.remove": { method: "DELETE", path: "/v1/templates/{template}", kind: "json" },

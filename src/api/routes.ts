@@ -53,6 +53,8 @@ import {
   ImportWorkspaceSchema,
   PulledWorkspaceSchema,
   PullWorkspaceSchema,
+  SyncedWorkspaceSchema,
+  SyncWorkspaceSchema,
   WorkspacePreviewSchema,
   WorkspaceSchema,
 } from "./schemas/workspaces.ts";
@@ -284,6 +286,11 @@ export const ROUTES: Readonly<Record<OperationId, RouteContract>> = {
     summary: "Takes the commits of a VM's workspace over as a branch of the host's repository",
     body: PullWorkspaceSchema,
     answer: PulledWorkspaceSchema,
+  },
+  "workspace.sync": {
+    summary: "Sends what is new in the host's work tree to a VM's workspace",
+    body: SyncWorkspaceSchema,
+    answer: SyncedWorkspaceSchema,
   },
   "workspace.export": {
     summary: "What was done in a VM's workspace, as a patch for git apply --index",

@@ -617,3 +617,19 @@ export interface PulledWorkspace {
   readonly uncommitted: boolean;
   readonly notes: readonly string[];
 }
+
+export interface SyncWorkspace {
+  /** Also over what was changed in the guest. */
+  readonly force?: boolean | undefined;
+}
+
+/** What a sync did. */
+export interface SyncedWorkspace {
+  readonly workspace: Workspace;
+  /** Files that were sent. */
+  readonly files: number;
+  readonly removed: number;
+  /** Everything that went to the guest. */
+  readonly bytes: number;
+  readonly notes: readonly string[];
+}

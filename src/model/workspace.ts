@@ -37,6 +37,12 @@ export interface WorkspaceRecord {
   /** The branch that was checked out in the guest; absent: none (a detached HEAD). */
   readonly branch?: string | undefined;
   readonly readonly: boolean;
+  readonly includeUntracked: boolean;
+  readonly depth?: number | undefined;
+  /** The branch was made in the guest (`--branch`), and the host has none of this name. */
+  readonly ownBranch: boolean;
+  /** The work tree was that of a revision (`--from`), not what was on disk. */
+  readonly ofRevision: boolean;
   /** The guest's time when it had arrived, in nanoseconds since 1970, decimal. What changes later says so. */
   readonly arrivedAtNs: string;
   /** Host time, Unix milliseconds. */

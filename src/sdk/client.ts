@@ -32,6 +32,8 @@ import type {
   SetVm,
   Snapshot,
   StopVm,
+  SyncedWorkspace,
+  SyncWorkspace,
   Template,
   VerifyReport,
   Vm,
@@ -426,6 +428,15 @@ export class Client {
     options?: LongCallOptions,
   ): Promise<PulledWorkspace> {
     return await this.#progress("workspace.pull", { ...options, path: { vm: ref }, body: wish });
+  }
+
+  /** Sends what is new in the host's work tree. Errors: `conflict` when both sides changed the same. */
+  async syncWorkspace(
+    ref: string,
+    wish: SyncWorkspace = {},
+    options?: LongCallOptions,
+  ): Promise<SyncedWorkspace> {
+    return await this.#progress("workspace.sync", { ...options, path: { vm: ref }, body: wish });
   }
 
   /** A patch for `git apply --index`; reading it to its end without an error means that it is whole. */

@@ -2,7 +2,7 @@
 import { closeSync, constants, createReadStream, fstatSync, openSync, readlinkSync, readSync } from "node:fs";
 import { BLOCK, encodeMember, type MemberKind, padding } from "../lib/tar/member.ts";
 import { BangerError } from "../model/errors.ts";
-import { GIT_DIRECTORIES, gitFiles } from "./dot-git.ts";
+import { GIT_DIRECTORIES, gitFiles, type SmallFile } from "./dot-git.ts";
 import { encodeIndex, type IndexStat } from "./index-file.ts";
 import type { SentFile } from "./manifest.ts";
 import { EMPTY, pathOf, shown } from "./names.ts";
@@ -17,13 +17,20 @@ const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 /** Members written before others get their turn. */
 const SLICE = 256;
 
+/** A file on its way. */
+export type PackedFile = Omit<SentFile, "arrivedNs">;
+
 export interface ArchiveOptions {
   /** What names begin with, a slash at its end. */
   readonly root: string;
   readonly readonly: boolean;
   readonly signal: AbortSignal;
   /** Hears of every file of a work tree that was packed. */
-  readonly onFile: (file: SentFile) => void;
+  readonly onFile: (file: PackedFile) => void;
+  /** Hears of the index of the first repository. */
+  readonly onIndex?: ((index: Buffer) => void) | undefined;
+  /** Nothing but the files, the packs, and these files of `.git`: the rest is there already. */
+  readonly update?: readonly SmallFile[] | undefined;
 }
 
 /** Errors: `conflict` for a file that changed since it was looked at; `failed_precondition`, `cancelled`. */
@@ -34,13 +41,15 @@ export async function* archiveWorkspace(staged: Staged, options: ArchiveOptions)
 async function* members(staged: Staged, options: ArchiveOptions): AsyncGenerator<Uint8Array> {
   const now = BigInt(Date.now()) * 1_000_000n;
   const header = headers(options, now);
-  yield header("directory", EMPTY, { mode: 0o755 });
+  const isWhole = options.update === undefined;
+  if (isWhole) yield header("directory", EMPTY, { mode: 0o755 });
   for (const part of staged.parts) {
     const git = Buffer.concat([part.prefix, Buffer.from(".git/")]);
     const inGit = (name: string): Buffer => Buffer.concat([git, Buffer.from(name, "latin1")]);
-    if (part.prefix.length > 0) yield header("directory", part.prefix, { mode: 0o755 });
-    for (const name of GIT_DIRECTORIES) yield header("directory", inGit(name), { mode: 0o755 });
-    for (const { name, content } of gitFiles(part))
+    if (isWhole && part.prefix.length > 0) yield header("directory", part.prefix, { mode: 0o755 });
+    for (const name of isWhole ? GIT_DIRECTORIES : [])
+      yield header("directory", inGit(name), { mode: 0o755 });
+    for (const { name, content } of options.update ?? gitFiles(part))
       yield* small(header("file", inGit(name), { size: content.length }), content);
     for (const { name, path, size } of part.packs) {
       yield header("file", inGit(`objects/pack/${name}`), { mode: 0o444, size });
@@ -49,9 +58,11 @@ async function* members(staged: Staged, options: ArchiveOptions): AsyncGenerator
     }
     const sent = new Map<string, IndexStat>();
     yield* partFiles(part, { ...options, header, now, sent });
+    if (!isWhole) continue;
     for (const name of emptyDirectories(part))
       yield header("directory", Buffer.concat([part.prefix, name]), { mode: 0o755 });
     const index = encodeIndex(part.plan.index, (entry) => statOf(part, entry, sent), part.repository.format);
+    if (part.prefix.length === 0) options.onIndex?.(index);
     yield* small(header("file", inGit("index"), { size: index.length }), index);
   }
 }
@@ -187,7 +198,7 @@ function isSame(a: { size: number; mtimeNs: bigint; inode: bigint }, b: typeof a
 }
 
 /** What the copy's index may say of a file: nothing of one that git's own index does not vouch for. */
-function statOf(
+export function statOf(
   { stale, stored }: StagedPart,
   { name }: IndexEntry,
   sent: ReadonlyMap<string, IndexStat>,

@@ -13,12 +13,7 @@ export interface GuestChanges {
   readonly notes: readonly string[];
 }
 
-/** `arrivedAt`: the guest's time then, nanoseconds since 1970. */
-export function findChanges(
-  scanned: readonly ScannedFile[],
-  sent: readonly SentFile[],
-  arrivedAt: bigint,
-): GuestChanges {
+export function findChanges(scanned: readonly ScannedFile[], sent: readonly SentFile[]): GuestChanges {
   const known = new Map(sent.map((file) => [file.name.toString("latin1"), file]));
   const nested = new Set(scanned.flatMap(({ name }) => nestedRoot(name)));
   const [changed, added, notes]: [Buffer[], Buffer[], string[]] = [[], [], []];
@@ -29,7 +24,7 @@ export function findChanges(
     if (file.kind === "directory" || !isName(file.name)) continue;
     const before = known.get(key);
     left.delete(key);
-    if (before !== undefined && isAsSent(file, before, arrivedAt)) continue;
+    if (before !== undefined && isAsSent(file, before)) continue;
     const inside = rootOf(key, nested);
     if (inside !== undefined) touched.add(inside);
     else if (file.kind === "other") notes.push(`${shown(file.name)}: it is no file, and is left out`);
@@ -47,10 +42,12 @@ export function findChanges(
 }
 
 /** Change times cannot be set (inode(7)): what has an earlier one than the arrival was not touched since. */
-function isAsSent(file: ScannedFile, sent: SentFile, arrivedAt: bigint): boolean {
+function isAsSent(file: ScannedFile, sent: SentFile): boolean {
   const isSameKind =
     file.kind === sent.kind && (file.kind === "symlink" || ((file.mode & 0o100) !== 0) === sent.executable);
-  return isSameKind && file.size === sent.size && file.mtimeNs === sent.mtimeNs && file.ctimeNs <= arrivedAt;
+  return (
+    isSameKind && file.size === sent.size && file.mtimeNs === sent.mtimeNs && file.ctimeNs <= sent.arrivedNs
+  );
 }
 
 /** The directory of a repository below the top, when this is its `.git`. */

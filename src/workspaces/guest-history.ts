@@ -55,12 +55,15 @@ const REFTABLE = Buffer.from(".git/reftable");
 const LOOSE = /^\.git\/objects\/([0-9a-f]{2})\/([0-9a-f]{38}|[0-9a-f]{62})$/;
 const PACK = /^\.git\/objects\/pack\/pack-[0-9a-f]{40,64}\.pack$/;
 
+const CLOCK_STEP_NS = 50_000_000n;
+
 /** What came to be since the arrival, by its change time. */
 async function takeObjects(
   { record, guest, places }: WorkspaceView,
   { scanned, signal }: HistoryOptions,
 ): Promise<void> {
-  const arrived = BigInt(record.arrivedAtNs);
+  // A kernel's clock for files goes in steps; what came with the arrival is known, and is not taken twice.
+  const arrived = BigInt(record.arrivedAtNs) - CLOCK_STEP_NS;
   const fresh = scanned.filter(({ kind, ctimeNs }) => kind === "file" && ctimeNs > arrived);
   const objects = join(places.shadow, "objects");
   const loose = fresh.filter(({ name }) => {

@@ -31,7 +31,7 @@ export interface GuestState {
 export async function readGuestState(view: WorkspaceView, signal: AbortSignal): Promise<GuestState> {
   const { record, guest, places } = view;
   const scanned = await guest.scan(record.guestPath);
-  const changes = findChanges(scanned, readManifest(places.manifest), BigInt(record.arrivedAtNs));
+  const changes = findChanges(scanned, readManifest(places.manifest));
   if (changes.changed.length + changes.added.length + changes.gone.length === 0) {
     return { tree: record.tree, scanned, notes: changes.notes };
   }

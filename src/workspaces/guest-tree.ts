@@ -31,15 +31,39 @@ export class GuestTree {
 
   /** Unpacks an archive below `path`, a directory. Returns the bytes of the archive. */
   async unpack(path: string, archive: AsyncIterable<Uint8Array>): Promise<number> {
+    return await this.#send({ type: "tar-in", path }, archive);
+  }
+
+  /** Makes a file anew of pieces; `known` is what it was found to be. Returns the bytes sent. Errors: `failed_precondition` when it has changed. */
+  async splice(path: string, known: ScannedFile, pieces: Uint8Array): Promise<number> {
+    const changedSeconds = Number(known.ctimeNs / BILLION);
+    const changedNanoseconds = Number(known.ctimeNs % BILLION);
+    const maxSize = MAX_SPLICED;
+    const request = {
+      type: "splice",
+      path,
+      size: known.size,
+      changedSeconds,
+      changedNanoseconds,
+      maxSize,
+    } as const;
+    return await this.#send(request, single(pieces));
+  }
+
+  /** Sends all of it and waits for the answer; returns how much it was. */
+  async #send(
+    request: GuestStreamRequest | GuestTreeRequest,
+    content: AsyncIterable<Uint8Array>,
+  ): Promise<number> {
     let wake = Promise.withResolvers<void>();
     const onCredit = (): void => {
       wake.resolve();
       wake = Promise.withResolvers();
     };
-    await using stream = await this.#open({ type: "tar-in", path }, { onCredit });
+    await using stream = await this.#open(request, { onCredit });
     const over = stream.result.then(nothing, nothing);
     let sent = 0;
-    for await (const piece of archive) {
+    for await (const piece of content) {
       for (let at = 0; at < piece.length && !stream.over; ) {
         const part = piece.subarray(at, at + stream.sendCredit);
         if (part.length === 0) await Promise.race([wake.promise, over]);
@@ -65,18 +89,22 @@ export class GuestTree {
     for (const batch of batches(names)) yield this.#receive({ type: "pick", path, names: batch });
   }
 
-  /** Removes files and empty directories below `path`, in this order. Returns how many went. */
-  async remove(path: string, names: readonly Buffer[]): Promise<number> {
+  /** Removes files and empty directories below `path`, in this order. Returns how many went, and the guest's time. */
+  async remove(path: string, names: readonly Buffer[]): Promise<{ removed: number; timeNs: bigint }> {
     let removed = 0;
-    for (const batch of batches(names))
-      removed += count(await this.#ask({ type: "remove", path, names: batch }), "removed");
-    return removed;
+    let timeNs = 0n;
+    for (const batch of batches(names)) {
+      const answer = await this.#ask({ type: "remove", path, names: batch });
+      removed += count(answer, "removed");
+      timeNs = timeOf(answer);
+    }
+    return { removed, timeNs };
   }
 
   /** Gives a path a name that nothing has. Returns the guest's time, nanoseconds since 1970. Errors: `failed_precondition`. */
   async rename(from: string, to: string): Promise<bigint> {
     const answer = await this.#ask({ type: "rename", from, to });
-    return BigInt(count(answer, "seconds")) * 1_000_000_000n + BigInt(count(answer, "nanoseconds"));
+    return timeOf(answer);
   }
 
   /** The content of one small file. Errors: `not_found`; `resource_exhausted` above `maxBytes`. */
@@ -156,6 +184,18 @@ export class GuestTree {
       },
     });
   }
+}
+
+/** Bytes of a file that is made anew. */
+const MAX_SPLICED = 2 ** 30;
+const BILLION = 1_000_000_000n;
+
+function timeOf(answer: Readonly<Record<string, unknown>>): bigint {
+  return BigInt(count(answer, "seconds")) * BILLION + BigInt(count(answer, "nanoseconds"));
+}
+
+async function* single(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
 }
 
 /** Lists of names as requests take them. */

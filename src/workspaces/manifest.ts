@@ -15,6 +15,8 @@ export interface SentFile {
   readonly mtimeNs: bigint;
   /** On the host, when it was sent; undefined: it was sent as git has stored it. */
   readonly disk: DiskState | undefined;
+  /** The guest's time when it was there, nanoseconds since 1970. */
+  readonly arrivedNs: bigint;
 }
 
 /** Written aside and flushed; names are latin1 for bytes, and records end with NUL, which no name holds. */
@@ -36,24 +38,25 @@ export function readManifest(path: string): SentFile[] {
     .map((record) => parseFile(record, path));
 }
 
-function encodeFile({ name, kind, executable, size, mtimeNs, disk }: SentFile): string {
+function encodeFile({ name, kind, executable, size, mtimeNs, disk, arrivedNs }: SentFile): string {
   const mark = kind === "symlink" ? "l" : executable ? "x" : "f";
   const host = disk === undefined ? "-" : `${disk.size}:${disk.mtimeNs}:${disk.ctimeNs}:${disk.inode}`;
-  return `${mark} ${size} ${mtimeNs} ${host} ${name.toString("latin1")}\0`;
+  return `${mark} ${arrivedNs} ${size} ${mtimeNs} ${host} ${name.toString("latin1")}\0`;
 }
 
-const RECORD = /^([lxf]) (\d+) (-?\d+) (?:-|(\d+):(-?\d+):(-?\d+):(\d+)) (.+)$/s;
+const RECORD = /^([lxf]) (\d+) (\d+) (-?\d+) (?:-|(\d+):(-?\d+):(-?\d+):(\d+)) (.+)$/s;
 
 function parseFile(record: string, path: string): SentFile {
   const found = RECORD.exec(record);
   if (found === null) throw damaged(path);
-  const [, mark, size, mtime, hostSize, hostMtime, hostCtime, inode, name] = found;
+  const [, mark, arrived, size, mtime, hostSize, hostMtime, hostCtime, inode, name] = found;
   const file = {
     name: Buffer.from(name ?? "", "latin1"),
     kind: mark === "l" ? ("symlink" as const) : ("file" as const),
     executable: mark === "x",
     size: Number(size),
     mtimeNs: BigInt(mtime ?? 0),
+    arrivedNs: BigInt(arrived ?? 0),
   };
   if (hostSize === undefined) return { ...file, disk: undefined };
   const disk: DiskState = {

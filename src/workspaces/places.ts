@@ -13,6 +13,16 @@ export class WorkspacePlaces {
     return join(this.directory, "shadow");
   }
 
+  /** The index as it was sent last. */
+  get index(): string {
+    return join(this.directory, "index");
+  }
+
+  /** The references as they were sent last, as `packed-refs` has them. */
+  get refs(): string {
+    return join(this.directory, "refs");
+  }
+
   /** See manifest.ts. */
   get manifest(): string {
     return join(this.directory, "manifest");

@@ -66,7 +66,7 @@ async function stagePart(
   return { staged: { ...part, packs, stale, stored: filtered.stored }, filterNotes: filtered.notes };
 }
 
-async function arrivalTree(
+export async function arrivalTree(
   { repository, plan, stale, stored }: StagedPart,
   shadow: string,
   signal: AbortSignal,

@@ -25,7 +25,7 @@ export interface SurveyedPart {
 export interface Survey {
   readonly parts: readonly SurveyedPart[];
   readonly guestPath: string;
-  readonly readonly: boolean;
+  readonly wish: WorkspaceWish;
   readonly notes: readonly string[];
 }
 
@@ -51,7 +51,7 @@ export async function surveyWorkspace(wish: WorkspaceWish, signal: AbortSignal):
   return {
     parts,
     guestPath,
-    readonly: wish.readonly ?? false,
+    wish,
     notes: [...parts.flatMap(({ plan }) => plan.notes), ...notes],
   };
 }

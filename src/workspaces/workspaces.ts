@@ -1,6 +1,6 @@
 /** Workspaces as one object: what the routes call. */
 import { randomBytes } from "node:crypto";
-import { mkdir, rename, rm } from "node:fs/promises";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { KeyedLock } from "../lib/keyed-lock.ts";
 import { removeLeftovers, storageError, syncTree, temporaryName } from "../lib/publish.ts";
@@ -9,15 +9,18 @@ import { BangerError } from "../model/errors.ts";
 import type { VmRecord } from "../model/vm.ts";
 import type { WorkspaceRecord, WorkspaceWish } from "../model/workspace.ts";
 import type { Store } from "../store/store.ts";
-import { archiveWorkspace } from "./archive.ts";
+import { archiveWorkspace, type PackedFile } from "./archive.ts";
+import { findDrift } from "./drift.ts";
 import { type ExportOptions, exportPatch } from "./export.ts";
 import { type GuestDoor, GuestTree } from "./guest-tree.ts";
 import { type SentFile, writeManifest } from "./manifest.ts";
 import { WorkspacePlaces } from "./places.ts";
 import { type Preview, previewOf } from "./preview.ts";
 import { type Pulled, pullCommits } from "./pull.ts";
+import { packedRefs } from "./refs.ts";
 import { type Staged, stageWorkspace } from "./stage.ts";
 import { type Survey, surveyWorkspace } from "./survey.ts";
+import { type Synced, syncWorkspace } from "./sync.ts";
 
 export interface WorkspaceDeps {
   readonly store: Store;
@@ -108,7 +111,8 @@ export class Workspaces {
     { onProgress, signal }: LongOptions,
   ): Promise<WorkspaceRecord> {
     const { survey } = prepared;
-    const { guestPath, readonly } = survey;
+    const { guestPath, wish } = survey;
+    const readonly = wish.readonly ?? false;
     if (this.#deps.store.workspaces.byVm(vm.id) !== undefined) throw hasOne(vm);
     const from = performance.now();
     onProgress({ event: "begin", stage: "workspace" });
@@ -118,12 +122,16 @@ export class Workspaces {
     if (await guest.isThere(guestPath)) throw isTaken(vm, guestPath);
     const parent = dirname(guestPath);
     const aside = `${parent === "/" ? "" : parent}/.banger-workspace-${randomBytes(6).toString("hex")}`;
-    const files: SentFile[] = [];
+    const files: PackedFile[] = [];
+    let index: Buffer = Buffer.alloc(0);
     const archive = archiveWorkspace(staged, {
       root: `${aside.slice(1)}/`,
       readonly,
       signal,
       onFile: (file) => void files.push(file),
+      onIndex: (bytes) => {
+        index = bytes;
+      },
     });
     this.#deps.onStep("workspace:send");
     let arrivedAt: bigint;
@@ -143,10 +151,17 @@ export class Workspaces {
       tree: staged.tree,
       branch: first?.refs.branch,
       readonly,
+      includeUntracked: wish.includeUntracked ?? false,
+      depth: wish.depth,
+      ownBranch: wish.branch !== undefined,
+      ofRevision: wish.from !== undefined,
       arrivedAtNs: String(arrivedAt),
       sentAt: this.#deps.now(),
     };
-    await this.#keep(record, staged, files);
+    await this.#keep(record, staged, {
+      index,
+      files: files.map((file) => ({ ...file, arrivedNs: arrivedAt })),
+    });
     onProgress({ event: "end", stage: "workspace", ms: performance.now() - from });
     return record;
   }
@@ -174,12 +189,46 @@ export class Workspaces {
     });
   }
 
+  /** Sends what is new on the host; see `syncWorkspace`. */
+  async sync(
+    vm: VmRecord,
+    { force = false }: { readonly force?: boolean | undefined },
+    { signal, onProgress }: LongOptions,
+  ): Promise<Synced> {
+    this.demand(vm);
+    return await this.#locks.hold(vm.id, async () => {
+      const record = this.demand(vm);
+      const view = {
+        record,
+        guest: new GuestTree(this.#deps.guests, vm.id, signal),
+        places: this.#places(vm.id),
+      };
+      const synced = await syncWorkspace(view, { signal, force, onStep: this.#deps.onStep });
+      for (const text of synced.notes) onProgress({ event: "note", text });
+      const now = { ...synced.record, sentAt: this.#deps.now() };
+      this.#deps.store.workspaces.put(now);
+      return { ...synced, record: now };
+    });
+  }
+
+  /** What has moved on since it was sent, for people. Never rejects: whoever wants a warning does not want an error. */
+  async drift(vm: VmRecord): Promise<string | undefined> {
+    const record = this.#deps.store.workspaces.byVm(vm.id);
+    if (record === undefined) return undefined;
+    const places = this.#places(vm.id);
+    return await findDrift(record, places, AbortSignal.timeout(DRIFT_MS)).catch(() => undefined);
+  }
+
   #places(vm: string): WorkspacePlaces {
     return new WorkspacePlaces(join(this.#deps.vmDir(vm), "workspace"));
   }
 
   /** Everything is on disk before the record says so. */
-  async #keep(record: WorkspaceRecord, staged: Staged, files: readonly SentFile[]): Promise<void> {
+  async #keep(
+    record: WorkspaceRecord,
+    staged: Staged,
+    { index, files }: { readonly index: Buffer; readonly files: readonly SentFile[] },
+  ): Promise<void> {
     const places = this.#places(record.vm);
     this.#deps.onStep("workspace:files");
     // What a daemon left that ended before it wrote the record.
@@ -187,12 +236,17 @@ export class Workspaces {
     await mkdir(places.directory, { mode: 0o700 });
     await rename(staged.shadow, places.shadow);
     writeManifest(places.manifest, files);
+    await writeFile(places.index, index, { mode: 0o600 });
+    await writeFile(places.refs, packedRefs(staged.parts[0]?.refs.all ?? []), { mode: 0o600 });
     await syncTree(places.directory);
     this.#deps.onStep("workspace:record");
     this.#deps.store.workspaces.put(record);
     this.#deps.onStep("workspace:done");
   }
 }
+
+/** How long looking for what has moved on may take. */
+const DRIFT_MS = 2_000;
 
 /** How long taking away what did not arrive may take; the guest's disk may be full, or its agent gone. */
 const DISCARD_MS = 30_000;

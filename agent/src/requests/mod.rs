@@ -22,7 +22,7 @@ pub use files::{PutRequest, ReadRequest, StatRequest, TarEntry, TarInRequest, Ta
 pub use small::{Attach, ControlMessage, Grow, PowerOffRequest, Resize, SignalRequest};
 pub use snapshot::{Freeze, Resumed};
 pub use sockets::{AcceptRequest, Endpoint};
-pub use trees::{NamesRequest, RenameRequest, ScanRequest};
+pub use trees::{NamesRequest, RenameRequest, ScanRequest, SpliceRequest};
 pub use write::WriteRequest;
 
 /// One request, checked as far as that is possible without looking at the guest.
@@ -58,6 +58,8 @@ pub enum Request {
     Remove(NamesRequest),
     /// Give a tree its name.
     Rename(RenameRequest),
+    /// Make a file anew.
+    Splice(SpliceRequest),
     /// Connect.
     Dial(Endpoint),
     /// Send and receive datagrams.
@@ -118,6 +120,7 @@ pub fn parse_request(payload: &[u8]) -> Outcome<Request> {
         "pick" => Request::Pick(checked("pick", payload, NamesRequest::validate)?),
         "remove" => Request::Remove(checked("remove", payload, NamesRequest::validate)?),
         "rename" => Request::Rename(checked("rename", payload, RenameRequest::validate)?),
+        "splice" => Request::Splice(checked("splice", payload, SpliceRequest::validate)?),
         "dial" => Request::Dial(checked("dial", payload, |request: &Endpoint| request.validate(true))?),
         "datagrams" => Request::Datagrams(checked("datagrams", payload, Endpoint::validate_datagrams)?),
         "listen" => Request::Listen(checked("listen", payload, |request: &Endpoint| request.validate(false))?),

@@ -31,6 +31,39 @@ pub struct RenameRequest {
     pub to: String,
 }
 
+/// `splice`: a file is made anew of pieces of itself and of what comes.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SpliceRequest {
+    /// Absolute path of a file.
+    pub path: String,
+    /// Its size, as the host knows it.
+    pub size: u64,
+    /// Its change time.
+    pub changed_seconds: i64,
+    /// The rest of it.
+    pub changed_nanoseconds: u32,
+    /// The most that it may become.
+    pub max_size: u64,
+}
+
+impl SpliceRequest {
+    /// Refuses with `invalid_argument` what names no file.
+    pub fn validate(&self) -> Outcome<()> {
+        check_path("splice", &self.path)?;
+        match self.split().1 {
+            "" | "." | ".." => Err(invalid(format!("splice: {:?} names no file", self.path))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The directory of the file, and its name.
+    pub fn split(&self) -> (&str, &str) {
+        let (directory, name) = self.path.rsplit_once('/').unwrap_or_default();
+        (if directory.is_empty() { "/" } else { directory }, name)
+    }
+}
+
 impl ScanRequest {
     /// Refuses with `invalid_argument` what is no path.
     pub fn validate(&self) -> Outcome<()> {

@@ -67,6 +67,10 @@ impl Server {
                 self.begin_pick(stream, &request)?;
                 return Ok(None);
             }
+            Request::Splice(request) => {
+                self.begin_splice(stream, &request)?;
+                return Ok(None);
+            }
             Request::Dial(endpoint) => {
                 self.dial(stream, &endpoint)?;
                 return Ok(None);

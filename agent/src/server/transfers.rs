@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 
 use super::{Owner, Server};
 use crate::failure::{Code, Failure, Outcome};
-use crate::requests::{NamesRequest, PutRequest, ReadRequest, RenameRequest, ScanRequest, TarInRequest, TarOutRequest};
-use crate::tree::{FileOut, Put, Scan, TreeIn, TreeOut, remove, rename};
+use crate::requests::{
+    NamesRequest, PutRequest, ReadRequest, RenameRequest, ScanRequest, SpliceRequest, TarInRequest, TarOutRequest,
+};
+use crate::tree::{FileOut, Put, Scan, Splice, TreeIn, TreeOut, remove, rename};
 use crate::wire::{DATA_CHUNK, FrameType, OUTBOX_HIGH, ReceiveWindow, SendCredit, Violation};
 
 /// Pieces sent before the server looks at its descriptors again.
@@ -47,6 +49,7 @@ struct Incoming {
 enum Sink {
     Tree(Box<TreeIn>),
     Put(Put),
+    Splice(Box<Splice>),
 }
 
 impl Source {
@@ -133,6 +136,14 @@ impl Server {
         Ok(())
     }
 
+    pub(super) fn begin_splice(&mut self, stream: u32, request: &SpliceRequest) -> Outcome<()> {
+        self.refuse_frozen(&request.path)?;
+        self.transfers.begun += 1;
+        let splice = Splice::begin(request, self.transfers.begun)?;
+        self.begin_incoming(stream, Sink::Splice(Box::new(splice)));
+        Ok(())
+    }
+
     pub(super) fn begin_put(&mut self, stream: u32, request: PutRequest) -> Outcome<()> {
         self.refuse_frozen(&request.path)?;
         let put = Put::begin(request)?;
@@ -171,6 +182,7 @@ impl Server {
         let result = match &mut incoming.sink {
             Sink::Tree(tree) => tree.receive(bytes),
             Sink::Put(put) => put.receive(bytes),
+            Sink::Splice(splice) => splice.receive(bytes),
         };
         match result {
             Ok(()) => {
@@ -192,6 +204,7 @@ impl Server {
             let result = match sink {
                 Sink::Tree(tree) => tree.finish(),
                 Sink::Put(put) => put.finish(),
+                Sink::Splice(splice) => splice.finish(),
             };
             self.close(stream, result);
         }

@@ -11,8 +11,14 @@ use crate::upload::failure;
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
+/// The guest's time: no file that was changed before has a later change time.
+pub fn file_time() -> Value {
+    let now = clock_gettime(ClockId::Realtime);
+    json!({"seconds": now.tv_sec, "nanoseconds": now.tv_nsec})
+}
+
 /// Removes files and empty directories. No link on the way is followed; what is not there, or not empty, stays so. Returns how
-/// many went.
+/// many went, and the guest's time.
 pub fn remove(request: &NamesRequest) -> Outcome<Value> {
     let path = request.path.as_str();
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -39,17 +45,16 @@ pub fn remove(request: &NamesRequest) -> Outcome<Value> {
             }
         }
     }
-    Ok(json!({"removed": removed}))
+    let mut answer = file_time();
+    answer["removed"] = removed.into();
+    Ok(answer)
 }
 
 /// Gives a path a name that nothing has. Returns the guest's time, on the clock that files get theirs from.
 pub fn rename(request: &RenameRequest) -> Outcome<Value> {
     let RenameRequest { from, to } = request;
     match renameat_with(CWD, from.as_str(), CWD, to.as_str(), RenameFlags::NOREPLACE) {
-        Ok(()) => {
-            let now = clock_gettime(ClockId::RealtimeCoarse);
-            Ok(json!({"seconds": now.tv_sec, "nanoseconds": now.tv_nsec}))
-        }
+        Ok(()) => Ok(file_time()),
         Err(Errno::EXIST) => Err(Failure::new(Code::FailedPrecondition, format!("{to} is there already"))),
         Err(errno) => Err(failure("renaming", &format!("{from} to {to}"), errno)),
     }

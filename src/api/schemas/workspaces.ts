@@ -5,6 +5,8 @@ import type {
   ImportWorkspace,
   PulledWorkspace,
   PullWorkspace,
+  SyncedWorkspace,
+  SyncWorkspace,
   Workspace,
   WorkspacePreview,
 } from "../types.ts";
@@ -79,6 +81,20 @@ export const PulledWorkspaceSchema: z.ZodType<PulledWorkspace> = z
     notes: z.array(z.string()),
   })
   .meta({ id: "PulledWorkspace" });
+
+export const SyncWorkspaceSchema: z.ZodType<SyncWorkspace> = z
+  .strictObject({ force: z.boolean().optional().describe("Also over what was changed in the guest") })
+  .meta({ id: "SyncWorkspace" });
+
+export const SyncedWorkspaceSchema: z.ZodType<SyncedWorkspace> = z
+  .strictObject({
+    workspace: WorkspaceSchema,
+    files: z.int().describe("Files that were sent"),
+    removed: z.int(),
+    bytes: z.int().describe("Everything that went to the guest"),
+    notes: z.array(z.string()),
+  })
+  .meta({ id: "SyncedWorkspace" });
 
 /** Query of `workspace.export`. */
 export const ExportWorkspaceQuerySchema: z.ZodType<{ base?: string | undefined }> = z.strictObject({

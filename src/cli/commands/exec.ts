@@ -15,6 +15,8 @@ const AGENT_HELP = "let it use your ssh-agent while it runs";
 
 interface OwnFlags extends ExecFlags {
   readonly forwardAgent?: boolean;
+  /** What is new in the host's work tree goes first. */
+  readonly sync?: boolean;
   /** `~` at the start of a line is for banger. */
   readonly escapes?: boolean;
 }
@@ -35,6 +37,7 @@ Examples:
   banger exec web -- make -j4
   banger exec -u www-data -w /srv web -- ls -l
   banger exec -t web -- top
+  banger exec --sync web -- make    with what is new in the work tree
   banger exec -d web -- make        print an id and let it run
   banger exec ls web                list such commands
   banger exec --attach ID web       join one; on a terminal with its input`,
@@ -59,7 +62,9 @@ Examples:
       if (flags.detach === true) return await detach(ctx, validateVmRef(vm), { flags, command });
       ctx.exitCode = await execIn(ctx, validateVmRef(vm), { flags, command });
     });
-  addExecOptions(exec).option("-A, --forward-agent", AGENT_HELP);
+  addExecOptions(exec)
+    .option("-A, --forward-agent", AGENT_HELP)
+    .option("--sync", "first send what is new in the host's work tree");
   const shell = program
     .command("shell")
     .summary("open a shell in a running VM")
@@ -84,7 +89,9 @@ Examples:
         command: [],
       });
     });
-  addExecOptions(shell).option("-A, --forward-agent", AGENT_HELP);
+  addExecOptions(shell)
+    .option("-A, --forward-agent", AGENT_HELP)
+    .option("--sync", "first send what is new in the host's work tree");
 }
 
 async function execIn(
@@ -95,11 +102,22 @@ async function execIn(
   const tty = flags.tty === true ? findTty() : undefined;
   const request = { ...execRequest(flags, command), tty };
   const client = await ctx.client();
+  if (flags.sync === true) await syncFirst(ctx, client, vm);
   await using stack = new AsyncDisposableStack();
   const agent = flags.forwardAgent === true ? stack.use(await openAgent(client, vm, flags.user)) : undefined;
   const env = { ...request.env, ...(agent === undefined ? {} : { SSH_AUTH_SOCK: agent.path }) };
   using view = createProgressView({ quiet: true });
-  const running = client.exec(vm, { ...request, env }, outputListener(view));
+  const listener = outputListener(view);
+  const running = client.exec(
+    vm,
+    { ...request, env },
+    {
+      ...listener,
+      // A terminal that is raw does not go back to the left by itself.
+      onProgress: (line) =>
+        line.event === "note" && ctx.say(`banger: ${line.text}${tty === undefined ? "" : "\r"}`),
+    },
+  );
   return await attach(running, {
     tty,
     stdin: flags.stdin,
@@ -107,6 +125,12 @@ async function execIn(
     keys: keyOptions(flags, flags.escapes === true),
     rejoin: (id) => rejoinWords(vm, id),
   });
+}
+
+/** The guest's work is worth more than the command: a conflict ends it. */
+async function syncFirst(ctx: CliContext, client: Client, vm: string): Promise<void> {
+  const { notes } = await client.syncWorkspace(vm, {});
+  for (const note of notes) ctx.say(`banger: ${note}`);
 }
 
 async function openAgent(client: Client, vm: string, user: string | undefined): Promise<AgentForward> {

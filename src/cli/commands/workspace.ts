@@ -2,8 +2,9 @@
 import { randomBytes } from "node:crypto";
 import { closeSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import type { Command } from "commander";
-import type { PulledWorkspace } from "../../api/types.ts";
+import type { PulledWorkspace, SyncedWorkspace } from "../../api/types.ts";
 import { validateVmRef } from "../../model/names.ts";
+import { formatBytes } from "../../model/quantities.ts";
 import type { CliContext } from "../context.ts";
 import { type LongFlags, runLong } from "./long.ts";
 import {
@@ -28,6 +29,7 @@ Examples:
   banger workspace import web ./app          bring one into a VM that runs
   banger workspace export web -o work.patch  everything that was done there, as a patch
   banger workspace diff web | less           the same, to look at
+  banger workspace sync web                  send what is new on the host
   banger workspace pull web                  its commits, as the branch banger/web`,
     );
   addWorkspaceOptions(
@@ -72,6 +74,21 @@ Examples:
       });
     });
   workspace
+    .command("sync")
+    .description("send what is new in the host's work tree")
+    .argument("<vm>", "name, id or id prefix")
+    .option("--force", "also over what was changed in the guest")
+    .option("-q, --quiet", "no progress on stderr")
+    .option("--json", "progress and result as JSON lines")
+    .action(async (vm: string, flags: LongFlags & { force?: boolean }) => {
+      const ref = validateVmRef(vm);
+      const client = await ctx.client();
+      await runLong(ctx, flags, async (options) => {
+        const result = await client.syncWorkspace(ref, { force: flags.force }, options);
+        return { result, line: syncedLine(result) };
+      });
+    });
+  workspace
     .command("export")
     .description("everything that was done in a workspace, as a patch for: git apply --index")
     .argument("<vm>", "name, id or id prefix")
@@ -93,6 +110,12 @@ Examples:
       for await (const piece of await (await ctx.client()).exportWorkspace(validateVmRef(vm)))
         ctx.write(piece);
     });
+}
+
+function syncedLine({ files, removed, bytes }: SyncedWorkspace): string {
+  if (bytes === 0) return "nothing is new";
+  const gone = removed === 0 ? "" : `, ${removed} removed`;
+  return `${files} file${files === 1 ? "" : "s"} sent${gone} (${formatBytes(bytes)})`;
 }
 
 function sayPulled(

@@ -3,6 +3,7 @@ import {
   ExportWorkspaceQuerySchema,
   ImportWorkspaceSchema,
   PullWorkspaceSchema,
+  SyncWorkspaceSchema,
 } from "../../api/schemas/workspaces.ts";
 import type { Workspace } from "../../api/types.ts";
 import type { WorkspaceRecord } from "../../model/workspace.ts";
@@ -26,6 +27,14 @@ export function routeWorkspaces(router: Router, { vms, workspaces }: Services): 
     const vm = vms.find(param("vm"));
     const wish = await decodeBody(request, PullWorkspaceSchema);
     return async (options) => await workspaces.pull(vm, wish, options);
+  });
+  router.progress("workspace.sync", async ({ param, request }) => {
+    const vm = vms.find(param("vm"));
+    const wish = await decodeBody(request, SyncWorkspaceSchema);
+    return async (options) => {
+      const { record, ...done } = await workspaces.sync(vm, wish, options);
+      return { ...done, workspace: present(record) };
+    };
   });
   router.json("workspace.show", async ({ param }) => present(workspaces.demand(vms.find(param("vm")))));
   const patch = "text/x-patch";
