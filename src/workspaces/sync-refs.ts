@@ -49,7 +49,7 @@ export async function planRefs(
     const before = name === record.branch ? record.head : sent.get(name);
     if (there === oid) continue;
     if (force || there === before) file(name, oid);
-    else if (name === branch) conflicts.push(`${name.replace("refs/heads/", "the branch ")}`);
+    else if (name === branch) conflicts.push(name.replace("refs/heads/", "the branch "));
     else notes.push(`${name}: it was changed in the guest, and stays`);
   }
   const head = branch === undefined ? (refs.head ?? "") : `ref: ${branch}`;
