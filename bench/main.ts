@@ -57,6 +57,9 @@ try {
     await using home = await createRealHome({ templates: true });
     rows.push(...(await (await import("./warm.ts")).benchWarm(home, scratch)));
     await (await home.client()).pruneTemplates();
+    const { benchPool, POOL_ENV } = await import("./pool.ts");
+    await using pooled = await createRealHome({ templates: true, env: POOL_ENV });
+    rows.push(await benchPool(pooled));
   }
   if (wanted("first")) {
     const { benchFirst } = await import("./warm.ts");

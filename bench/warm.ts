@@ -8,9 +8,11 @@ import { limitRow, type Row, ratioRow, summarise } from "./stats.ts";
 import { must, ROOT, spawn, timed } from "./tools.ts";
 
 const WARM = 15;
-const COLD = 5;
+const COLD = 10;
 const PAUSES = 10;
 const FORKS = 10;
+const FORK_ROUNDS = 10;
+const FIRST_ROUNDS = 10;
 const SHAPE = ["--memory", "512M"] as const;
 const RUN = ["run", "--rm", "-q", ...SHAPE] as const;
 const DIRTY = "head -c 100M /dev/urandom >/dev/shm/dirty";
@@ -96,7 +98,7 @@ async function benchForks(home: RealHome, bare: Bare): Promise<Row[]> {
   for (const count of [1, FORKS]) {
     const ours: number[] = [];
     const alone: number[] = [];
-    for (let i = 0; i < 3; i += 1) {
+    for (let i = 0; i < FORK_ROUNDS; i += 1) {
       alone.push((await bareRestore(bare, count)) / count);
       const names = Array.from({ length: count }, (_, n) => `kid-${n + 1}`);
       const fork = ["fork", "model", "-q", "-n", String(count), "--name", "kid"];
@@ -105,7 +107,7 @@ async function benchForks(home: RealHome, bare: Bare): Promise<Row[]> {
         await Promise.all(names.map(async (name) => await must(home, ["exec", name, "--", "true"])));
       });
       ours.push(took / count);
-      if (count > 1 && i === 2) rows.push(...(await benchShared(home, names)));
+      if (count > 1 && i === FORK_ROUNDS - 1) rows.push(...(await benchShared(home, names)));
       await must(home, ["rm", "-f", ...names]);
     }
     const name = `fork -n ${count} and a command in each, per child / a bare restore`;
@@ -157,7 +159,7 @@ async function benchPause(home: RealHome): Promise<Row[]> {
 export async function benchFirst(make: (templates: boolean) => Promise<RealHome>): Promise<Row> {
   const ours: number[] = [];
   const bare: number[] = [];
-  for (let i = 0; i < 4; i += 1) {
+  for (let i = 0; i < FIRST_ROUNDS; i += 1) {
     for (const templates of i % 2 === 0 ? [true, false] : [false, true]) {
       await using home = await make(templates);
       await must(home, ["daemon", "start"]);

@@ -72,11 +72,16 @@ export interface StartedCli {
  * of their own in the middle of a test. Disposing removes its VMs, and fails when a hypervisor is left.
  */
 export async function createRealHome(
-  options: { readonly bare?: boolean; readonly templates?: boolean } = {},
+  options: {
+    readonly bare?: boolean;
+    readonly templates?: boolean;
+    /** For every command, and so for the daemon. */
+    readonly env?: Readonly<Record<string, string>>;
+  } = {},
 ): Promise<RealHome> {
   const home = mkdtempSync(join(tmpdir(), "banger-vm-"));
   if (options.bare !== true) await furnish(home);
-  const env = options.templates === true ? {} : NO_TEMPLATES;
+  const env = { ...(options.templates === true ? {} : NO_TEMPLATES), ...options.env };
   const start = (args: readonly string[], cli: CliOptions = {}): StartedCli =>
     startCli(home, args, { ...cli, env: { ...env, ...cli.env } });
   const banger = async (args: readonly string[], cli: CliOptions = {}): Promise<CliResult> =>

@@ -108,3 +108,22 @@ test("--init systemd is refused by an image that has no init", async () => {
   expect(refused.code).toBe(125);
   expect(refused.stderr).toContain("the image has no init at /sbin/init");
 });
+
+test("a VM with systemd is forked with its services, and the child is somebody else", async () => {
+  const names = ["base", "base-1"];
+  await using made = { [Symbol.asyncDispose]: async () => void (await home.banger(["rm", "-f", ...names])) };
+  expect(made).toBeDefined();
+  const run = ["run", "-d", "--name", "base", "--image", "debian-dev", "--memory", "512M"];
+  expect(await home.banger(run)).toMatchObject({ code: 0 });
+  expect(await sh("base", `${UP}; ${BOOTED}`)).toBe("running");
+  expect(await home.banger(["fork", "base"])).toMatchObject({ code: 0, stdout: "base-1\n" });
+  const ids = new Set<string>();
+  for (const name of names) {
+    expect(await sh(name, "hostname; systemctl is-active ssh.service; systemctl is-system-running")).toBe(
+      `${name}\nactive\nrunning`,
+    );
+    expect(await sh(name, GREETING)).toStartWith("SSH-2.0-");
+    ids.add(await sh(name, "cat /etc/machine-id /proc/sys/kernel/random/boot_id"));
+  }
+  expect(ids.size).toBe(2);
+});
