@@ -1,5 +1,7 @@
 /** A command in a guest, seen by the client: input with back-pressure, output, and how it ended. */
+
 import type { ExecClientMessage, ExecServerMessage, ProgressLine, Vm } from "../api/types.ts";
+import { createDeferred, type Deferred } from "../lib/deferred.ts";
 import { BangerError } from "../model/errors.ts";
 import type { Socket, SocketListener, Transport } from "./transport.ts";
 
@@ -41,13 +43,13 @@ export class Command {
   readonly exit: Promise<Exit | undefined>;
   readonly #socket: Socket;
   readonly #listener: CommandListener;
-  readonly #started = Promise.withResolvers<void>();
-  readonly #exit = Promise.withResolvers<Exit | undefined>();
+  readonly #started = createDeferred<void>();
+  readonly #exit = createDeferred<Exit | undefined>();
   readonly #consumed: Record<1 | 2, number> = { 1: 0, 2: 0 };
   /** Output in the order of its arrival: the next piece waits until the handler is done with the last. */
   #output: Promise<void> = Promise.resolve();
   #credit = WINDOW;
-  #creditWaiter: PromiseWithResolvers<void> | undefined;
+  #creditWaiter: Deferred<void> | undefined;
   #over = false;
 
   constructor(
@@ -75,7 +77,7 @@ export class Command {
     await this.started;
     for (let at = 0; at < bytes.length; ) {
       while (this.#credit === 0 && !this.#over) {
-        this.#creditWaiter ??= Promise.withResolvers();
+        this.#creditWaiter ??= createDeferred();
         await this.#creditWaiter.promise;
       }
       if (this.#over) return;

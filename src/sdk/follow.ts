@@ -1,4 +1,5 @@
 /** A WebSocket that only sends, as an async iterator. */
+import { createDeferred } from "../lib/deferred.ts";
 import { BangerError } from "../model/errors.ts";
 import type { Transport } from "./transport.ts";
 
@@ -12,7 +13,7 @@ export async function* follow(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<string | Uint8Array> {
   const queue: (string | Uint8Array)[] = [];
-  let wake = Promise.withResolvers<void>();
+  let wake = createDeferred<void>();
   let closed: string | undefined;
   const push = (message: string | Uint8Array): void => {
     queue.push(message);
@@ -35,7 +36,7 @@ export async function* follow(
       if (signal?.aborted === true || closed === "code 1000") return;
       if (closed !== undefined) throw lost(closed);
       await wake.promise;
-      wake = Promise.withResolvers();
+      wake = createDeferred();
     }
   } finally {
     signal?.removeEventListener("abort", onAbort);

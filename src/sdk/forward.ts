@@ -1,5 +1,7 @@
 /** Connections carried between this host and a guest, both ways; each end is closed by itself and slowed by the other. */
+
 import { createConnection, createServer, type Server, type Socket } from "node:net";
+import { createDeferred } from "../lib/deferred.ts";
 import { BangerError } from "../model/errors.ts";
 import type { GuestEndpoint } from "../model/guest-stream.ts";
 import type { GuestFiles } from "./files/guest-files.ts";
@@ -36,7 +38,7 @@ export async function forwardToGuest(
   });
   await listening(server, listen);
   const address = server.address();
-  const failure = Promise.withResolvers<never>();
+  const failure = createDeferred<never>();
   failure.promise.catch(() => undefined);
   server.on("error", (error) => failure.reject(BangerError.from(error)));
   return {
@@ -56,7 +58,7 @@ export async function forwardFromGuest(
   { target, onProblem }: ForwardOptions & { readonly target: HostTarget },
 ): Promise<Forward> {
   const sockets = new Set<Socket>();
-  const ready = Promise.withResolvers<number>();
+  const ready = createDeferred<number>();
   const stream = guest.open(
     { type: "listen", ...listen },
     {

@@ -1,5 +1,7 @@
 /** A stream to files or connections of a guest, seen by the client: data both ways, each at the other end's pace. */
+
 import type { GuestStreamClientMessage, GuestStreamServerMessage } from "../api/types.ts";
+import { createDeferred } from "../lib/deferred.ts";
 import { BangerError } from "../model/errors.ts";
 import type { GuestStreamMessage, GuestStreamRequest } from "../model/guest-stream.ts";
 import type { Socket, Transport } from "./transport.ts";
@@ -20,8 +22,8 @@ export class GuestStream implements AsyncDisposable {
   readonly result: Promise<Readonly<Record<string, unknown>>>;
   readonly #socket: Socket;
   readonly #options: GuestStreamOptions;
-  readonly #opened = Promise.withResolvers<void>();
-  readonly #result = Promise.withResolvers<Readonly<Record<string, unknown>>>();
+  readonly #opened = createDeferred<void>();
+  readonly #result = createDeferred<Readonly<Record<string, unknown>>>();
   readonly #queue: Uint8Array[] = [];
   #wakeReader: (() => void) | undefined;
   #wakeWriter: (() => void) | undefined;

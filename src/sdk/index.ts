@@ -32,5 +32,11 @@ export { Command, type CommandListener, type Exit } from "./command.ts";
 export type { CopyOptions, CopyResult, GuestAccess } from "./files/access.ts";
 export { copyBetween, type GuestPath } from "./files/copy-between.ts";
 export { GuestFiles } from "./files/guest-files.ts";
-export { type Forward, type ForwardOptions, forwardFromGuest, forwardToGuest } from "./forward.ts";
+export {
+  type Forward,
+  type ForwardOptions,
+  forwardFromGuest,
+  forwardToGuest,
+  type HostTarget,
+} from "./forward.ts";
 export { GuestStream, type GuestStreamOptions } from "./guest-stream.ts";
