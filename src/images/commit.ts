@@ -1,5 +1,6 @@
 /** Commit: the image that a VM was made from, and what the VM wrote, as one more layer of an OCI image. */
 import { createHash } from "node:crypto";
+import { dirname, join } from "node:path";
 import { Readable } from "node:stream";
 import { createGzip } from "node:zlib";
 import { z } from "zod";
@@ -30,7 +31,7 @@ export interface CommitPlaces {
 }
 
 export interface CommitOptions extends Omit<ConvertOptions, "store"> {
-  /** A copy of the VM's writable disk, which nobody else uses; its journal is replayed in it. */
+  /** A copy of the VM's writable disk, which nobody else uses, in a directory for this work; its journal is replayed in it. */
   readonly diskPath: string;
   /** What the VM was made from. */
   readonly base: Image;
@@ -54,7 +55,14 @@ export async function commitDisk({ blobs, store }: CommitPlaces, options: Commit
   const { signal, onStage } = convert;
   await replayJournal(diskPath, signal);
   onStage?.("reading what the VM wrote");
-  const layer = await putLayer(store, upperLayer(diskPath), signal);
+  const { limits } = convert;
+  const below = {
+    rootfsPath: image.rootfsPath,
+    tarPath: join(dirname(diskPath), "below.tar"),
+    ...(limits === undefined ? {} : { limits }),
+    ...(signal === undefined ? {} : { signal }),
+  };
+  const layer = await putLayer(store, upperLayer(diskPath, below), signal);
   onStage?.("looking up the image below");
   const base = await baseOf(image, store, signal);
   const layers = [...base.layers, layer];

@@ -3,7 +3,7 @@
  * file system.
  */
 import { constants, createReadStream } from "node:fs";
-import { access, open, stat } from "node:fs/promises";
+import { access, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { withTemporaryDirectory } from "../lib/publish.ts";
 import { startProgram } from "../lib/run-program.ts";
@@ -16,6 +16,7 @@ import type { Image, ImageBlobs } from "./blobs.ts";
 import { convertOci } from "./convert.ts";
 import { openTar } from "./layers/layer-stream.ts";
 import { indexLayer, type MergeLayer, mergeLayers } from "./layers/merge.ts";
+import { spool } from "./layers/spool.ts";
 import type { BlobStore } from "./oci/blob-store.ts";
 import { DEFAULT_LIMITS, ImageBudget, type ImageLimits } from "./tar/limits.ts";
 
@@ -112,15 +113,6 @@ async function importImage(
   } finally {
     // All of it when it failed; else what the archive held besides.
     for (const digest of contents.added) if (!needed.includes(digest)) await store.remove(digest);
-  }
-}
-
-/** Passes on what it writes to a file, which is whole when it ends. */
-async function* spool(tar: AsyncIterable<Buffer>, path: string): AsyncGenerator<Buffer> {
-  await using file = await open(path, "wx", 0o600);
-  for await (const chunk of tar) {
-    await file.appendFile(chunk);
-    yield chunk;
   }
 }
 

@@ -1,8 +1,10 @@
 import { expect, test } from "bun:test";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { chmod, chown, link, mkdir, symlink, truncate, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { findProgram, runProgram } from "../lib/run-program.ts";
+import { mergeLayers } from "./layers/merge.ts";
+import { layerTar } from "./layers/testing.ts";
 import { createTemporaryDirectory, failureOf } from "./testing.ts";
 import { upperLayer } from "./upper-layer.ts";
 
@@ -26,9 +28,10 @@ async function makeDisk(dir: string, fill: (upper: string) => Promise<void>, siz
   return disk;
 }
 
-async function read(disk: string): Promise<Buffer> {
+async function read(disk: string, rootfsPath = "/nonexistent"): Promise<Buffer> {
   const parts: Uint8Array[] = [];
-  for await (const part of upperLayer(disk)) parts.push(part);
+  const below = { rootfsPath, tarPath: `${disk}.tar` };
+  for await (const part of upperLayer(disk, below)) parts.push(part);
   return Buffer.concat(parts);
 }
 
@@ -107,14 +110,80 @@ test.skipIf(problem !== "")(
 
 test.skipIf(problem !== "")("upperLayer() refuses what a layer cannot say", async () => {
   await using dir = await createTemporaryDirectory();
-  const disk = await makeDisk(dir.path, async (upper) => {
-    await mkdir(join(upper, "new"));
-    await setXattr(join(upper, "new"), "trusted.overlay.redirect", "old");
-  });
+  const disk = await makeDisk(dir.path, async (upper) => await writeFile(join(upper, ".wh.x"), ""));
   const error = await failureOf(read(disk));
   expect(error.code).toBe("unsupported");
-  expect(error.message).toContain('"new" was renamed');
+  expect(error.message).toContain('".wh.x"');
 });
+
+test.skipIf(problem !== "" || findProgram("sqfs2tar") === undefined)(
+  "upperLayer() copies what the image has in directories that were renamed",
+  async () => {
+    await using dir = await createTemporaryDirectory();
+    const image = layerTar([
+      { path: "old", kind: "directory", mode: 0o711 },
+      { path: "old/kept", content: "kept", uid: 70_000 },
+      { path: "old/twin", kind: "hardlink", linkPath: "old/kept" },
+      { path: "old/removed", content: "removed" },
+      { path: "old/replaced", content: "below" },
+      { path: "old/sub/deep/file", content: "deep" },
+      { path: "old/sub/gone", content: "gone" },
+      { path: "old/inner/file", content: "inner" },
+      { path: "new/hidden", content: "of the image at the new name" },
+      { path: "a/x", content: "of a" },
+      { path: "b/y", content: "of b" },
+      { path: "back/file", content: "back" },
+    ]);
+    const [base, rootfsPath] = [join(dir.path, "base.tar"), join(dir.path, "base.squashfs")];
+    await writeFile(base, image);
+    await mergeLayers([{ path: base, name: "base", diffId: undefined }], rootfsPath);
+    const disk = await makeDisk(dir.path, async (upper) => {
+      for (const path of ["new/sub", "moved/inner", "a", "b", "back"]) {
+        await mkdir(join(upper, path), { recursive: true });
+      }
+      await chmod(join(upper, "new"), 0o750);
+      for (const path of ["old", "new/removed", "new/inner", "new/sub/gone"]) {
+        await runProgram(["mknod", join(upper, path), "c", "0", "0"]);
+      }
+      await writeFile(join(upper, "new/replaced"), "above");
+      await writeFile(join(upper, "new/sub/made"), "made");
+      for (const [path, redirect] of [
+        ["new", "old"],
+        ["moved/inner", "/old/inner"],
+        ["a", "b"],
+        ["b", "a"],
+        ["back", "/back"],
+      ] as const) {
+        await setXattr(join(upper, path), "trusted.overlay.redirect", redirect);
+      }
+    });
+    const layer = join(dir.path, "layer.tar");
+    await writeFile(layer, await read(disk, rootfsPath));
+    const out = join(dir.path, "out.squashfs");
+    const layers = [base, layer].map((path) => ({ path, name: path, diffId: undefined }));
+    await mergeLayers(layers, out);
+    const unpacked = join(dir.path, "out");
+    await runProgram(["unsquashfs", "-no-progress", "-quiet", "-d", unpacked, out]);
+    const files = readdirSync(unpacked, { recursive: true, withFileTypes: true })
+      .filter((entry) => !entry.isDirectory())
+      .map((entry) => join(entry.parentPath, entry.name));
+    const shown = files.map((path) => `${relative(unpacked, path)}: ${readFileSync(path, "utf8")}`);
+    expect(shown.toSorted((one, other) => (one < other ? -1 : 1))).toEqual([
+      "a/y: of b",
+      "b/x: of a",
+      "back/file: back",
+      "moved/inner/file: inner",
+      "new/kept: kept",
+      "new/replaced: above",
+      "new/sub/deep/file: deep",
+      "new/sub/made: made",
+      "new/twin: kept",
+    ]);
+    expect(statSync(join(unpacked, "new")).mode & 0o7777).toBe(0o750);
+    const [kept, twin] = ["kept", "twin"].map((name) => statSync(join(unpacked, "new", name)));
+    expect([kept?.uid, kept?.ino]).toEqual([70_000, twin?.ino]);
+  },
+);
 
 test.skipIf(problem !== "")("upperLayer() survives any damage to a disk", async () => {
   await using dir = await createTemporaryDirectory();
@@ -158,7 +227,7 @@ test.skipIf(problem !== "")("upperLayer() survives any damage to a disk", async 
 /** What a file's size may claim is bounded by whoever makes an image of it; here it is enough to have read a little. */
 async function drain(disk: string): Promise<void> {
   let bytes = 0;
-  for await (const part of upperLayer(disk)) {
+  for await (const part of upperLayer(disk, { rootfsPath: "/nonexistent", tarPath: `${disk}.tar` })) {
     bytes += part.length;
     if (bytes > 64 * 1024 * 1024) return;
   }

@@ -6,6 +6,7 @@ import { BangerError } from "../model/errors.ts";
 import { quote } from "../model/names.ts";
 import { damaged, deviceOf, type Inode } from "./ext4/layout.ts";
 import { Ext4Reader } from "./ext4/reader.ts";
+import { type MovedDirectory, type MovedOptions, readMoved } from "./moved-directories.ts";
 import type { WrittenEntry } from "./tar/writer.ts";
 import { END_MARK, paddingOf, writeHeader } from "./tar/writer.ts";
 
@@ -23,19 +24,36 @@ const OF_THE_VM: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * The bytes of the tar. The disk must not change meanwhile, and its journal must have been replayed. Sockets are left out, as tar
- * does. Errors: `invalid_argument` (damaged), `unsupported` (a directory of the image was renamed, or a name cannot be told).
+ * The bytes of the tar, of a VM whose image is in `below`. The disk must not change meanwhile, and its journal must have been
+ * replayed. Sockets are left out, as tar does. Errors: `invalid_argument` (damaged), `unsupported` (a name cannot be told), those of
+ * `readMoved`.
  */
-export async function* upperLayer(diskPath: string): AsyncGenerator<Uint8Array> {
+export async function* upperLayer(diskPath: string, below: MovedOptions): AsyncGenerator<Uint8Array> {
   await using disk = await Ext4Reader.open(diskPath);
   if (disk.dirty) throw damaged("its journal was not replayed");
   const top = (await disk.list(await disk.root())).find((entry) => entry.name === "upper");
+  const walk = new UpperWalk(disk);
   // A VM whose agent never mounted it has changed nothing.
-  if (top !== undefined) yield* new UpperWalk(disk).directory(await disk.inode(top.inode), "", 0);
-  yield END_MARK;
+  if (top !== undefined) {
+    const place = { path: "", below: "", hidden: false, depth: 0 };
+    yield* walk.directory(await disk.inode(top.inode), place);
+  }
+  if (walk.moved.length === 0) yield END_MARK;
+  else for await (const piece of readMoved(walk.moved, below)) yield Buffer.from(piece);
+}
+
+/** Where a directory is, and which directory of the image it shows; undefined: none. */
+interface Place {
+  readonly path: string;
+  readonly below: string | undefined;
+  /** What the image has at this path is not seen here. */
+  readonly hidden: boolean;
+  readonly depth: number;
 }
 
 class UpperWalk {
+  /** What has been found so far. */
+  readonly moved: MovedDirectory[] = [];
   readonly #disk: Ext4Reader;
   /** The first path of a file with several names. */
   readonly #linked = new Map<number, string>();
@@ -46,18 +64,22 @@ class UpperWalk {
     this.#disk = disk;
   }
 
-  async *directory(directory: Inode, path: string, depth: number): AsyncGenerator<Uint8Array> {
+  async *directory(directory: Inode, place: Place): AsyncGenerator<Uint8Array> {
+    const { path, below, hidden, depth } = place;
     if (directory.kind !== "directory" || depth > MAX_DEPTH || this.#seen.has(directory.number))
       throw damaged("its directories make no sense");
     this.#seen.add(directory.number);
-    for (const { name, inode } of await this.#disk.list(directory)) {
-      const child = path === "" ? name : `${path}/${name}`;
+    const entries = await this.#disk.list(directory);
+    if (below !== undefined && (hidden || below !== path))
+      this.moved.push({ path, from: below, own: new Set(entries.map(({ name }) => name)) });
+    for (const { name, inode } of entries) {
+      const child = joined(path, name);
       if (child.length > MAX_PATH || name.startsWith(".wh.")) throw untold(child);
-      if (!OF_THE_VM.has(child)) yield* this.#entry(await this.#disk.inode(inode), child, depth);
+      if (!OF_THE_VM.has(child)) yield* this.#entry(await this.#disk.inode(inode), child, place);
     }
   }
 
-  async *#entry(inode: Inode, path: string, depth: number): AsyncGenerator<Uint8Array> {
+  async *#entry(inode: Inode, path: string, parent: Place): AsyncGenerator<Uint8Array> {
     if (inode.kind === "socket") return;
     if (isWhiteout(inode)) {
       yield writeHeader({ ...PLAIN, path: whiteoutOf(path), mtimeSeconds: inode.mtimeSeconds });
@@ -72,7 +94,7 @@ class UpperWalk {
     const xattrs = await this.#disk.xattrs(inode);
     const own = xattrs.filter(([name]) => !name.startsWith(OVERLAY));
     const overlay = new Map(xattrs.filter(([name]) => name.startsWith(OVERLAY)));
-    if (overlay.has(`${OVERLAY}redirect`) || overlay.has(`${OVERLAY}metacopy`)) throw renamed(path);
+    if (overlay.has(`${OVERLAY}metacopy`)) throw damaged("a file has no contents");
     const entry = { ...facts(inode, path), xattrs: own.map(([name, value]) => ({ name, value })) };
     if (inode.kind === "symlink") {
       yield writeHeader({ ...entry, linkPath: await this.#disk.target(inode) });
@@ -84,10 +106,14 @@ class UpperWalk {
       yield writeHeader(entry);
     }
     if (inode.kind !== "directory") return;
-    if (overlay.get(`${OVERLAY}opaque`) === "y") {
+    const redirect = overlay.get(`${OVERLAY}redirect`);
+    const isOpaque = overlay.get(`${OVERLAY}opaque`) === "y";
+    const below = isOpaque ? undefined : placeBelow(path, parent.below, redirect);
+    const hides = isOpaque || (redirect !== undefined && below !== path);
+    if (hides)
       yield writeHeader({ ...PLAIN, path: `${path}/.wh..wh..opq`, mtimeSeconds: inode.mtimeSeconds });
-    }
-    yield* this.directory(inode, path, depth + 1);
+    const hidden = hides || parent.hidden;
+    yield* this.directory(inode, { path, below, hidden, depth: parent.depth + 1 });
   }
 }
 
@@ -132,15 +158,18 @@ function whiteoutOf(path: string): string {
   return `${path.slice(0, slash)}.wh.${path.slice(slash)}`;
 }
 
-function renamed(path: string): BangerError {
-  const shown = quote(Buffer.from(path, "latin1").toString());
-  return new BangerError(
-    "unsupported",
-    `the directory ${shown} was renamed, which no layer of an image can say`,
-    {
-      cure: `in the VM, copy it and remove the original: cp -a ${shown} ${shown}.new && rm -r ${shown} && mv -T ${shown}.new ${shown}`,
-    },
-  );
+/** The directory of the image that is merged into one of the upper layer: by its name, or as a rename noted it. */
+function placeBelow(
+  path: string,
+  parent: string | undefined,
+  redirect: string | undefined,
+): string | undefined {
+  if (redirect?.startsWith("/") === true) return redirect.slice(1);
+  return parent === undefined ? undefined : joined(parent, redirect ?? path.slice(path.lastIndexOf("/") + 1));
+}
+
+function joined(directory: string, name: string): string {
+  return directory === "" ? name : `${directory}/${name}`;
 }
 
 function untold(path: string): BangerError {

@@ -10,15 +10,18 @@ mkdir /opt/dir && ln -s ../x /opt/dir/link && mkfifo /opt/dir/pipe
 dd if=/dev/urandom of=/opt/big bs=1M count=5 status=none
 chown 70000:70001 /opt/big && chmod 4711 /opt/big
 ln /opt/big /opt/twin
+mv /usr/share/perl5 /opt/perl && rm -r /opt/perl/Debconf && echo x >/opt/perl/mine
 rm -r /usr/share/doc && mkdir /usr/share/doc && touch /usr/share/doc/only
-sha256sum </opt/big`;
+sha256sum </opt/big
+cd /opt/perl && find . -type f | sort | xargs sha256sum | sha256sum`;
 
 const LOOK = `cat /etc/added /etc/issue
 ls -d /usr/share/zoneinfo /etc/motd 2>/dev/null
 readlink /opt/dir/link; test -p /opt/dir/pipe && echo fifo
 stat -c '%u:%g %a %h' /opt/big
-ls /usr/share/doc
-sha256sum </opt/big`;
+ls /usr/share/doc; ls -d /usr/share/perl5 /opt/perl/Debconf 2>/dev/null
+sha256sum </opt/big
+cd /opt/perl && find . -type f | sort | xargs sha256sum | sha256sum`;
 
 test("image commit of a running, a paused and a stopped VM gives images with what it wrote", async () => {
   await using home = await createRealHome();

@@ -32,6 +32,11 @@ export function planMerge(indexes: readonly LayerIndex[]): MergePlan {
     const applier = new LayerApplier(root, layer);
     for (const entry of index.entries()) applier.apply(entry);
   }
+  return planTree(root, indexes);
+}
+
+/** The plan for a tree that was made of these. */
+export function planTree(root: TreeNode, indexes: readonly LayerIndex[]): MergePlan {
   const layers = indexes.map((index) => new LayerWinners(index.count));
   const implicit: TreeNode[] = [];
   walk(root, (node) => {

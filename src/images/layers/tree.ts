@@ -86,6 +86,14 @@ export function attach(parent: TreeNode, name: ByteString, facts: NodeFacts): Tr
   return node;
 }
 
+/** Takes a node with all below it to another directory, also of another tree. */
+export function adopt(parent: TreeNode, node: TreeNode): void {
+  detach(node);
+  node.parent = parent;
+  parent.children ??= new Map();
+  parent.children.set(node.name, node);
+}
+
 /** Takes a node with all below it out of the tree. */
 export function detach(node: TreeNode): void {
   node.parent?.children?.delete(node.name);
