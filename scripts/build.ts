@@ -18,6 +18,8 @@ const child = Bun.spawn(
     // Whatever directory banger is called in, its bunfig.toml and .env are not ours: they could run code or set variables.
     "--no-compile-autoload-dotenv",
     "--no-compile-autoload-bunfig",
+    // Compiled parts that ssh2 could use and does without: they are not installed, and are looked for inside the binary only.
+    "--external=*.node",
     "--format=esm",
     "--target=bun-linux-x64",
     `--outfile=${OUT}.new`,

@@ -30,8 +30,8 @@ fi
 # 3. npm packages, as locked. Not `npm ci`: it insists on the binaries of every other platform being in the lock file too.
 if ! cmp -s package-lock.json node_modules/.banger-lock; then
   echo "Installing npm packages..." >&2
-  npm install --no-save --no-fund --no-audit --loglevel=error >&2
-  # npm may be told not to run install scripts; Bun's only puts its binary, which came with a package, in place.
+  npm install --no-save --ignore-scripts --no-fund --no-audit --loglevel=error >&2
+  # No install scripts: ssh2's would compile parts that it does without. Bun's only puts its binary, which came with a package, in place.
   if ! node_modules/.bin/bun --version >/dev/null 2>&1; then
     node node_modules/bun/install.js >&2
   fi
