@@ -1,7 +1,7 @@
 /**
  * The benchmark: banger against something real that runs in the same minutes on the same machine. Prints a table and the
  * same as JSON. Times of a shared machine mean little; the figures of the last columns are what counts. Arguments: `start`,
- * `stop`, `life`, `snapshot`, `warm`, `first`, `firecracker`, `network`, `images`, `files`, `ports`; none means all. Exit code 1 when a target is missed.
+ * `stop`, `life`, `snapshot`, `warm`, `first`, `firecracker`, `network`, `images`, `files`, `workspace`, `ports`; none means all. Exit code 1 when a target is missed.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -44,6 +44,10 @@ try {
   if (wanted("images")) {
     await using home = await createRealHome({ bare: true });
     rows.push(...(await (await import("./images.ts")).benchImages(home, scratch)));
+  }
+  if (wanted("workspace")) {
+    await using home = await createRealHome();
+    rows.push(...(await (await import("./workspace.ts")).benchWorkspace(home, scratch)));
   }
   if (wanted("files")) {
     await using home = await createRealHome();

@@ -49,6 +49,15 @@ export interface WorkspaceRecord {
   readonly sentAt: number;
 }
 
+/** A workspace on its way: what a daemon that ends in the middle of it leaves in the guest. */
+export interface WorkspaceArrival {
+  /** The id of the VM. */
+  readonly vm: string;
+  readonly guestPath: string;
+  /** The path until it is whole. */
+  readonly aside: string;
+}
+
 /** The path in the guest for a work tree of this name. Errors: `invalid_argument` where no name can be made of it. */
 export function guestPathFor(hostPath: string): string {
   const name = hostPath.slice(hostPath.lastIndexOf("/") + 1);

@@ -11,18 +11,23 @@ export type {
   Image,
   ImageDetails,
   ImportKernel,
+  ImportWorkspace,
   Kernel,
   Listener,
   ProgressLine,
   PruneItem,
+  PulledWorkspace,
   RunRequest,
   SetVm,
+  SyncedWorkspace,
   Tty,
   VerifyReport,
   Vm,
   VmEvent,
   VmStats,
   Volume,
+  Workspace,
+  WorkspacePreview,
 } from "../api/types.ts";
 export { BangerError, type ErrorCode } from "../model/errors.ts";
 export type { GuestEndpoint, GuestFileFacts, GuestStreamRequest } from "../model/guest-stream.ts";

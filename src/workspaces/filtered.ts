@@ -3,7 +3,8 @@
  * pointer of LFS stays a pointer.
  */
 import { createHash } from "node:crypto";
-import { createReadStream, openSync } from "node:fs";
+import { createReadStream, existsSync, openSync } from "node:fs";
+import { join } from "node:path";
 import { type GitOptions, gitRecords } from "./git.ts";
 import { pathOf, shown } from "./names.ts";
 import { ObjectReader } from "./objects.ts";
@@ -26,7 +27,7 @@ export async function findFiltered(
 ): Promise<Filtered> {
   const stored = new Set<string>();
   const notes: string[] = [];
-  const names = await withFilter(git, files);
+  const names = mayHaveFilters(files, git.gitDir) ? await withFilter(git, files) : new Set<string>();
   if (names.size === 0) return { stored, notes };
   await using reader = new ObjectReader(git);
   for (const file of files) {
@@ -37,6 +38,18 @@ export async function findFiltered(
     else stored.add(key);
   }
   return { stored, notes };
+}
+
+/** Asking about thousands of files takes a while, and most repositories say nothing of any. */
+function mayHaveFilters(files: readonly PlannedFile[], gitDir: string | undefined): boolean {
+  const isThere = files.some(({ name }) => /(^|\/)\.gitattributes$/.test(name.toString("latin1")));
+  // A linked work tree has its own directory, and shares the attributes of the main one.
+  return (
+    isThere ||
+    gitDir === undefined ||
+    gitDir.includes("/worktrees/") ||
+    existsSync(join(gitDir, "info/attributes"))
+  );
 }
 
 async function withFilter(git: GitOptions, files: readonly PlannedFile[]): Promise<ReadonlySet<string>> {

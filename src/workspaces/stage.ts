@@ -32,40 +32,35 @@ export async function stageWorkspace(
 ): Promise<Staged> {
   const notes: string[] = [...survey.notes];
   const parts: StagedPart[] = [];
+  let tree = "";
   for (const [at, part] of survey.parts.entries()) {
     const [packs, shadow] = [join(directory, `packs-${at}`), join(directory, `shadow-${at}`)];
     for (const path of [packs, shadow]) mkdirSync(path);
     createShadow(shadow, part.repository);
-    const { staged, filterNotes } = await stagePart(part, { packs, shadow }, signal);
-    parts.push(staged);
-    notes.push(...filterNotes);
+    const git = gitOf(part.repository, signal);
+    const pack = async (): Promise<PackFile[]> => {
+      const staged = await stagedObjects(git, part.plan.index, part.refs.head);
+      return await packObjects({ signal, gitDir: shadow }, packs, { refs: part.refs, staged });
+    };
+    const look = async (): Promise<StagedPart> => {
+      const onDisk = part.plan.files.filter(({ disk }) => disk !== undefined);
+      const stale = onDisk.length === 0 ? new Set<string>() : await staleFiles(git);
+      const { stored, notes: said } = await findFiltered(git, onDisk, { stale, top: part.repository.top });
+      notes.push(...said);
+      const looked = { ...part, packs: [], stale, stored };
+      if (at === 0) tree = await arrivalTree(looked, shadow, signal);
+      return looked;
+    };
+    // Both are waited for, whatever one of them says: nothing may write here once this has failed.
+    const [packed, looked] = await Promise.allSettled([pack(), look()]);
+    if (packed.status === "rejected") throw packed.reason;
+    if (looked.status === "rejected") throw looked.reason;
+    parts.push({ ...looked.value, packs: packed.value });
   }
-  const [first] = parts;
-  if (first === undefined) throw new Error("a workspace without a repository");
-  const shadow = join(directory, "shadow-0");
-  const tree = await arrivalTree(first, shadow, signal);
-  return { parts, tree, shadow, notes };
+  return { parts, tree, shadow: join(directory, "shadow-0"), notes };
 }
 
-async function stagePart(
-  part: SurveyedPart,
-  directories: { readonly packs: string; readonly shadow: string },
-  signal: AbortSignal,
-): Promise<{ staged: StagedPart; filterNotes: readonly string[] }> {
-  const { repository, plan, refs } = part;
-  const git = gitOf(repository, signal);
-  const onDisk = plan.files.filter(({ disk }) => disk !== undefined);
-  const stale = onDisk.length === 0 ? new Set<string>() : await staleFiles(git);
-  const [packs, filtered] = await Promise.all([
-    packObjects({ signal, gitDir: directories.shadow }, directories.packs, {
-      refs,
-      staged: await stagedObjects(git, plan.index, refs.head),
-    }),
-    findFiltered(git, onDisk, { stale, top: repository.top }),
-  ]);
-  return { staged: { ...part, packs, stale, stored: filtered.stored }, filterNotes: filtered.notes };
-}
-
+/** Of everything that arrives, as git would store it. */
 export async function arrivalTree(
   { repository, plan, stale, stored }: StagedPart,
   shadow: string,

@@ -105,7 +105,11 @@ export class Workspaces {
    * Copies into a running VM: all of it under its final name, or nothing there. Errors: `failed_precondition` (the VM has a workspace,
    * something has the path), `conflict` (a file changed meanwhile), those of the guest, `cancelled`.
    */
-  async arrive(
+  async arrive(vm: VmRecord, prepared: PreparedWorkspace, options: LongOptions): Promise<WorkspaceRecord> {
+    return await this.#locks.hold(vm.id, async () => await this.#arrive(vm, prepared, options));
+  }
+
+  async #arrive(
     vm: VmRecord,
     prepared: PreparedWorkspace,
     { onProgress, signal }: LongOptions,
@@ -119,6 +123,9 @@ export class Workspaces {
     const staged = await prepared.staged;
     for (const text of staged.notes) onProgress({ event: "note", text });
     const guest = new GuestTree(this.#deps.guests, vm.id, signal);
+    const { workspaces } = this.#deps.store;
+    const left = workspaces.unfinished(vm.id);
+    if (left !== undefined) for (const path of [left.aside, left.guestPath]) await discard(guest, path);
     if (await guest.isThere(guestPath)) throw isTaken(vm, guestPath);
     const parent = dirname(guestPath);
     const aside = `${parent === "/" ? "" : parent}/.banger-workspace-${randomBytes(6).toString("hex")}`;
@@ -133,13 +140,18 @@ export class Workspaces {
         index = bytes;
       },
     });
+    this.#deps.onStep("workspace:begin");
+    workspaces.begin({ vm: vm.id, guestPath, aside });
     this.#deps.onStep("workspace:send");
     let arrivedAt: bigint;
     try {
       await guest.unpack("/", archive);
+      this.#deps.onStep("workspace:name");
       arrivedAt = await guest.rename(aside, guestPath);
     } catch (error) {
       await discard(new GuestTree(this.#deps.guests, vm.id, AbortSignal.timeout(DISCARD_MS)), aside);
+      // The VM may be gone, and its row with it.
+      if (this.#deps.store.vms.byId(vm.id) !== undefined) workspaces.remove(vm.id);
       throw error;
     }
     const [first] = staged.parts;

@@ -8,6 +8,7 @@ import {
   type PublishedPort,
 } from "../../src/sdk/index.ts";
 import { refusal } from "../support/refusal.ts";
+import { workspaceOperations } from "./workspace-operations.ts";
 
 /** The one image of every home. */
 export const IMAGE = "img";
@@ -328,5 +329,6 @@ export const FAULT_OPERATIONS: readonly FaultOperation[] = [
     after: "absent",
   },
   ...SAVING,
+  ...workspaceOperations(VM, createAndStart),
   ...PUBLISHING,
 ];

@@ -1,11 +1,13 @@
 /** Workspaces with real guests: the smoke scenarios of the seed that name one. The guest's image has no git. */
 import { expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { createRealHome } from "../support/real-home.ts";
 import { createRepository, git, hashTree, put } from "../support/repositories.ts";
 import { createScratch } from "../support/trees.ts";
 
 const OK = { code: 0, stderr: "" };
+const ROOT = join(import.meta.dir, "../..");
 
 test("run PATH brings the tree along, starts in it, and passes the exit code on", async () => {
   await using home = await createRealHome();
@@ -111,4 +113,36 @@ test("a read-only copy has no write bits", async () => {
     code: 0,
     stdout: "555 .\n444 a.txt\n555 sub\n444 sub/run.sh\n444 .git/HEAD\n",
   });
+});
+
+test("the project's own repository makes the round trip: it arrives, is worked on, synced, and comes back as a patch", async () => {
+  await using home = await createRealHome();
+  using scratch = createScratch();
+  const host = scratch.at("banger");
+  // What CI has checked out may be shallow; a clone of it is then, too.
+  git(scratch.path, "clone", "-q", "--local", ROOT, host);
+  put(host, { "README.md": "# changed, not committed\n" });
+  const before = hashTree(host);
+  const commits = git(host, "rev-list", "--count", "HEAD");
+  expect((await home.banger(["run", "-d", "--name", "web", host])).code).toBe(0);
+  expect(hashTree(host)).toBe(before);
+  const files = git(host, "ls-files").split("\n").length;
+  const count =
+    "find . -path ./.git -prune -o \\( -type f -o -type l \\) -print | wc -l; head -n 1 README.md";
+  const found = await home.banger(["exec", "web", "--", "sh", "-c", count]);
+  expect(found).toMatchObject({ ...OK, stdout: `${files}\n# changed, not committed\n` });
+  const script = "echo worked >> CHANGELOG.md; mkdir deep; echo new > deep/new.ts; rm LICENSE";
+  expect(await home.banger(["exec", "web", "--", "sh", "-ec", script])).toMatchObject(OK);
+  put(host, { "CONTRIBUTING.md": "# newer\n" });
+  const warned = await home.banger(["exec", "web", "--", "true"]);
+  expect(warned.stderr).toContain("1 file has changed");
+  const synced = await home.banger(["exec", "--sync", "web", "--", "cat", "CONTRIBUTING.md"]);
+  expect(synced).toMatchObject({ ...OK, stdout: "# newer\n" });
+  const patch = scratch.at("work.patch");
+  expect((await home.banger(["workspace", "export", "web", "-o", patch])).code).toBe(0);
+  git(host, "apply", "--index", patch);
+  expect(git(host, "diff", "--cached", "--name-status")).toBe("M\tCHANGELOG.md\nD\tLICENSE\nA\tdeep/new.ts");
+  const pulled = await home.banger(["workspace", "pull", "web"]);
+  expect(pulled).toMatchObject({ code: 0, stdout: "banger/web\n" });
+  expect(git(host, "rev-list", "--count", "banger/web")).toBe(commits);
 });
