@@ -283,6 +283,7 @@ export function compose(options: ComposeOptions): Composition {
     },
     [Symbol.dispose]() {
       published[Symbol.dispose]();
+      network.network[Symbol.dispose]();
       store[Symbol.dispose]();
     },
   };

@@ -59,11 +59,12 @@ class PastaUplink implements Uplink {
     // What is being started is waited for, so that it is found; its failure is whose call it was.
     await this.#starting?.catch(() => undefined);
     this.release();
-    for (const found of findByCommandLine(this.#plan.netnsPath)) {
-      const watch = await watchProcess(found);
+    // It goes into the background by a fork: the child may have come after the look that found its parent.
+    let found = findByCommandLine(this.#plan.netnsPath);
+    while (found.length > 0) {
       // It has nothing to save, and takes 100 ms to see a TERM.
-      if (watch?.signal("SIGKILL") === true) await watch.ended;
-      watch?.release();
+      await Promise.all(found.map(endProcess));
+      found = findByCommandLine(this.#plan.netnsPath);
     }
   }
 
@@ -87,6 +88,12 @@ class PastaUplink implements Uplink {
     });
     return true;
   }
+}
+
+async function endProcess(found: ProcessHandle): Promise<void> {
+  const watch = await watchProcess(found);
+  if (watch?.signal("SIGKILL") === true) await watch.ended;
+  watch?.release();
 }
 
 async function startPasta(plan: NetworkPlan): Promise<void> {

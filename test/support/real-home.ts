@@ -195,7 +195,7 @@ async function appears(dir: string, fits: (entry: string) => boolean): Promise<v
 
 /** Hard-links what was prepared, and registers the image. */
 async function furnish(home: string): Promise<void> {
-  await prepare();
+  await prepareRealHomes();
   for (const path of new Glob("{images,kernels,cache}/**/*").scanSync({ cwd: PREPARED, onlyFiles: true })) {
     const target = join(home, path);
     mkdirSync(dirname(target), { recursive: true, mode: 0o700 });
@@ -212,8 +212,11 @@ async function furnish(home: string): Promise<void> {
 
 let prepared: Promise<void> | undefined;
 
-/** One real build of kernel and image, and one real boot, fill the prepared home: what every later home starts with. */
-async function prepare(): Promise<void> {
+/**
+ * One real build of kernel and image, and one real boot, fill the prepared home: what every later home starts with. It needs Debian's
+ * archive, so a test that takes this process off the network asks for it before.
+ */
+export async function prepareRealHomes(): Promise<void> {
   prepared ??= (async () => {
     if (existsSync(PREPARED)) return;
     // Made in a short path, because sockets must fit into it, and published by rename.

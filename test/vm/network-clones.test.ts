@@ -4,7 +4,7 @@ import { HOST, PRIVATE_HOST, SITE } from "../network/addresses.ts";
 import { createOwnHost } from "../network/own-host.ts";
 import { ask } from "../network/probe.ts";
 import { NO_WORLD } from "../network/world.ts";
-import { createRealHome, type RealHome } from "../support/real-home.ts";
+import { createRealHome, prepareRealHomes, type RealHome } from "../support/real-home.ts";
 import { templateMade } from "../support/template-made.ts";
 
 const OWN = "/proc/thread-self/ns/net";
@@ -46,6 +46,7 @@ describe.skipIf(NO_WORLD !== undefined)("a guest that goes on from another one",
 
   beforeAll(async () => {
     undo = new AsyncDisposableStack();
+    await prepareRealHomes();
     undo.use(await createOwnHost({ nameservers: [] }));
     home = undo.use(await createRealHome({ templates: true }));
   });

@@ -6,7 +6,7 @@ import { HOST, METADATA, PRIVATE_HOST, SITE } from "../network/addresses.ts";
 import { createOwnHost, hostState } from "../network/own-host.ts";
 import { ask } from "../network/probe.ts";
 import { NO_WORLD } from "../network/world.ts";
-import { createRealHome } from "../support/real-home.ts";
+import { createRealHome, prepareRealHomes } from "../support/real-home.ts";
 
 const OWN = "/proc/thread-self/ns/net";
 
@@ -15,6 +15,7 @@ test.skipIf(NO_WORLD !== undefined)(
   async () => {
     const { servers } = parseResolvConf(readFileSync("/etc/resolv.conf", "utf8"));
     const nameservers = servers.filter((address) => !address.startsWith("127.") && !address.includes(":"));
+    await prepareRealHomes();
     await using _host = await createOwnHost({ nameservers });
     const before = await hostState();
     let namespace: string;
