@@ -144,12 +144,17 @@ export class Workspaces {
     workspaces.begin({ vm: vm.id, guestPath, aside });
     this.#deps.onStep("workspace:send");
     let arrivedAt: bigint;
+    let naming = false;
     try {
       await guest.unpack("/", archive);
+      naming = true;
       this.#deps.onStep("workspace:name");
       arrivedAt = await guest.rename(aside, guestPath);
     } catch (error) {
-      await discard(new GuestTree(this.#deps.guests, vm.id, AbortSignal.timeout(DISCARD_MS)), aside);
+      const cleaner = new GuestTree(this.#deps.guests, vm.id, AbortSignal.timeout(DISCARD_MS));
+      await discard(cleaner, aside);
+      // Whoever gave up while the guest named it does not know whether it has.
+      if (naming && BangerError.from(error).code === "cancelled") await discard(cleaner, guestPath);
       // The VM may be gone, and its row with it.
       if (this.#deps.store.vms.byId(vm.id) !== undefined) workspaces.remove(vm.id);
       throw error;

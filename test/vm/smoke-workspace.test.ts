@@ -146,3 +146,16 @@ test("the project's own repository makes the round trip: it arrives, is worked o
   expect(pulled).toMatchObject({ code: 0, stdout: "banger/web\n" });
   expect(git(host, "rev-list", "--count", "banger/web")).toBe(commits);
 });
+
+test("a guest whose disk is full says so, and has nothing of the work tree under its name", async () => {
+  await using home = await createRealHome();
+  using scratch = createScratch();
+  createRepository(scratch.at("repo"), { "big.bin": crypto.getRandomValues(Buffer.alloc(48 * 1024 * 1024)) });
+  const full = await home.banger(["run", "-d", "--name", "web", "--disk", "64M", scratch.at("repo")]);
+  expect(full.code).toBe(125);
+  expect(full.stderr).toContain("No space left");
+  expect(await home.banger(["exec", "web", "--", "ls", "-A", "/root"])).toMatchObject({
+    code: 0,
+    stdout: expect.not.stringMatching(/repo|banger/),
+  });
+});
