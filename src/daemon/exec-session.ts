@@ -103,20 +103,23 @@ export class ExecSession implements SocketSession {
 
   async #exec(exec: Extract<ExecClientMessage, { type: "exec" }>["exec"]): Promise<void> {
     if (this.#vm === undefined) throw new BangerError("invalid_argument", "this socket takes a run");
-    const drift = this.#warnOfDrift(this.#vm);
     const stream = await this.#vms.exec(this.#vm, exec, this.#handlers());
+    const drift = this.#warnOfDrift(this.#vm);
     const result = await this.#result(stream);
     await drift;
     this.#finish(result);
   }
 
-  /** Said while the command runs, which does not wait for it. */
+  /** Said while the command runs, which does not wait for it. Never rejects: no command fails for want of a warning. */
   async #warnOfDrift(ref: string): Promise<void> {
-    const vm = this.#vms.find(ref);
-    const drift = await this.#workspaces.drift(vm);
-    if (drift === undefined) return;
-    const text = `${drift}; send what is new with: banger workspace sync ${vm.name}`;
-    this.#send({ type: "progress", progress: { event: "note", text } });
+    const note = (text: string): void => this.#send({ type: "progress", progress: { event: "note", text } });
+    try {
+      const vm = this.#vms.find(ref);
+      const drift = await this.#workspaces.drift(vm);
+      if (drift !== undefined) note(`${drift}; send what is new with: banger workspace sync ${vm.name}`);
+    } catch (error) {
+      note(`whether the host has moved on is not known: ${BangerError.from(error).message}`);
+    }
   }
 
   async #join(id: string): Promise<void> {

@@ -121,7 +121,9 @@ async function firstLine(pipe: Readable): Promise<string> {
 
 async function bundleProgram(): Promise<string> {
   const entrypoints = [join(import.meta.dir, "daemon-program.ts")];
-  const { outputs } = await Bun.build({ entrypoints, target: "bun", minify: true });
+  // As in scripts/build.ts: ssh2 does without its compiled parts, which are not installed.
+  const external = ["*.node"];
+  const { outputs } = await Bun.build({ entrypoints, target: "bun", minify: true, external });
   const [program] = outputs;
   if (program === undefined) throw new Error("bundling the daemon's program gave nothing");
   return await program.text();
