@@ -8,10 +8,11 @@ import { basename, join } from "node:path";
 import { type CpioEntry, createCpio } from "../lib/cpio.ts";
 import { publishFile } from "../lib/publish.ts";
 import { BangerError } from "../model/errors.ts";
+import { MODULES_ON_DEMAND } from "./kernel-modules.ts";
 import type { Kernel } from "./kernel-store.ts";
 
 /** Goes into the key; raised whenever the layout below changes. */
-const LAYOUT = 1;
+const LAYOUT = 2;
 
 /** The agent's hash by what identifies the file's contents, so that a process reads it once. */
 const agentHashes = new Map<string, string>();
@@ -55,7 +56,12 @@ async function initramfsEntries(options: InitramfsOptions): Promise<CpioEntry[]>
       kind: "file",
       path: "modules/order",
       permissions: 0o644,
-      bytes: Buffer.from(names.map((name) => `/modules/${name}\n`).join("")),
+      bytes: Buffer.from(
+        names
+          .filter((name) => !MODULES_ON_DEMAND.includes(basename(name, ".ko")))
+          .map((name) => `/modules/${name}\n`)
+          .join(""),
+      ),
     },
     ...(await Promise.all(
       options.kernel.modules.map(

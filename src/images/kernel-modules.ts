@@ -20,6 +20,9 @@ export const WANTED_MODULES: readonly string[] = [
   "vmw_vsock_virtio_transport",
 ];
 
+/** What a guest may need and can do without: brought along where the kernel has it, and loaded where the machine asks for it. */
+export const MODULES_ON_DEMAND: readonly string[] = ["tun"];
+
 /** A module taken out of a package, decompressed. `name` is its file's name without `.ko`. */
 export interface KernelModule {
   readonly name: string;
@@ -36,12 +39,13 @@ export interface ModuleSource {
 
 /**
  * The wanted modules and what they depend on, each after its dependencies. Those that are built in are left
- * out. Errors: `invalid_argument` when one is neither there nor built in, or when they depend on each other
+ * out; so are those on demand that the kernel does not have. Errors: `invalid_argument` when one is neither there nor built in, or when they depend on each other
  * in a circle.
  */
 export async function chooseModules(
   source: ModuleSource,
   wanted: readonly string[] = WANTED_MODULES,
+  onDemand: readonly string[] = MODULES_ON_DEMAND,
 ): Promise<KernelModule[]> {
   const ordered: KernelModule[] = [];
   const state = new Map<string, "open" | "done">();
@@ -67,6 +71,9 @@ export async function chooseModules(
   };
 
   for (const name of wanted) await visit(name, "a guest");
+  for (const name of onDemand) {
+    if ((await source.load(canonicalName(name))) !== undefined) await visit(name, "a guest");
+  }
   return ordered;
 }
 

@@ -24,8 +24,9 @@ pub fn boot() -> Outcome<Channel> {
     rustix::process::umask(Mode::from(0o022));
     let limit = Rlimit { current: Some(MAX_FILES), maximum: Some(MAX_FILES_HARD) };
     rustix::process::setrlimit(Resource::Nofile, limit).or_fail(Code::Internal, "raising limits")?;
-    modules::load_modules();
-    channel::open_channel(&crate::files::read_line("/proc/cmdline"))
+    let cmdline = crate::files::read_line("/proc/cmdline");
+    modules::load_modules(&cmdline);
+    channel::open_channel(&cmdline)
 }
 
 fn mount_early(kind: &str, target: &str, data: &str) -> Outcome<()> {

@@ -2,6 +2,7 @@
 
 mod base64;
 mod configure;
+mod egress;
 mod exec;
 mod files;
 mod small;
@@ -17,6 +18,7 @@ use crate::failure::{Code, Failure, Outcome};
 
 pub use base64::decode_base64;
 pub use configure::{Configure, Disk, HostEntry, Network, PowerOff, Volume};
+pub use egress::{EgressMessage, EgressRequest, TakeRequest};
 pub use exec::{ExecRequest, Tty};
 pub use files::{PutRequest, ReadRequest, StatRequest, TarEntry, TarInRequest, TarOutRequest};
 pub use small::{Attach, ControlMessage, Grow, PowerOffRequest, Resize, SignalRequest};
@@ -64,6 +66,10 @@ pub enum Request {
     Dial(Endpoint),
     /// Send and receive datagrams.
     Datagrams(Endpoint),
+    /// The way out.
+    Egress(EgressRequest),
+    /// Take a connection of it.
+    Take(TakeRequest),
     /// Wait for connections.
     Listen(Endpoint),
     /// Take a connection.
@@ -123,6 +129,8 @@ pub fn parse_request(payload: &[u8]) -> Outcome<Request> {
         "splice" => Request::Splice(checked("splice", payload, SpliceRequest::validate)?),
         "dial" => Request::Dial(checked("dial", payload, |request: &Endpoint| request.validate(true))?),
         "datagrams" => Request::Datagrams(checked("datagrams", payload, Endpoint::validate_datagrams)?),
+        "egress" => Request::Egress(checked("egress", payload, EgressRequest::validate)?),
+        "take" => Request::Take(checked("take", payload, TakeRequest::validate)?),
         "listen" => Request::Listen(checked("listen", payload, |request: &Endpoint| request.validate(false))?),
         "accept" => Request::Accept(parse("accept", payload)?),
         "stats" => Request::Stats,

@@ -51,9 +51,10 @@ impl Endpoint {
 
     /// Refuses with `invalid_argument` what is neither a port nor a path.
     pub fn validate(&self, dialled: bool) -> Outcome<()> {
-        if self.window.is_some_and(|window| !dialled || !(MIN_WINDOW..=WINDOW).contains(&window)) {
-            return Err(invalid(format!("a window is from {MIN_WINDOW} to {WINDOW} bytes, of a connection")));
+        if !dialled && self.window.is_some() {
+            return Err(invalid("a window is a connection's"));
         }
+        validate_window(self.window)?;
         match (&self.unix, self.port) {
             (Some(path), None) => {
                 match path.starts_with('/') && path.len() <= MAX_SOCKET_PATH && !path.contains('\0') {
@@ -64,6 +65,14 @@ impl Endpoint {
             (None, Some(port)) if port > 0 || !dialled => Ok(()),
             _ => Err(invalid("a connection needs a port or the path of a socket")),
         }
+    }
+}
+
+/// Refuses with `invalid_argument` an impossible window.
+pub(super) fn validate_window(window: Option<u32>) -> Outcome<()> {
+    match window.is_some_and(|window| !(MIN_WINDOW..=WINDOW).contains(&window)) {
+        true => Err(invalid(format!("a window is from {MIN_WINDOW} to {WINDOW} bytes"))),
+        false => Ok(()),
     }
 }
 

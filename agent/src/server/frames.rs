@@ -49,6 +49,7 @@ impl Server {
                 self.receive_upload(stream, &payload[1..])?;
                 self.receive_transfer(stream, &payload[1..])?;
                 self.receive_socket(stream, &payload[1..])?;
+                self.receive_answer(stream, &payload[1..])?;
                 self.with_exec(stream, |server, key| server.receive(key, &payload[1..]))?;
             }
             FrameType::Credit if payload.len() == 5 && matches!(payload[0], 1 | 2) => {
@@ -57,6 +58,7 @@ impl Server {
                 if output == 0 {
                     self.grant_transfer(stream, bytes)?;
                     self.grant_socket(stream, bytes)?;
+                    self.grant_questions(stream, bytes)?;
                 }
                 self.with_exec(stream, |server, key| server.grant(key, output, bytes))?;
             }
@@ -67,6 +69,7 @@ impl Server {
                 self.with_exec(stream, |server, key| server.end_input(key))?;
             }
             FrameType::Control => {
+                self.control_egress(stream, &payload);
                 // A message that is not understood is ignored, as its unknown members are.
                 let message = serde_json::from_slice(&payload).unwrap_or_default();
                 self.with_exec(stream, |server, key| server.control(key, &message))?;
@@ -75,6 +78,7 @@ impl Server {
                 self.uploads.remove(stream);
                 self.transfers.remove(stream);
                 self.sockets.remove(stream);
+                self.end_egress(stream);
                 self.with_exec(stream, |server, key| server.give_up(key))?;
                 self.owners.remove(&stream);
             }
@@ -93,7 +97,7 @@ impl Server {
     ) -> Result<(), Violation> {
         match self.owners.get(&stream) {
             Some(Owner::Exec(key)) => act(self, *key),
-            Some(Owner::Upload | Owner::Transfer | Owner::Socket | Owner::Shutdown) | None => Ok(()),
+            Some(Owner::Upload | Owner::Transfer | Owner::Socket | Owner::Egress | Owner::Shutdown) | None => Ok(()),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod channel;
 mod connection;
+mod egress;
 mod frames;
 mod freezer;
 mod link;
@@ -21,6 +22,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
+use crate::egress::Egress;
 use crate::exec::{ExecKey, Execs, Job, Launcher};
 use crate::failure::{Code, OrFail, Outcome};
 use crate::system::Machine;
@@ -62,6 +64,8 @@ pub struct Server {
     freezer: Freezer,
     transfers: Transfers,
     sockets: Sockets,
+    /// Present once a host has asked for it.
+    egress: Option<Egress>,
     /// Jobs that put frames into the outbox, done while it is below `OUTBOX_HIGH`. A command has each job here at most once.
     sending: VecDeque<(ExecKey, Job)>,
     /// Jobs that only keep output, done in any case.
@@ -87,6 +91,7 @@ enum Owner {
     Upload,
     Transfer,
     Socket,
+    Egress,
     Shutdown,
 }
 
@@ -121,6 +126,7 @@ impl Server {
             freezer: Freezer::default(),
             transfers: Transfers::default(),
             sockets: Sockets::default(),
+            egress: None,
             sending: VecDeque::new(),
             keeping: VecDeque::new(),
             launcher: Launcher::new(!is_init),
@@ -174,12 +180,14 @@ impl Server {
             Source::Output(key, output) => self.output_ready(key, output),
             Source::Socket(stream) => self.socket_ready(stream, ready),
             Source::Acceptor(stream) => self.accept_waiting(stream),
+            Source::Device => self.device_ready(),
+            Source::Outgoing => self.accept_flows(),
         }
     }
 
     /// Commands, files and connections share the way out; whoever was first is last the next time.
     fn work_in_turn(&mut self) {
-        let work = [Self::work, Self::work_transfers, Self::work_sockets];
+        let work = [Self::work, Self::work_transfers, Self::work_sockets, Self::work_egress];
         self.turn = (self.turn + 1) % work.len();
         for step in 0..work.len() {
             work[(self.turn + step) % work.len()](self);
@@ -188,7 +196,8 @@ impl Server {
 
     /// Whether something can be done without waiting.
     fn has_work(&self) -> bool {
-        let sends = !self.sending.is_empty() || self.transfers.has_work() || self.sockets.has_work();
+        let sends =
+            !self.sending.is_empty() || self.transfers.has_work() || self.sockets.has_work() || self.egress_has_work();
         let sending = sends && self.connection.outbox.len() < OUTBOX_HIGH;
         sending || !self.keeping.is_empty() || self.may_read_link()
     }

@@ -29,6 +29,10 @@ pub enum Source {
     Socket(u32),
     /// The listening socket of a stream.
     Acceptor(u32),
+    /// The TUN device.
+    Device,
+    /// Where the kernel hands over connections that go out.
+    Outgoing,
 }
 
 /// What a descriptor became ready for. An error or hang-up counts as both: trying will tell.
@@ -57,7 +61,9 @@ impl Poller {
     /// Watches a descriptor until it is closed.
     pub fn add(&self, fd: impl AsFd, source: Source) -> io::Result<()> {
         let flags = match source {
-            Source::Listener | Source::Signals | Source::Acceptor(_) => EventFlags::IN,
+            Source::Listener | Source::Signals | Source::Acceptor(_) | Source::Device | Source::Outgoing => {
+                EventFlags::IN
+            }
             Source::Input(_) => EventFlags::OUT,
             Source::Output(..) => EventFlags::IN,
             Source::Link | Source::Socket(_) => EventFlags::IN | EventFlags::OUT,
@@ -103,6 +109,8 @@ impl Source {
             Source::Link => 0,
             Source::Listener => 1,
             Source::Signals => 2,
+            Source::Device => 1 << 3,
+            Source::Outgoing => 1 << 3 | 1,
             Source::Input(key) => key << 3 | 3,
             Source::Output(key, 0) => key << 3 | 4,
             Source::Output(key, _) => key << 3 | 5,
@@ -114,6 +122,8 @@ impl Source {
     fn from_token(token: u64) -> Option<Self> {
         let key = token >> 3;
         Some(match token & 7 {
+            0 if key == 1 => Source::Device,
+            1 if key == 1 => Source::Outgoing,
             0 => Source::Link,
             1 => Source::Listener,
             2 => Source::Signals,
@@ -141,6 +151,8 @@ mod tests {
             Source::Output(7, 1),
             Source::Socket(1),
             Source::Acceptor(u32::MAX),
+            Source::Device,
+            Source::Outgoing,
         ] {
             assert_eq!(Source::from_token(source.to_token()), Some(source));
         }

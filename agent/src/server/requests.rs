@@ -79,6 +79,14 @@ impl Server {
                 self.open_datagrams(stream, &endpoint)?;
                 return Ok(None);
             }
+            Request::Egress(request) => {
+                self.open_egress(stream, &request)?;
+                return Ok(None);
+            }
+            Request::Take(request) => {
+                self.take_flow(stream, &request)?;
+                return Ok(None);
+            }
             Request::Listen(endpoint) => {
                 self.listen_socket(stream, &endpoint)?;
                 return Ok(None);

@@ -70,7 +70,7 @@ impl Server {
         Ok(())
     }
 
-    fn own_pipe(&mut self, stream: u32, pipe: Box<dyn Carrier>) -> Outcome<()> {
+    pub(super) fn own_pipe(&mut self, stream: u32, pipe: Box<dyn Carrier>) -> Outcome<()> {
         self.poller
             .add(pipe.as_fd(), Source::Socket(stream))
             .or_fail(Code::ResourceExhausted, "watching a connection")?;
@@ -165,11 +165,13 @@ impl Server {
                     let watched = self.poller.add(pipe.as_fd(), Source::Socket(stream));
                     if let Err(failure) = watched.or_fail(Code::ResourceExhausted, "watching a connection") {
                         self.sockets.remove(stream);
+                        self.flow_ended(stream);
                         self.close(stream, Err(failure));
                     }
                 }
                 Progress::Over(result) => {
                     self.sockets.pipes.remove(&stream);
+                    self.flow_ended(stream);
                     self.close(stream, result);
                 }
             }

@@ -45,6 +45,9 @@ impl Server {
         self.uploads.clear();
         self.transfers.clear();
         self.sockets.clear();
+        if let Some(egress) = &mut self.egress {
+            egress.detach();
+        }
         for key in self.execs.keys() {
             if let Some(exec) = self.execs.get(key) {
                 exec.abandon();

@@ -82,6 +82,13 @@ impl Pipe {
         Pipe::new(stream, fd, "the connection".to_string(), false)
     }
 
+    /// The same, with another window than `WINDOW`.
+    pub fn taken(stream: u32, fd: OwnedFd, window: u32) -> Self {
+        let mut pipe = Pipe::accepted(stream, fd);
+        (pipe.window, pipe.credit) = (ReceiveWindow::new(window), SendCredit::new(window));
+        pipe
+    }
+
     fn new(stream: u32, fd: OwnedFd, name: String, connecting: bool) -> Self {
         // Only TCP has the option.
         let _ = sockopt::set_tcp_nodelay(&fd, true);

@@ -12,10 +12,10 @@ use super::boot_id::BootId;
 use super::init::{self, Init};
 use super::root::{self, WRITABLE};
 use super::writable::{self, Usage, Writable};
-use super::{Machine, Step, Stopwatch, etc, kernel, network};
+use super::{Machine, Step, Stopwatch, etc, kernel, network, tun};
 use crate::console;
 use crate::failure::{Code, Failure, OrFail, Outcome, errno_words};
-use crate::requests::{Configure, Grow, PowerOff, Resumed, Volume};
+use crate::requests::{Configure, EgressRequest, Grow, PowerOff, Resumed, Volume};
 
 /// Where commands have their cgroups.
 const COMMANDS: &str = "/sys/fs/cgroup/commands";
@@ -149,6 +149,10 @@ impl Machine for RealMachine {
 
     fn usage(&self) -> Option<Usage> {
         self.writable.as_ref().map(Writable::usage)
+    }
+
+    fn open_egress(&mut self, request: &EgressRequest) -> Outcome<OwnedFd> {
+        tun::open_tun(request)
     }
 
     fn is_beside_init(&self) -> bool {

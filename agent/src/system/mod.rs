@@ -14,6 +14,7 @@ mod network;
 mod rehearsal;
 mod root;
 mod stats;
+mod tun;
 mod writable;
 
 pub use disks::find_disk;
@@ -31,7 +32,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::failure::Outcome;
-use crate::requests::{Configure, Grow, Resumed};
+use crate::requests::{Configure, EgressRequest, Grow, Resumed};
 
 /// What a machine can be told to do. Two kinds: the one that the agent is process 1 of, and a rehearsal for tests.
 pub trait Machine {
@@ -48,6 +49,8 @@ pub trait Machine {
     fn set_frozen(&mut self, frozen: bool) -> Outcome<()>;
     /// Figures of the writable file system.
     fn usage(&self) -> Option<Usage>;
+    /// A TUN device with address and default route. `unsupported` when there can be none.
+    fn open_egress(&mut self, request: &EgressRequest) -> Outcome<OwnedFd>;
     /// Whether the agent forked in `configure` and is not process 1 any more.
     fn is_beside_init(&self) -> bool;
     /// Sends a signal to every process that the agent looks after; as process 1 that is every other one, beside an init the commands.

@@ -19,6 +19,7 @@ const SIOCADDRT: u32 = 0x890b;
 const SIOCSIFFLAGS: u32 = 0x8914;
 const SIOCSIFADDR: u32 = 0x8916;
 const SIOCSIFNETMASK: u32 = 0x891c;
+const SIOCSIFMTU: u32 = 0x8922;
 const SIOCSIFHWADDR: u32 = 0x8924;
 const IFF_UP: i16 = 1;
 /// `ARPHRD_ETHER` of net/if_arp.h.
@@ -40,9 +41,11 @@ struct SocketAddress {
 
 /// `struct ifreq` of linux/if.h.
 #[repr(C)]
-struct InterfaceRequest<T> {
-    name: [u8; 16],
-    value: T,
+pub struct InterfaceRequest<T> {
+    /// NUL-terminated.
+    pub name: [u8; 16],
+    /// What the call reads.
+    pub value: T,
 }
 
 /// `struct rtentry` of linux/route.h.
@@ -79,7 +82,7 @@ pub fn set_up_network(network: &Network) -> Outcome<Card> {
     let text = String::from_utf8_lossy(&name);
     let index =
         name_to_index(&socket, text.trim_end_matches('\0')).or_fail(Code::Internal, "finding the network card")?;
-    place(&socket, name, network)?;
+    place(&socket, name, (network.address, network.gateway))?;
     Ok(Card { index, mac: network.mac.clone() })
 }
 
@@ -102,7 +105,7 @@ pub fn move_network(card: &mut Card, network: &Network) -> Outcome<()> {
     unsafe { ioctl(&socket, Setter::<SIOCSIFHWADDR, _>::new(InterfaceRequest { name, value })) }
         .or_fail(Code::Internal, "giving the network card its MAC")?;
     card.mac.clone_from(&network.mac);
-    place(&socket, name, network)
+    place(&socket, name, (network.address, network.gateway))
 }
 
 fn open_socket() -> Outcome<OwnedFd> {
@@ -110,17 +113,31 @@ fn open_socket() -> Outcome<OwnedFd> {
         .or_fail(Code::Internal, "opening a socket")
 }
 
+/// How long packets of the interface may be.
+pub fn set_mtu(name: [u8; 16], mtu: i32) -> Outcome<()> {
+    let mut value = [0u8; 24];
+    value[..4].copy_from_slice(&mtu.to_ne_bytes());
+    // SAFETY: SIOCSIFMTU reads an ifreq with a NUL-terminated name and an int.
+    unsafe { ioctl(&open_socket()?, Setter::<SIOCSIFMTU, _>::new(InterfaceRequest { name, value })) }
+        .or_fail(Code::Internal, "setting the MTU")
+}
+
+/// Gives an interface address, state and routes.
+pub fn place_interface(name: [u8; 16], address: Ipv4Addr, gateway: Ipv4Addr) -> Outcome<()> {
+    place(&open_socket()?, name, (address, gateway))
+}
+
 /// Address, state and routes; the state alone for a guest that has no place yet. Setting the state takes longest.
-fn place(socket: &OwnedFd, name: [u8; 16], network: &Network) -> Outcome<()> {
-    if network.address.is_unspecified() {
+fn place(socket: &OwnedFd, name: [u8; 16], (address, gateway): (Ipv4Addr, Ipv4Addr)) -> Outcome<()> {
+    if address.is_unspecified() {
         return bring_up(socket, name);
     }
-    set_address::<SIOCSIFADDR>(socket, name, network.address)?;
+    set_address::<SIOCSIFADDR>(socket, name, address)?;
     set_address::<SIOCSIFNETMASK>(socket, name, Ipv4Addr::BROADCAST)?;
     bring_up(socket, name)?;
     let any = Ipv4Addr::UNSPECIFIED;
-    add_route(socket, &name, (network.gateway, Ipv4Addr::BROADCAST, any), RTF_UP | RTF_HOST)?;
-    add_route(socket, &name, (any, any, network.gateway), RTF_UP | RTF_GATEWAY)
+    add_route(socket, &name, (gateway, Ipv4Addr::BROADCAST, any), RTF_UP | RTF_HOST)?;
+    add_route(socket, &name, (any, any, gateway), RTF_UP | RTF_GATEWAY)
 }
 
 fn bring_up(socket: &OwnedFd, name: [u8; 16]) -> Outcome<()> {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal};
 
 use super::{Machine, Step, Usage};
-use crate::failure::Outcome;
+use crate::failure::{Code, Failure, Outcome};
 use crate::files::read_line;
-use crate::requests::{Configure, Grow, Resumed};
+use crate::requests::{Configure, EgressRequest, Grow, Resumed};
 
 /// Nothing to look after.
 #[derive(Debug, Default)]
@@ -37,6 +37,10 @@ impl Machine for Rehearsal {
 
     fn usage(&self) -> Option<Usage> {
         None
+    }
+
+    fn open_egress(&mut self, _request: &EgressRequest) -> Outcome<OwnedFd> {
+        Err(Failure::new(Code::Unsupported, "a rehearsal leaves the host's network alone"))
     }
 
     fn is_beside_init(&self) -> bool {
