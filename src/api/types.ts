@@ -38,6 +38,8 @@ export interface Vm {
   readonly startedAt?: number | undefined;
   readonly stoppedAt?: number | undefined;
   readonly lastError?: ErrorBody | undefined;
+  /** How it reaches others, where one VM is shown: a card, or the agent's channel. Absent: it is not up, or cannot. */
+  readonly networkWay?: "card" | "channel" | undefined;
   /** Why ports that should be published are not, where one VM is shown. */
   readonly portProblems?: readonly string[] | undefined;
   /** The fields of `spec` that wait for the next start. */
@@ -88,7 +90,7 @@ export interface NetworkWish {
 /** The network of this user's VMs. */
 export interface NetworkReport {
   /** `none`: guests have no network card; `why` says the reason. */
-  readonly kind: "namespace" | "none";
+  readonly kind: "namespace" | "channel" | "none";
   readonly why?: string | undefined;
   readonly cure?: string | undefined;
   /** Whether the namespace is there now. */

@@ -22,6 +22,7 @@ import { availableMemoryBytes } from "../lib/memory-file.ts";
 import type { ImageSource } from "../model/boot.ts";
 import type { Capability } from "../model/capability.ts";
 import type { Config } from "../model/config.ts";
+import { Egress } from "../network/egress/egress.ts";
 import { createNetworkCapability, networkVm } from "../network/network-capability.ts";
 import { createPortsCapability } from "../network/published/ports-capability.ts";
 import { PublishedPorts } from "../network/published/published-ports.ts";
@@ -166,6 +167,18 @@ export function compose(options: ComposeOptions): Composition {
     now,
     onStep,
   });
+  const egress = new Egress({
+    clock: createClock(),
+    agent: async (id) => await vms.agent(id),
+    facts: () => network.facts(),
+    gateway: network.plan.gateway,
+    answer: async (...question) => await network.answer(...question),
+    onBlocked: (vm, message) => network.blocked(vm, message),
+    onProblem: (id, error) => {
+      const level = error.code === "unsupported" ? "warn" : "debug";
+      log[level]({ vm: id, reason: error.message }, "the guest has no way out over the agent's channel");
+    },
+  });
   const published = new PublishedPorts({
     clock: createClock(),
     dial: async (id, target, handlers) => await vms.dial(id, target, handlers),
@@ -187,6 +200,7 @@ export function compose(options: ComposeOptions): Composition {
       createChannelCapability({ runtimeDir: (id) => layout.vmRuntimeDir(id) }),
       createNetworkCapability({
         network: network.network,
+        egress,
         availability: () => network.availability(),
         checkPool: () => network.checkPool(),
         search: () => network.search(),
@@ -239,6 +253,10 @@ export function compose(options: ComposeOptions): Composition {
     kernels,
     volumes,
     published,
+    networkWay: (id) => {
+      if (egress.serves(id)) return "channel";
+      return network.network.attachment(id) === undefined ? undefined : "card";
+    },
     sshKeys,
     templates,
     snapshots,
@@ -284,6 +302,7 @@ export function compose(options: ComposeOptions): Composition {
     [Symbol.dispose]() {
       published[Symbol.dispose]();
       network.network[Symbol.dispose]();
+      egress[Symbol.dispose]();
       store[Symbol.dispose]();
     },
   };
@@ -301,6 +320,11 @@ function createNetwork(
     poolIsChosen: config.origins.addressPool !== "default",
     tapPoolSize,
     dnsPort,
+    way: config.values.networkWay,
+    channelRefused: async () => {
+      const { report } = await drivers.choose();
+      return report.features.tun ? undefined : `the guests of the hypervisor ${report.driver} have no kernel`;
+    },
     addressOf: (name) => store.vms.byName(name)?.address,
     nicsRefused: async () => {
       const { report } = await drivers.choose();

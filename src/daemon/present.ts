@@ -47,13 +47,13 @@ export function presentVm(vms: Vms, record: VmRecord): Vm {
 
 /** One VM with what its image says of itself, and with what is wrong with its ports. */
 export function presentShownVm(
-  { vms, published }: Pick<Services, "vms" | "published">,
+  { vms, published, networkWay }: Pick<Services, "vms" | "published" | "networkWay">,
   record: VmRecord,
 ): Vm {
   const { exposedPorts, labels } = vms.imageConfig(record);
   const problems = published.problems(record.id);
   const portProblems = problems.length === 0 ? undefined : problems;
-  return { ...presentVm(vms, record), portProblems, exposedPorts, labels };
+  return { ...presentVm(vms, record), networkWay: networkWay(record.id), portProblems, exposedPorts, labels };
 }
 
 /** What listens in a guest, with where this host listens for it. */

@@ -20,6 +20,8 @@ export interface Services {
   readonly kernels: KernelService;
   readonly volumes: Volumes;
   readonly published: PublishedPorts;
+  /** How a VM that is up reaches others. */
+  readonly networkWay: (id: string) => "card" | "channel" | undefined;
   readonly sshKeys: SshKeyring;
   readonly templates: Templates;
   readonly workspaces: Workspaces;

@@ -223,6 +223,19 @@ export class Agent {
     return this.#connection.openStream({ kind, port, window }, handlers, window);
   }
 
+  /** Gives the guest a way out without a network card. Errors come through the result: `unsupported` (an old agent, a kernel without TUN). */
+  openEgress(
+    place: { readonly address: string; readonly gateway: string },
+    handlers: StreamHandlers,
+  ): AgentStream {
+    return this.#connection.openStream({ kind: "egress", ...place }, handlers);
+  }
+
+  /** Takes a connection that the way out has asked for. Errors come through the result: `not_found`. */
+  takeFlow(flow: { readonly id: number; readonly window: number }, handlers: StreamHandlers): AgentStream {
+    return this.#connection.openStream({ kind: "take", ...flow }, handlers, flow.window);
+  }
+
   /** Makes the writable file system as large as its disk, which has `diskBytes`; does nothing when it is. Returns its size. */
   async grow(diskBytes: number): Promise<number> {
     return number(await this.#request({ kind: "grow", diskBytes }), "diskTotalBytes");

@@ -26,6 +26,7 @@ const OTHERS: { readonly [P in keyof Config]: readonly [fromFile: string | numbe
   memoryMib: ["3G", "5G"],
   diskMib: ["3G", "5G"],
   addressPool: ["10.1.0.0/16", "10.2.0.0/16"],
+  networkWay: ["namespace", "channel"],
   tapPoolSize: [3, "5"],
   dnsPort: [3, "5"],
   bootTimeoutMs: ["3m", "5m"],
@@ -125,6 +126,7 @@ memory = 3072
 disk = "3G"
 [network]
 address_pool = "10.1.0.0/16"
+mode = "namespace"
 tap_pool_size = 3
 dns_port = 3
 [limits]

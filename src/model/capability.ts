@@ -17,6 +17,8 @@ export interface MachineDraft {
   readonly mounts: GuestMount[];
   /** What the guest is told of its network; absent: it has no card. */
   network?: GuestNetwork | undefined;
+  /** Where a guest without a card asks for names. */
+  resolver?: Pick<GuestNetwork, "nameservers" | "search"> | undefined;
 }
 
 /** A guest's place in the network. */

@@ -61,6 +61,15 @@ const SAMPLES: { readonly [P in keyof Config]: Sample } = {
     bad: ["0", "-1", "65", "1.5", "two", "1e1", "9".repeat(30)],
     badToml: ["4", 0, 65, 1.5, Number.NaN, Infinity, true, null, [], {}],
   },
+  networkWay: {
+    good: [
+      ["auto", "auto", "auto"],
+      ["channel", "channel", "channel"],
+    ],
+    toml: [["namespace", "namespace"]],
+    bad: ["none", "Channel"],
+    badToml: NOT_TEXT,
+  },
   tapPoolSize: {
     good: [
       ["0", 0, 0],

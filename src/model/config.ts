@@ -25,6 +25,7 @@ import { defaultSize, SPEC_LIMITS } from "./spec.ts";
 import { type WarmPoolSizes, warmPoolKind } from "./warm-pool.ts";
 
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "silent"] as const;
+const NETWORK_WAYS = ["auto", "namespace", "channel"] as const;
 const ACCELERATORS = ["auto", "kvm", "tcg"] as const;
 const JAILER_WISHES = ["auto", "on", "off"] as const;
 const TRANSPORTS = ["mmio", "pci"] as const;
@@ -37,6 +38,7 @@ export interface Config {
   readonly diskMib: number;
   /** IPv4 network, RFC 4632 notation. */
   readonly addressPool: string;
+  readonly networkWay: (typeof NETWORK_WAYS)[number];
   /** Network taps kept ready. */
   readonly tapPoolSize: number;
   /** 0: no server. */
@@ -135,6 +137,13 @@ export const CONFIG_KEYS: { readonly [P in keyof Config]: ConfigKey<Config[P]> }
     kind: ruled('an IPv4 network from /8 to /30, such as "172.16.0.0/24"', validatePool),
     byDefault: () => DEFAULT_POOL,
     description: "Where new VMs get their addresses from; VMs that exist keep theirs",
+  },
+  networkWay: {
+    path: "network.mode",
+    kind: oneOf(NETWORK_WAYS),
+    byDefault: () => "auto",
+    description:
+      "How guests reach others: with cards in a namespace of banger's, over the agent's channel, or the first where it works",
   },
   tapPoolSize: {
     path: "network.tap_pool_size",

@@ -4,6 +4,8 @@ import { findProgram } from "../lib/run-program.ts";
 
 export type Availability =
   | { readonly kind: "namespace" }
+  /** No cards, and connections over the agent's channel instead. */
+  | { readonly kind: "channel"; readonly why: string; readonly cure: string }
   | { readonly kind: "none"; readonly why: string; readonly cure: string };
 
 const PROGRAMS: readonly (readonly [program: string, apt: string])[] = [
@@ -15,7 +17,10 @@ const PROGRAMS: readonly (readonly [program: string, apt: string])[] = [
 /** CAP_NET_ADMIN and CAP_SYS_ADMIN as bits (linux/capability.h): a container's root often lacks them. */
 const NEEDED_CAPABILITIES = (1n << 12n) | (1n << 21n);
 
-export function findAvailability(): Availability {
+/** What the configuration says of the way that guests have: the best that there is, or this one and no other. */
+export type NetworkWay = "auto" | "namespace" | "channel";
+
+export function findAvailability(): Exclude<Availability, { kind: "channel" }> {
   if (process.geteuid?.() !== 0) {
     return none("only root can make the taps and rules of guests here", "run banger as root");
   }
@@ -43,6 +48,6 @@ export function findAvailability(): Availability {
   return { kind: "namespace" };
 }
 
-function none(why: string, cure: string): Availability {
+function none(why: string, cure: string): Extract<Availability, { kind: "none" }> {
   return { kind: "none", why, cure };
 }

@@ -31,7 +31,11 @@ export type Lookup = (
 export async function checkTarget(
   policy: NetworkPolicy,
   text: string,
-  { facts, lookup }: { readonly facts: NetworkFacts; readonly lookup: Lookup },
+  {
+    facts,
+    lookup,
+    decide = decideTarget,
+  }: { readonly facts: NetworkFacts; readonly lookup: Lookup; readonly decide?: typeof decideTarget },
 ): Promise<CheckResult> {
   const { host, port, protocol = "tcp" } = parseNetworkRule(text, "deny");
   if (host.kind === "below" || (port === undefined && protocol !== "icmp")) throw notATarget(text);
@@ -45,7 +49,7 @@ export async function checkTarget(
   const addresses = found.addresses.flatMap((address): CheckedAddress[] => {
     const ip = parseIp(address);
     if (ip === undefined) return [];
-    const decision = decideTarget(policy, { address: ip, protocol, port, name }, facts);
+    const decision = decide(policy, { address: ip, protocol, port, name }, facts);
     return [{ address, protocol, port, ...decision }];
   });
   const best = addresses.find(({ verdict }) => verdict === "allow") ?? addresses[0];

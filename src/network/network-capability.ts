@@ -6,14 +6,25 @@ import { BangerError } from "../model/errors.ts";
 import { parseNetworkPolicy } from "../model/network-policy.ts";
 import type { VmRecord } from "../model/vm.ts";
 import type { Availability } from "./availability.ts";
+import type { Egress } from "./egress/egress.ts";
 import type { NetworkVm } from "./elements.ts";
 import type { Network } from "./network.ts";
 
 /** The id of the card in the machine. */
 const NIC = "net0";
+/** What has the agent load the kernel's TUN module (agent/src/boot/modules.rs). */
+const TUN_WORD = "banger.tun";
+/** What a saved machine depends on, by the way that guests have. */
+const DEVICES: Readonly<Record<Availability["kind"], readonly string[]>> = {
+  none: [],
+  channel: [TUN_WORD],
+  namespace: [NIC],
+};
 
 export interface NetworkCapabilityOptions {
   readonly network: Network;
+  /** For guests without cards. */
+  readonly egress: Egress;
   /** Whether cards can be had, with what the host and the hypervisor offer. */
   readonly availability: () => Promise<Availability>;
   /** Refuses an address pool that the user chose and that cannot be used. Errors: `failed_precondition`. */
@@ -25,19 +36,23 @@ export interface NetworkCapabilityOptions {
 }
 
 export function createNetworkCapability(options: NetworkCapabilityOptions): Capability {
-  const { network } = options;
+  const { network, egress } = options;
+  /** VMs that are about to start with a way out over the agent's channel. */
+  const overChannel = new Set<string>();
   return {
     name: "network",
     async devices() {
-      return (await options.availability()).kind === "none" ? [] : [NIC];
+      return DEVICES[(await options.availability()).kind];
     },
     async preflight({ vm }) {
       const found = await options.availability();
       if (found.kind === "none") refuseWish(vm, found);
-      else options.checkPool();
+      if (found.kind === "namespace") options.checkPool();
     },
     async prepare({ vm }, undo) {
-      if ((await options.availability()).kind === "none") return;
+      const { kind } = await options.availability();
+      if (kind === "channel") overChannel.add(vm.id);
+      if (kind !== "namespace") return;
       undo.defer(() => network.detach(vm.id));
       try {
         await network.attach(networkVm(vm));
@@ -48,9 +63,13 @@ export function createNetworkCapability(options: NetworkCapabilityOptions): Capa
       }
     },
     contribute({ vm }, draft) {
+      const { netnsPath, gateway } = network.plan;
+      if (overChannel.has(vm.id)) {
+        draft.cmdline.push(TUN_WORD);
+        draft.resolver = { nameservers: [gateway], search: options.search() };
+      }
       const attachment = network.attachment(vm.id);
       if (attachment === undefined) return;
-      const { netnsPath, gateway } = network.plan;
       const { mac, address } = attachment.vm;
       draft.nics.push({ id: NIC, mac, tap: attachment.tap, netns: netnsPath });
       // A template's guest has its card up, which takes longest, and no place: each clone is told of its own.
@@ -60,10 +79,17 @@ export function createNetworkCapability(options: NetworkCapabilityOptions): Capa
     async changed({ before, after }) {
       if (JSON.stringify(before.spec.network) === JSON.stringify(after.spec.network)) return;
       const found = await options.availability();
+      if (egress.has(after.id)) return egress.change(networkVm(after));
       if (found.kind === "none") refuseWish(after, found);
       await network.change(networkVm(after));
     },
+    async reachable(vm) {
+      if ((await options.availability()).kind === "channel" || overChannel.has(vm.id))
+        await egress.open(networkVm(vm));
+    },
     async cleanup({ id }) {
+      egress.close(id);
+      overChannel.delete(id);
       await network.detach(id);
     },
   };

@@ -3,8 +3,8 @@ import type { DoctorCheck } from "../model/doctor.ts";
 import type { NetworkService } from "./service.ts";
 
 export interface NetworkReport {
-  /** `namespace`: guests have cards. `none`: they have not, and `why` says the reason. */
-  readonly kind: "namespace" | "none";
+  /** `namespace`: guests have cards. `channel`: connections over the agent's channel instead. `none`: neither. `why` says the reason. */
+  readonly kind: "namespace" | "channel" | "none";
   readonly why?: string | undefined;
   readonly cure?: string | undefined;
   /** Whether the namespace is there now: it is made when the first VM starts. */
@@ -39,13 +39,13 @@ export async function reportNetwork(
   const { network, plan } = service;
   return {
     kind: found.kind,
-    ...(found.kind === "none" ? { why: found.why, cure: found.cure } : {}),
+    ...(found.kind === "namespace" ? {} : { why: found.why, cure: found.cure }),
     up: network.up,
     namespace: plan.name,
     hostLink: plan.hostLink,
     pool: plan.pool,
     gateway: plan.gateway,
-    uplink: found.kind === "none" ? "none" : "pasta",
+    uplink: { none: "none", channel: "the daemon", namespace: "pasta" }[found.kind],
     readyTaps: network.readyTaps,
     nameservers: service.upstreams().map(({ address }) => address),
     clash: service.clash(),
@@ -65,6 +65,10 @@ export function checkNetwork(service: NetworkService): DoctorCheck {
     const capabilities = { network: found.kind };
     if (found.kind === "none") {
       const message = `guests have no network card: ${found.why}`;
+      return { rows: [{ check: "network", verdict: "warn", message, cure: found.cure }], capabilities };
+    }
+    if (found.kind === "channel") {
+      const message = `guests have no network card, and TCP and names over the agent's channel: ${found.why}`;
       return { rows: [{ check: "network", verdict: "warn", message, cure: found.cure }], capabilities };
     }
     const { pool, name } = service.plan;

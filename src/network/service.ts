@@ -3,8 +3,8 @@ import { readFileSync } from "node:fs";
 import { inNetns } from "../lib/netns.ts";
 import { BangerError } from "../model/errors.ts";
 import { parseCidr, parseIp } from "../model/ip.ts";
-import type { NetworkFacts } from "../model/network-decision.ts";
-import { type Availability, findAvailability } from "./availability.ts";
+import { decideTarget, type NetworkDecision, type NetworkFacts } from "../model/network-decision.ts";
+import { type Availability, findAvailability, type NetworkWay } from "./availability.ts";
 import { readBlocked } from "./blocked.ts";
 import { BlockedEvents } from "./blocked-events.ts";
 import { type CheckResult, checkTarget, type Lookup } from "./check.ts";
@@ -12,8 +12,10 @@ import { lookupFor } from "./dns/lookup.ts";
 import { type Asker, createResolver, type Resolve, ZONE } from "./dns/resolver.ts";
 import { createDnsServer } from "./dns/server.ts";
 import { createUpstream, type Nameserver } from "./dns/upstream.ts";
+import { decideEgress } from "./egress/decide.ts";
 import type { NetworkVm } from "./elements.ts";
 import { hostAddresses, parseResolvConf } from "./host-facts.ts";
+import type { NamedAnswer } from "./named-addresses.ts";
 import { createPlan, type NetworkPlan } from "./names.ts";
 import { hostLinkClash } from "./namespace.ts";
 import { Network } from "./network.ts";
@@ -32,6 +34,10 @@ export interface NetworkServiceOptions {
   readonly dnsPort: number;
   /** The address of a VM by its name. */
   readonly addressOf: (name: string) => string | undefined;
+  /** Default: `auto`. */
+  readonly way?: NetworkWay;
+  /** Why the hypervisor's guests can have no way out over the agent's channel; undefined: they can. */
+  readonly channelRefused?: () => Promise<string | undefined>;
   /** Why the hypervisor takes no cards; undefined: it does. */
   readonly nicsRefused: () => Promise<string | undefined>;
   /** Hears of a packet or an answer that a VM, by its id, was refused. */
@@ -60,6 +66,8 @@ export class NetworkService {
   readonly #options: NetworkServiceOptions;
   readonly #resolve: Resolve;
   readonly #blocked: BlockedEvents;
+  /** Ids of guests without cards that were refused something, by address. */
+  readonly #unattached = new Map<string, string>();
   readonly #hostResolver: () => HostResolver;
 
   constructor(options: NetworkServiceOptions) {
@@ -93,8 +101,8 @@ export class NetworkService {
     this.#blocked = new BlockedEvents({
       now: () => performance.now(),
       tell: (guest, message) => {
-        const vm = this.network.vmAt(guest);
-        if (vm !== undefined) options.onBlocked(vm.id, message);
+        const id = this.network.vmAt(guest)?.id ?? this.#unattached.get(guest);
+        if (id !== undefined) options.onBlocked(id, message);
       },
     });
   }
@@ -104,10 +112,19 @@ export class NetworkService {
   }
 
   async availability(): Promise<Availability> {
+    const { way = "auto", channelRefused } = this.#options;
+    const card =
+      way === "channel" ? noCard("network.mode is channel", "set it to auto") : await this.#cards();
+    if (card.kind === "namespace" || way === "namespace" || channelRefused === undefined) return card;
+    const refused = await channelRefused();
+    return refused === undefined ? { ...card, kind: "channel" } : card;
+  }
+
+  async #cards(): Promise<Exclude<Availability, { kind: "channel" }>> {
     const found = findAvailability();
     if (found.kind === "none") return found;
     const refused = await this.#options.nicsRefused();
-    return refused === undefined ? found : { kind: "none", why: refused, cure: "see: banger doctor" };
+    return refused === undefined ? found : noCard(refused, "see: banger doctor");
   }
 
   /** Refuses a chosen pool that the host uses itself. Errors: `failed_precondition`. */
@@ -141,7 +158,33 @@ export class NetworkService {
     if (found.kind === "none")
       return { verdict: "deny", rule: `no network card: ${found.why}`, addresses: [] };
     const lookup: Lookup = lookupFor(this.#resolve, this.#askerOf(vm));
-    return await checkTarget(vm.policy, target, { facts: this.facts(), lookup });
+    const decide = found.kind === "channel" ? decideOverChannel : decideTarget;
+    return await checkTarget(vm.policy, target, { facts: this.facts(), lookup, decide });
+  }
+
+  /** Answers a question of a guest without a card; `allow` hears of what it may reach by the answer. Never throws. */
+  async answer(
+    vm: NetworkVm,
+    { message, transport }: { readonly message: Uint8Array; readonly transport: "udp" | "tcp" },
+    allow: (answer: NamedAnswer) => void,
+  ): Promise<Uint8Array | undefined> {
+    const refused = (name: string, why: string): void => this.blocked(vm, `${name} was not answered: ${why}`);
+    return await this.#answer(
+      message,
+      { policy: vm.policy, allow: async (found) => allow(found), refused },
+      transport,
+    );
+  }
+
+  /** A guest was refused something. */
+  blocked(vm: NetworkVm, message: string): void {
+    this.#unattached.set(vm.address, vm.id);
+    this.#blocked.add(vm.address, message);
+  }
+
+  /** Forgets what guests without cards are called. */
+  forget(vm: Pick<NetworkVm, "id">): void {
+    for (const [address, id] of this.#unattached) if (id === vm.id) this.#unattached.delete(address);
   }
 
   upstreams(): readonly Nameserver[] {
@@ -214,6 +257,14 @@ export class NetworkService {
       return undefined;
     }
   }
+}
+
+function noCard(why: string, cure: string): Extract<Availability, { kind: "none" }> {
+  return { kind: "none", why, cure };
+}
+
+function decideOverChannel(...[policy, target, facts]: Parameters<typeof decideTarget>): NetworkDecision {
+  return decideEgress(policy, target, { facts });
 }
 
 function readHostResolver(): HostResolver {

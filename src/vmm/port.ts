@@ -19,6 +19,8 @@ export interface Features {
   readonly nics: boolean;
   /** Holds cards to their `rate`. */
   readonly nicRate: boolean;
+  /** Its guests have a kernel of their own, which can be given a TUN device. */
+  readonly tun: boolean;
 }
 
 /** The answer of `probe()`. An unavailable driver says why, and how to cure it. */

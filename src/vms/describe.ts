@@ -20,7 +20,7 @@ export function describe(ctx: VmContext, context: CapabilityContext, files: Boot
   const draft: MachineDraft = { disks: [], nics: [], cmdline: [], mounts: [] };
   for (const capability of ctx.capabilities) capability.contribute?.(context, draft);
   const { vm } = context;
-  const { mounts, network, ...devices } = draft;
+  const { mounts, network, resolver = {}, ...devices } = draft;
   const machine = {
     id: vm.id,
     vcpus: vm.spec.vcpus,
@@ -29,7 +29,7 @@ export function describe(ctx: VmContext, context: CapabilityContext, files: Boot
     ...devices,
     consolePath: ctx.layout.console(vm.id),
   };
-  if (network === undefined) return { machine, mounts, place: {} };
+  if (network === undefined) return { machine, mounts, place: resolver };
   const { nameservers, search, ...card } = network;
   return { machine, mounts, place: { network: card, nameservers, search } };
 }

@@ -1,5 +1,5 @@
 /** Streams to files and connections of a running VM. Guest I/O never takes the VM's lock. */
-import type { GuestDial } from "../guest/agent.ts";
+import type { Agent, GuestDial } from "../guest/agent.ts";
 import type { AgentStream, StreamHandlers } from "../guest/stream.ts";
 import { BangerError } from "../model/errors.ts";
 import type { GuestStreamRequest } from "../model/guest-stream.ts";
@@ -31,6 +31,12 @@ export async function openGuestStream(
     const agent = await reachAgent(vm, liveVm(ctx, vm).agent());
     return agent.openStream(request, handlers);
   });
+}
+
+/** The agent of a running VM; this is no use of it. Errors: those of `openGuestStream`. */
+export async function runningAgent(ctx: VmContext, vm: VmRecord): Promise<Agent> {
+  decide("exec", vm);
+  return await reachAgent(vm, liveVm(ctx, vm).agent());
 }
 
 /**

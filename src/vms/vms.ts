@@ -1,5 +1,5 @@
 /** The life of VMs as one object: what the routes call. Every verb takes a reference and finds the record once. */
-import type { GuestDial, GuestExec, GuestListener } from "../guest/agent.ts";
+import type { Agent, GuestDial, GuestExec, GuestListener } from "../guest/agent.ts";
 import type { AgentStream, StreamHandlers } from "../guest/stream.ts";
 import { readTail } from "../lib/file-tail.ts";
 import { KeyedLock } from "../lib/keyed-lock.ts";
@@ -17,7 +17,7 @@ import { type CreateOptions, createVm, type NewVm } from "./create.ts";
 import { attachToExec, type ExecWish, execDetached, execInVm } from "./exec.ts";
 import { findVm, shownVm } from "./find.ts";
 import { type ForkWish, forkVm } from "./fork.ts";
-import { dialGuest, openGuestStream } from "./guest-stream.ts";
+import { dialGuest, openGuestStream, runningAgent } from "./guest-stream.ts";
 import { type HeldVm, holdVm } from "./hold.ts";
 import { IdleWatch } from "./idle.ts";
 import { type KillOptions, killVm } from "./kill.ts";
@@ -138,6 +138,11 @@ export class Vms {
     handlers: StreamHandlers,
   ): Promise<AgentStream> {
     return await openGuestStream(this.#ctx, this.find(ref), { request, handlers });
+  }
+
+  /** As `runningAgent`. */
+  async agent(id: string): Promise<Agent> {
+    return await runningAgent(this.#ctx, this.find(id));
   }
 
   /** As `dialGuest`. */

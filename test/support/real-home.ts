@@ -27,7 +27,7 @@ import { hypervisorsOf } from "./processes.ts";
 const ROOT = join(import.meta.dir, "../..");
 const PROGRAM = process.env["BANGER_PROGRAM"] ?? join(ROOT, "bin/banger");
 /** Survives a test run; `npm ci` removes it. */
-const PREPARED = join(ROOT, "node_modules/.cache/banger-test");
+const PREPARED = join(ROOT, "node_modules/.cache/banger-test-2");
 
 const NO_TEMPLATES = { BANGER_TEMPLATES_MAX_COUNT: "0" };
 

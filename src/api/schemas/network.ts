@@ -30,7 +30,9 @@ export const NetworkWishSchema: z.ZodType<NetworkWish> = z
 
 export const NetworkReportSchema: z.ZodType<NetworkReport> = z
   .strictObject({
-    kind: z.enum(["namespace", "none"]).describe("none: guests have no network card"),
+    kind: z
+      .enum(["namespace", "channel", "none"])
+      .describe("channel: no card, and connections over the agent's channel; none: neither"),
     why: z.string().optional(),
     cure: z.string().optional(),
     up: z.boolean().describe("Whether the namespace is there now"),

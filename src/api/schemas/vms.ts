@@ -54,6 +54,10 @@ export const VmSchema: z.ZodType<Vm> = z
     startedAt: z.int().optional(),
     stoppedAt: z.int().optional(),
     lastError: ErrorSchema.optional(),
+    networkWay: z
+      .enum(["card", "channel"])
+      .optional()
+      .describe("How it reaches others; where one VM is shown"),
     portProblems: z
       .array(z.string())
       .optional()

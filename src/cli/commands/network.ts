@@ -64,13 +64,24 @@ export function defineNetwork(program: Command, ctx: CliContext): void {
     });
 }
 
+function guestsText({ kind, why = "" }: NetworkReport): string {
+  switch (kind) {
+    case "namespace":
+      return "a network card each";
+    case "channel":
+      return `no network card, but TCP and names over the agent's channel: ${why}`;
+    case "none":
+      return `no network card: ${why}`;
+  }
+}
+
 function renderNetwork(report: NetworkReport): string {
   const facts: readonly (readonly [string, string | undefined])[] = [
-    ["guests", report.kind === "none" ? `no network card: ${report.why ?? ""}` : "a network card each"],
+    ["guests", guestsText(report)],
     ["cure", report.cure],
     [
       "namespace",
-      report.kind === "none"
+      report.kind !== "namespace"
         ? undefined
         : `${report.namespace}${report.up ? "" : " (made with the first start)"}`,
     ],

@@ -26,6 +26,7 @@ export function renderVm(vm: Vm): string {
     ["serves", printable(vm.exposedPorts)],
     ["labels", printable(Object.entries(vm.labels ?? {}).map(([name, value]) => `${name}=${value}`))],
     ["network", networkText(vm)],
+    ["reaches", vm.networkWay === "channel" ? "TCP and names, over the agent's channel" : undefined],
     ["driver", vm.driver],
     ["pid", vm.pid?.toString()],
     ["boot id", vm.bootId],

@@ -6,9 +6,11 @@ import { presentShownVm, presentVm } from "../present.ts";
 import type { Router } from "../router.ts";
 import type { Services } from "../services.ts";
 
-export function routeVms(router: Router, { vms, published }: Services): void {
+export function routeVms(router: Router, { vms, published, networkWay }: Services): void {
   router.json("vm.list", async () => ({ vms: vms.list().map((vm) => presentVm(vms, vm)) }));
-  router.json("vm.show", async ({ param }) => presentShownVm({ vms, published }, vms.find(param("vm"))));
+  router.json("vm.show", async ({ param }) =>
+    presentShownVm({ vms, published, networkWay }, vms.find(param("vm"))),
+  );
   router.progress("vm.create", async ({ request, url }) => {
     const query = decodeQuery(url, CreateQuerySchema);
     const wanted = await decodeBody(request, CreateVmSchema);

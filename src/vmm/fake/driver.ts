@@ -58,7 +58,14 @@ class FakeDriver implements Driver {
       version: "1.0.0",
       accelerator: "fake",
       machineType: "process",
-      features: { pause: true, snapshot: true, nics: false, nicRate: true, ...this.options.features },
+      features: {
+        pause: true,
+        snapshot: true,
+        nics: false,
+        nicRate: true,
+        tun: false,
+        ...this.options.features,
+      },
       snapshotKey: "fake",
       notes: [],
     });
