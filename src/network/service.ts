@@ -182,11 +182,6 @@ export class NetworkService {
     this.#blocked.add(vm.address, message);
   }
 
-  /** Forgets what guests without cards are called. */
-  forget(vm: Pick<NetworkVm, "id">): void {
-    for (const [address, id] of this.#unattached) if (id === vm.id) this.#unattached.delete(address);
-  }
-
   upstreams(): readonly Nameserver[] {
     return this.#hostResolver().servers;
   }
