@@ -114,9 +114,9 @@ function crashPoints(steps: readonly string[]): CrashPoint[] {
 }
 
 async function prepare(operation: FaultOperation, client: Client): Promise<Vm> {
-  const bystander = await client.createVm({ name: BYSTANDER, image: IMAGE });
+  await client.createVm({ name: BYSTANDER, image: IMAGE });
   await operation.prepare(client);
-  return bystander;
+  return await client.showVm(BYSTANDER);
 }
 
 async function repeat(operation: FaultOperation, client: Client): Promise<void> {

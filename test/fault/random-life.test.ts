@@ -44,7 +44,7 @@ test("any sequence of operations and crashes ends where the model says, and leav
     interruptAfterTimeLimit: TIME_LIMIT_MS,
     markInterruptAsFailure: false,
   });
-  if (report.failed) throw new Error(fc.defaultReportMessage(report));
+  if (report.failed) throw new Error(fc.defaultReportMessage(report), { cause: report.errorInstance });
   console.log(`fault suite: ${deeds} random deeds in ${report.numRuns} lives, seed ${SEED}`);
   expect(report.numRuns).toBeGreaterThan(5);
 });
