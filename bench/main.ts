@@ -61,6 +61,9 @@ try {
     await using home = await createRealHome({ templates: true });
     rows.push(...(await (await import("./warm.ts")).benchWarm(home, scratch)));
     await (await home.client()).pruneTemplates();
+  }
+  if (wanted("warm")) {
+    // After the home before is gone: two networks with one pool of addresses do not go together.
     const { benchPool, POOL_ENV } = await import("./pool.ts");
     await using pooled = await createRealHome({ templates: true, env: POOL_ENV });
     rows.push(await benchPool(pooled));
