@@ -19,6 +19,8 @@ const suites: Counts[] = [
     [
       process.execPath,
       "test",
+      // What failed, and why, is all that there is to read.
+      "--only-failures",
       `--timeout=${TIMEOUT_MS}`,
       ...(narrowed.length > 0 ? narrowed : ["src", "test"]),
     ],
