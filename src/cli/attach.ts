@@ -1,5 +1,5 @@
 /** Joins a command in a guest to this terminal: input, output, signals, size; and leaves the terminal as it was. */
-import type { Tty } from "../api/types.ts";
+import type { Tty } from "../api/types/exec.ts";
 import { BangerError } from "../model/errors.ts";
 import type { Command, CommandListener, Exit } from "../sdk/command.ts";
 import { EXIT, exitCodeOfCommand } from "./exit-codes.ts";

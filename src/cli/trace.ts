@@ -3,7 +3,7 @@
  * Format" of Chromium: complete events (`ph: X`), times in microseconds.
  */
 import { writeFileSync } from "node:fs";
-import type { ProgressLine } from "../api/types.ts";
+import type { ProgressLine } from "../api/types/progress.ts";
 import { BangerError } from "../model/errors.ts";
 
 interface Span {

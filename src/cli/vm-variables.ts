@@ -1,5 +1,5 @@
 /** What the environment of this command says of a new VM. It goes after a flag, and before whatever the daemon was started with. */
-import type { CreateVm } from "../api/types.ts";
+import type { CreateVm } from "../api/types/vms.ts";
 import { readVariable } from "../model/config.ts";
 
 /** Errors: `invalid_argument`, naming the variable. */

@@ -1,5 +1,5 @@
 /** The configuration as the API tells it: what the daemon obeys, and whether the file says something else by now. */
-import type { ConfigReport } from "../api/types.ts";
+import type { ConfigReport } from "../api/types/host.ts";
 import type { LoadedConfig } from "../host/config.ts";
 import { readConfigFile } from "../host/config-file.ts";
 import { CONFIG_PROPERTIES, type Config, keyOf, showValue, variableOf } from "../model/config.ts";

@@ -4,7 +4,8 @@
  */
 import type { ServerWebSocket } from "bun";
 import { ExecClientMessageSchema } from "../api/schemas/exec.ts";
-import type { ExecClientMessage, ExecServerMessage, ProgressLine } from "../api/types.ts";
+import type { ExecClientMessage, ExecServerMessage } from "../api/types/exec.ts";
+import type { ProgressLine } from "../api/types/progress.ts";
 import { parseExecResult } from "../guest/agent.ts";
 import type { AgentStream, StreamHandlers } from "../guest/stream.ts";
 import { BangerError } from "../model/errors.ts";

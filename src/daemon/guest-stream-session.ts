@@ -4,7 +4,7 @@
  */
 import type { ServerWebSocket } from "bun";
 import { GuestStreamClientMessageSchema, GuestStreamMessageSchema } from "../api/schemas/guest-stream.ts";
-import type { GuestStreamClientMessage, GuestStreamServerMessage } from "../api/types.ts";
+import type { GuestStreamClientMessage, GuestStreamServerMessage } from "../api/types/guest-stream.ts";
 import type { AgentStream, StreamHandlers } from "../guest/stream.ts";
 import { BangerError } from "../model/errors.ts";
 import type { GuestStreamRequest } from "../model/guest-stream.ts";

@@ -1,14 +1,11 @@
 /** From records to the bodies of the API. */
 import { basename } from "node:path";
-import type {
-  Damage,
-  Exec,
-  Image,
-  ImageDetails as ImageDetailsBody,
-  Kernel,
-  Listener,
-  Vm,
-} from "../api/types.ts";
+import type { Exec } from "../api/types/exec.ts";
+import type { Damage, ImageDetails as ImageDetailsBody } from "../api/types/image-care.ts";
+import type { Image } from "../api/types/images.ts";
+import type { Kernel } from "../api/types/kernels.ts";
+import type { Listener } from "../api/types/use.ts";
+import type { Vm } from "../api/types/vms.ts";
 import type { GuestExec, GuestListener } from "../guest/agent.ts";
 import type { ExplainedDamage, ImageDetails } from "../images/image-reports.ts";
 import type { NamedKernel } from "../images/kernel-service.ts";

@@ -1,5 +1,5 @@
 /** A long operation as NDJSON: lines of progress, then one result or error. A client that goes away cancels it. */
-import type { ProgressLine } from "../api/types.ts";
+import type { ProgressLine } from "../api/types/progress.ts";
 import type { LongOptions } from "../model/boot.ts";
 import { BangerError } from "../model/errors.ts";
 

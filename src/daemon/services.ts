@@ -1,6 +1,6 @@
 /** What the routes call: the services, composed once. */
 import type { Logger } from "pino";
-import type { ConfigReport, DaemonStatus, DoctorReport } from "../api/types.ts";
+import type { ConfigReport, DaemonStatus, DoctorReport } from "../api/types/host.ts";
 import type { SshKeyring } from "../host/ssh-keys.ts";
 import type { ImageService } from "../images/image-service.ts";
 import type { KernelService } from "../images/kernel-service.ts";

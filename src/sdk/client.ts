@@ -1,48 +1,33 @@
 /** The typed client of the daemon: one method an operation. */
 import { fillPath, MAX_BODY_BYTES, type OperationId, PATHS } from "../api/paths.ts";
+import type { Exec, ExecRequest } from "../api/types/exec.ts";
+import type { ConfigReport, DaemonStatus, DoctorReport } from "../api/types/host.ts";
 import type {
   CatalogImage,
   CommitImage,
-  ConfigReport,
-  CreateSnapshot,
-  CreateVm,
-  DaemonStatus,
-  DoctorReport,
-  Exec,
-  ExecRequest,
-  ExportImageQuery,
-  Forks,
-  ForkVm,
-  Image,
   ImageDetails,
-  ImportImage,
-  ImportKernel,
-  ImportWorkspace,
-  Kernel,
-  Listener,
-  NetworkReport,
-  NetworkVerdict,
-  ProgressLine,
   PruneImages,
   PruneItem,
+  VerifyReport,
+} from "../api/types/image-care.ts";
+import type { ExportImageQuery, Image, ImportImage, PullImage } from "../api/types/images.ts";
+import type { ImportKernel, Kernel } from "../api/types/kernels.ts";
+import type { NetworkReport, NetworkVerdict } from "../api/types/network.ts";
+import type { ProgressLine } from "../api/types/progress.ts";
+import type { CreateSnapshot, Forks, ForkVm, Snapshot } from "../api/types/snapshots.ts";
+import type { Template } from "../api/types/templates.ts";
+import type { Listener, VmStats } from "../api/types/use.ts";
+import type { CreateVm, RunRequest, SetVm, StopVm, Vm, VmEvent } from "../api/types/vms.ts";
+import type { Volume } from "../api/types/volumes.ts";
+import type {
+  ImportWorkspace,
   PulledWorkspace,
-  PullImage,
   PullWorkspace,
-  RunRequest,
-  SetVm,
-  Snapshot,
-  StopVm,
   SyncedWorkspace,
   SyncWorkspace,
-  Template,
-  VerifyReport,
-  Vm,
-  VmEvent,
-  VmStats,
-  Volume,
   Workspace,
   WorkspacePreview,
-} from "../api/types.ts";
+} from "../api/types/workspaces.ts";
 import { BangerError, type ErrorBody } from "../model/errors.ts";
 import type { SshDoor, SshKeys } from "../model/ssh.ts";
 import { connectionError, daemonEnded, readBytes, readLines, readText } from "./answers.ts";

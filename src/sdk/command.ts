@@ -1,6 +1,8 @@
 /** A command in a guest, seen by the client: input with back-pressure, output, and how it ended. */
 
-import type { ExecClientMessage, ExecServerMessage, ProgressLine, Vm } from "../api/types.ts";
+import type { ExecClientMessage, ExecServerMessage } from "../api/types/exec.ts";
+import type { ProgressLine } from "../api/types/progress.ts";
+import type { Vm } from "../api/types/vms.ts";
 import { createDeferred, type Deferred } from "../lib/deferred.ts";
 import { BangerError } from "../model/errors.ts";
 import type { Socket, SocketListener, Transport } from "./transport.ts";

@@ -1,34 +1,21 @@
 /** The public index of the SDK. */
+
+export type { Exec, ExecRequest, Tty } from "../api/types/exec.ts";
+export type { ConfigReport, DaemonStatus, DoctorReport } from "../api/types/host.ts";
+export type { CatalogImage, Damage, ImageDetails, PruneItem, VerifyReport } from "../api/types/image-care.ts";
+export type { Image } from "../api/types/images.ts";
+export type { ImportKernel, Kernel } from "../api/types/kernels.ts";
+export type { ProgressLine } from "../api/types/progress.ts";
+export type { Listener, VmStats } from "../api/types/use.ts";
+export type { CreateVm, RunRequest, SetVm, Vm, VmEvent } from "../api/types/vms.ts";
+export type { Volume } from "../api/types/volumes.ts";
 export type {
-  CatalogImage,
-  ConfigReport,
-  CreateVm,
-  DaemonStatus,
-  Damage,
-  DoctorReport,
-  Exec,
-  ExecRequest,
-  Image,
-  ImageDetails,
-  ImportKernel,
   ImportWorkspace,
-  Kernel,
-  Listener,
-  ProgressLine,
-  PruneItem,
   PulledWorkspace,
-  RunRequest,
-  SetVm,
   SyncedWorkspace,
-  Tty,
-  VerifyReport,
-  Vm,
-  VmEvent,
-  VmStats,
-  Volume,
   Workspace,
   WorkspacePreview,
-} from "../api/types.ts";
+} from "../api/types/workspaces.ts";
 export { BangerError, type ErrorCode } from "../model/errors.ts";
 export type { GuestEndpoint, GuestFileFacts, GuestStreamRequest } from "../model/guest-stream.ts";
 export type { PortProtocol, PublishedPort, PublishedPortRef } from "../model/published-port.ts";

@@ -78,7 +78,7 @@ test.each([
   ["model/vm.ts", `import type { x } from "../lib/file-tail.ts";`, "model may not import lib"],
   ["sdk/client.ts", `const x = await import("../daemon/main.ts");`, "sdk may not import daemon"],
   ["vms/start.ts", `import "../vmm/qemu/driver.ts";`, "names a concrete driver outside daemon/compose.ts"],
-  ["api/types.ts", `export { x } from "../../package.json";`, "leaves src/"],
+  ["api/paths.ts", `export { x } from "../../package.json";`, "leaves src/"],
 ])("a planted import in %s is found: %s", (path, source, expected) => {
   expect(importsOf(path, source).map(objection)).toEqual([expected]);
 });

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { ConfigReport } from "../../src/api/types.ts";
+import type { ConfigReport } from "../../src/api/types/host.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 import { createRealHome } from "../support/real-home.ts";
 import { refusal } from "../support/refusal.ts";

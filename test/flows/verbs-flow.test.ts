@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Vm, VmEvent } from "../../src/api/types.ts";
+import type { Vm, VmEvent } from "../../src/api/types/vms.ts";
 import { OPERATIONS, TABLE } from "../../src/model/state-machine.ts";
 import { VM_STATES } from "../../src/model/vm.ts";
 import { refusal } from "../support/refusal.ts";

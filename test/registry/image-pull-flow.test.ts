@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import type { ProgressLine } from "../../src/api/types.ts";
+import type { ProgressLine } from "../../src/api/types/progress.ts";
 import { createServerOf } from "../../src/images/registry/testing.ts";
 import { createTemporaryDirectory, type TemporaryDirectory } from "../../src/images/testing.ts";
 import {

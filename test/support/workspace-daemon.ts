@@ -1,5 +1,5 @@
 /** A daemon with one VM `web` whose files are this host's, and the ways in and out of its workspace. */
-import type { ImportWorkspace, Workspace } from "../../src/api/types.ts";
+import type { ImportWorkspace, Workspace } from "../../src/api/types/workspaces.ts";
 import { createTestDaemon, type TestDaemon, type TestDaemonOptions } from "./test-daemon.ts";
 import { createScratch } from "./trees.ts";
 

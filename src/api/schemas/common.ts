@@ -1,7 +1,7 @@
 /** Bodies that every operation may answer with: errors, progress, nothing. */
 import { z } from "zod";
 import { ERROR_CODES, type ErrorBody, type ErrorCode } from "../../model/errors.ts";
-import { type ProgressLine } from "../types.ts";
+import type { ProgressLine } from "../types/progress.ts";
 
 export const ErrorSchema: z.ZodType<ErrorBody> = z
   .strictObject({

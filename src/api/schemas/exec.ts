@@ -1,7 +1,8 @@
 /** Bodies and socket messages of commands in guests. */
 import { z } from "zod";
 import { validateUser, validateWorkdir } from "../../model/spec.ts";
-import { type Exec, type ExecClientMessage, type ExecRequest, type RunRequest } from "../types.ts";
+import type { Exec, ExecClientMessage, ExecRequest } from "../types/exec.ts";
+import type { RunRequest } from "../types/vms.ts";
 import { Env, ruled, TerminalSide, whole } from "./fields.ts";
 import { CreateVmSchema } from "./vms.ts";
 import { ImportWorkspaceSchema } from "./workspaces.ts";

@@ -7,7 +7,7 @@ import {
   type GuestStreamRequest,
 } from "../../model/guest-stream.ts";
 import { validateUser } from "../../model/spec.ts";
-import type { GuestStreamClientMessage } from "../types.ts";
+import type { GuestStreamClientMessage } from "../types/guest-stream.ts";
 import { ruled, whole } from "./fields.ts";
 
 const MAX_PATH = 4095;

@@ -1,7 +1,7 @@
 /** Bodies about the daemon and its host. */
 import { z } from "zod";
 import { type DoctorRow } from "../../model/doctor.ts";
-import { type ConfigReport, type DaemonStatus, type DoctorReport } from "../types.ts";
+import type { ConfigReport, DaemonStatus, DoctorReport } from "../types/host.ts";
 
 export const DaemonStatusSchema: z.ZodType<DaemonStatus> = z
   .strictObject({

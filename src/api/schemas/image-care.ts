@@ -3,16 +3,16 @@ import { z } from "zod";
 import { MAX_IMAGE_NAME, validateImageName } from "../../model/image-reference.ts";
 import { validateVmRef } from "../../model/names.ts";
 import type { ImageConfig } from "../../model/spec.ts";
-import {
-  type CatalogImage,
-  type CommitImage,
-  type Damage,
-  type ImageDetails,
-  type PruneImages,
-  type PruneItem,
-  type TagImage,
-  type VerifyReport,
-} from "../types.ts";
+import type {
+  CatalogImage,
+  CommitImage,
+  Damage,
+  ImageDetails,
+  PruneImages,
+  PruneItem,
+  TagImage,
+  VerifyReport,
+} from "../types/image-care.ts";
 import { ruled } from "./fields.ts";
 
 const ImageConfigSchema: z.ZodType<ImageConfig> = z

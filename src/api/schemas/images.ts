@@ -1,7 +1,7 @@
 /** Bodies about images. */
 import { z } from "zod";
 import { MAX_IMAGE_NAME, validateImageName } from "../../model/image-reference.ts";
-import { type ExportImageQuery, type Image, type ImportImage, type PullImage } from "../types.ts";
+import type { ExportImageQuery, Image, ImportImage, PullImage } from "../types/images.ts";
 import { ruled } from "./fields.ts";
 
 export const ImageSchema: z.ZodType<Image> = z

@@ -1,7 +1,7 @@
 /** Bodies about kernels. */
 import { z } from "zod";
 import { validateKernelName, validateNewKernelName } from "../../model/kernel-names.ts";
-import { type ImportKernel, type Kernel } from "../types.ts";
+import type { ImportKernel, Kernel } from "../types/kernels.ts";
 import { ruled } from "./fields.ts";
 
 export const KernelSchema: z.ZodType<Kernel> = z

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { MAX_NETWORK_RULES, NETWORK_MODES, type NetworkSpec } from "../../model/network-policy.ts";
 import { PROTOCOLS, parseNetworkRule } from "../../model/network-rule.ts";
-import type { NetworkCheck, NetworkReport, NetworkVerdict, NetworkWish } from "../types.ts";
+import type { NetworkCheck, NetworkReport, NetworkVerdict, NetworkWish } from "../types/network.ts";
 import { ruled } from "./fields.ts";
 
 const MAX_RULE_LENGTH = 512;

@@ -1,7 +1,7 @@
 /** Bodies about snapshots and forks. */
 import { z } from "zod";
 import { validateVmName } from "../../model/names.ts";
-import { type CreateSnapshot, type Forks, type ForkVm, type RestoreVm, type Snapshot } from "../types.ts";
+import type { CreateSnapshot, Forks, ForkVm, RestoreVm, Snapshot } from "../types/snapshots.ts";
 import { ruled, whole } from "./fields.ts";
 import { VmSchema, VmSpecSchema } from "./vms.ts";
 

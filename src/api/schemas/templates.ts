@@ -1,6 +1,6 @@
 /** Bodies about templates. */
 import { z } from "zod";
-import { type Template } from "../types.ts";
+import type { Template } from "../types/templates.ts";
 
 export const TemplateSchema: z.ZodType<Template> = z
   .strictObject({

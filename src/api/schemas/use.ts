@@ -1,6 +1,6 @@
 /** Bodies about what VMs use, and what listens in them. */
 import { z } from "zod";
-import { type GuestStats, type Listener, type VmStats } from "../types.ts";
+import type { GuestStats, Listener, VmStats } from "../types/use.ts";
 
 const GuestStatsSchema: z.ZodType<GuestStats> = z
   .strictObject({

@@ -8,7 +8,7 @@ import { MAX_PUBLISHED } from "../../model/published-port.ts";
 import { SPEC_LIMITS, type VmSpec, validateVmm } from "../../model/spec.ts";
 import { type StepTiming, VM_STATES } from "../../model/vm.ts";
 import { MAX_MOUNTS } from "../../model/volume.ts";
-import { type CreateVm, type KillVm, type SetVm, type StopVm, type Vm, type VmEvent } from "../types.ts";
+import type { CreateVm, KillVm, SetVm, StopVm, Vm, VmEvent } from "../types/vms.ts";
 import { ErrorSchema } from "./common.ts";
 import { Env, ruled, whole } from "./fields.ts";
 import { NetworkSpecSchema, NetworkWishSchema } from "./network.ts";

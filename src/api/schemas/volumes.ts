@@ -7,7 +7,7 @@ import {
   validateMountTarget,
   validateVolumeName,
 } from "../../model/volume.ts";
-import type { Volume } from "../types.ts";
+import type { Volume } from "../types/volumes.ts";
 import { ruled } from "./fields.ts";
 
 const Name = ruled(validateVolumeName, 64);

@@ -9,7 +9,7 @@ import type {
   SyncWorkspace,
   Workspace,
   WorkspacePreview,
-} from "../types.ts";
+} from "../types/workspaces.ts";
 import { ruled, whole } from "./fields.ts";
 
 const MAX_TEXT = 4096;

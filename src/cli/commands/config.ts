@@ -1,6 +1,6 @@
 /** `config show`: what the daemon obeys, where each value came from, and what it does not know of yet. */
 import type { Command } from "commander";
-import type { ConfigReport } from "../../api/types.ts";
+import type { ConfigReport } from "../../api/types/host.ts";
 import type { CliContext } from "../context.ts";
 import { renderTable } from "../render/table.ts";
 

@@ -1,7 +1,7 @@
 /** `daemon`: the process behind the commands. It starts by itself when it is needed. */
 import { closeSync, openSync, readSync, statSync } from "node:fs";
 import type { Command } from "commander";
-import type { DaemonStatus } from "../../api/types.ts";
+import type { DaemonStatus } from "../../api/types/host.ts";
 import { BangerError } from "../../model/errors.ts";
 import { formatBytes, formatDurationMs } from "../../model/quantities.ts";
 import type { CliContext } from "../context.ts";

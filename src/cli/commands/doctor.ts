@@ -1,6 +1,6 @@
 /** `doctor`: what works on this host, what does not, and the cure. */
 import type { Command } from "commander";
-import type { DoctorReport } from "../../api/types.ts";
+import type { DoctorReport } from "../../api/types/host.ts";
 import { BangerError } from "../../model/errors.ts";
 import type { CliContext } from "../context.ts";
 import { EXIT } from "../exit-codes.ts";

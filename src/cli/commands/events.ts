@@ -1,6 +1,6 @@
 /** `events`: what happens to VMs. */
 import type { Command } from "commander";
-import type { VmEvent } from "../../api/types.ts";
+import type { VmEvent } from "../../api/types/vms.ts";
 import { parseWholeNumber } from "../../model/quantities.ts";
 import type { CliContext } from "../context.ts";
 

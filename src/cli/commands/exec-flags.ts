@@ -1,6 +1,6 @@
 /** The flags that say how a command runs, shared by run, exec and shell. */
 import type { Command } from "commander";
-import type { ExecRequest } from "../../api/types.ts";
+import type { ExecRequest } from "../../api/types/exec.ts";
 import { parseDurationMs } from "../../model/quantities.ts";
 import { parseEnvEntry, validateUser, validateWorkdir } from "../../model/spec.ts";
 import { DEFAULT_DETACH_KEYS, type KeyOptions, parseDetachKeys } from "../terminal/keys.ts";

@@ -1,6 +1,6 @@
 /** `image show`, `tag`, `commit`, `prune` and `verify`: what images are, what they are called, what they cost, and whether they are whole. */
 import type { Command } from "commander";
-import type { ImageDetails, PruneItem } from "../../api/types.ts";
+import type { ImageDetails, PruneItem } from "../../api/types/image-care.ts";
 import { validateImageName } from "../../model/image-reference.ts";
 import { validateVmRef } from "../../model/names.ts";
 import { formatBytes } from "../../model/quantities.ts";

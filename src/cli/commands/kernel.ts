@@ -1,7 +1,7 @@
 /** `kernel`: what VMs boot. */
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import type { ImportKernel, Kernel } from "../../api/types.ts";
+import type { ImportKernel, Kernel } from "../../api/types/kernels.ts";
 import { BangerError } from "../../model/errors.ts";
 import { HOST_KERNEL, validateKernelName, validateNewKernelName } from "../../model/kernel-names.ts";
 import { formatBytes } from "../../model/quantities.ts";

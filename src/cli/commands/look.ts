@@ -1,6 +1,6 @@
 /** `ps` and `show`: what there is. */
 import type { Command } from "commander";
-import type { Vm } from "../../api/types.ts";
+import type { Vm } from "../../api/types/vms.ts";
 import { BangerError } from "../../model/errors.ts";
 import { quote } from "../../model/names.ts";
 import { formatPublished } from "../../model/published-port.ts";

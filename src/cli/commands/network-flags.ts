@@ -1,6 +1,6 @@
 /** The flags that say what a VM may reach, shared by run, create and set. */
 import type { Command } from "commander";
-import type { NetworkWish } from "../../api/types.ts";
+import type { NetworkWish } from "../../api/types/network.ts";
 import { BangerError } from "../../model/errors.ts";
 import { parseNetworkMode } from "../../model/network-policy.ts";
 import { parseNetworkRule } from "../../model/network-rule.ts";

@@ -1,6 +1,6 @@
 /** `network`: what there is, what would become of a packet, and away with it. */
 import type { Command } from "commander";
-import type { NetworkReport } from "../../api/types.ts";
+import type { NetworkReport } from "../../api/types/network.ts";
 import { validateVmRef } from "../../model/names.ts";
 import { parseNetworkRule } from "../../model/network-rule.ts";
 import type { CliContext } from "../context.ts";

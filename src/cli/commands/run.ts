@@ -2,7 +2,9 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import type { CreateVm, ExecRequest, ImportWorkspace, Vm } from "../../api/types.ts";
+import type { ExecRequest } from "../../api/types/exec.ts";
+import type { CreateVm, Vm } from "../../api/types/vms.ts";
+import type { ImportWorkspace } from "../../api/types/workspaces.ts";
 import { BangerError } from "../../model/errors.ts";
 import { validateImageName } from "../../model/image-reference.ts";
 import { parseInit } from "../../model/init.ts";

@@ -1,6 +1,6 @@
 /** `stats`, `top` and `ports`: what VMs use, and what listens in them. */
 import type { Command } from "commander";
-import type { Listener, VmStats } from "../../api/types.ts";
+import type { Listener, VmStats } from "../../api/types/use.ts";
 import { validateVmRef } from "../../model/names.ts";
 import { formatHostPort, type PublishedPort } from "../../model/published-port.ts";
 import { formatBytes, formatDurationMs } from "../../model/quantities.ts";

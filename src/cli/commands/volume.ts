@@ -1,6 +1,6 @@
 /** `volume`: disks that outlive VMs. */
 import type { Command } from "commander";
-import type { Volume } from "../../api/types.ts";
+import type { Volume } from "../../api/types/volumes.ts";
 import { formatBytes, formatDurationMs, parseSizeBytes } from "../../model/quantities.ts";
 import { validateVolumeName } from "../../model/volume.ts";
 import type { CliContext } from "../context.ts";

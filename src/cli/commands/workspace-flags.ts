@@ -1,7 +1,7 @@
 /** The flags that say what of a work tree comes along, shared by run and workspace import. */
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import type { ImportWorkspace } from "../../api/types.ts";
+import type { ImportWorkspace } from "../../api/types/workspaces.ts";
 import { formatBytes, parseWholeNumber } from "../../model/quantities.ts";
 import { validateGuestPath } from "../../model/workspace.ts";
 import type { CliContext } from "../context.ts";

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { closeSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import type { Command } from "commander";
-import type { PulledWorkspace, SyncedWorkspace } from "../../api/types.ts";
+import type { PulledWorkspace, SyncedWorkspace } from "../../api/types/workspaces.ts";
 import { validateVmRef } from "../../model/names.ts";
 import { formatBytes } from "../../model/quantities.ts";
 import type { CliContext } from "../context.ts";

@@ -1,5 +1,5 @@
 /** Progress by layer as words for a person. */
-import type { ProgressLine } from "../../api/types.ts";
+import type { ProgressLine } from "../../api/types/progress.ts";
 import { formatBytes } from "../../model/quantities.ts";
 
 type LayerLine = Extract<ProgressLine, { event: "layer" }>;

@@ -1,5 +1,5 @@
 /** Progress on stderr: one live line on a terminal, a plain line for each stage that took a while elsewhere. */
-import type { ProgressLine } from "../../api/types.ts";
+import type { ProgressLine } from "../../api/types/progress.ts";
 import { formatDurationMs } from "../../model/quantities.ts";
 import { stderr, writeOutput } from "../output.ts";
 import { LayerSum } from "./layers.ts";

@@ -1,5 +1,5 @@
 /** One VM as text. */
-import type { Vm } from "../../api/types.ts";
+import type { Vm } from "../../api/types/vms.ts";
 import { formatPublished } from "../../model/published-port.ts";
 import { formatBytes, formatDurationMs } from "../../model/quantities.ts";
 import { renderFacts } from "./facts.ts";

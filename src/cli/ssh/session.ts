@@ -1,6 +1,6 @@
 /** One session of an SSH client: a command or a shell of the guest, on a terminal or not, or the sftp subsystem. */
 import type { PseudoTtyInfo, ServerChannel, Session } from "ssh2";
-import type { ExecRequest } from "../../api/types.ts";
+import type { ExecRequest } from "../../api/types/exec.ts";
 import { BangerError } from "../../model/errors.ts";
 import type { Command, Exit } from "../../sdk/command.ts";
 import { exitCodeOfCommand } from "../exit-codes.ts";

@@ -1,5 +1,5 @@
 /** Routes of templates: decode, one call, encode. */
-import type { Template as TemplateBody } from "../../api/types.ts";
+import type { Template as TemplateBody } from "../../api/types/templates.ts";
 import type { Template } from "../../snapshots/templates.ts";
 import type { Router } from "../router.ts";
 import type { Services } from "../services.ts";

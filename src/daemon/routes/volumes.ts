@@ -1,6 +1,6 @@
 /** Routes of volumes: decode, one call, encode. */
 import { CreateVolumeSchema, SetVolumeSchema } from "../../api/schemas/volumes.ts";
-import type { Volume } from "../../api/types.ts";
+import type { Volume } from "../../api/types/volumes.ts";
 import type { VolumeView } from "../../storage/volumes.ts";
 import { decodeBody } from "../decode.ts";
 import type { Router } from "../router.ts";

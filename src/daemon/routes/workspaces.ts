@@ -5,7 +5,7 @@ import {
   PullWorkspaceSchema,
   SyncWorkspaceSchema,
 } from "../../api/schemas/workspaces.ts";
-import type { Workspace } from "../../api/types.ts";
+import type { Workspace } from "../../api/types/workspaces.ts";
 import type { WorkspaceRecord } from "../../model/workspace.ts";
 import { decodeBody, decodeQuery } from "../decode.ts";
 import type { Router } from "../router.ts";

@@ -1,0 +1,20 @@
+/** Bodies about templates. */
+
+/** A machine that booted an image and was saved, so that VMs like it need not boot. */
+export interface Template {
+  readonly id: string;
+  /** The name that the image had. */
+  readonly image: string;
+  readonly imageDigest: string;
+  readonly vcpus: number;
+  readonly memoryMib: number;
+  readonly diskMib: number;
+  readonly driver: string;
+  /** What it takes of the host's disk. */
+  readonly sizeBytes: number;
+  /** Unix milliseconds, as the next. */
+  readonly createdAt: number;
+  readonly usedAt: number;
+  /** Clones of it that wait in the warm pool. */
+  readonly pooled: number;
+}
