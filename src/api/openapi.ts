@@ -1,8 +1,9 @@
 /** The OpenAPI 3.1 document, generated from the route table (https://spec.openapis.org/oas/v3.1.0). */
 import { z } from "zod";
 import { ERROR_STATUS } from "../model/errors.ts";
+import type { RouteContract } from "./contract.ts";
 import { type OperationId, PATHS } from "./paths.ts";
-import { ROUTES, type RouteContract } from "./routes.ts";
+import { ROUTES } from "./routes.ts";
 import { ErrorEnvelopeSchema, ProgressSchema } from "./schemas/common.ts";
 import { ExecClientMessageSchema } from "./schemas/exec.ts";
 import { GuestStreamClientMessageSchema } from "./schemas/guest-stream.ts";

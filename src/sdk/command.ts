@@ -1,5 +1,4 @@
 /** A command in a guest, seen by the client: input with back-pressure, output, and how it ended. */
-
 import type { ExecClientMessage, ExecServerMessage } from "../api/types/exec.ts";
 import type { ProgressLine } from "../api/types/progress.ts";
 import type { Vm } from "../api/types/vms.ts";

@@ -1,5 +1,4 @@
 /** A stream to files or connections of a guest, seen by the client: data both ways, each at the other end's pace. */
-
 import type { GuestStreamClientMessage, GuestStreamServerMessage } from "../api/types/guest-stream.ts";
 import { createDeferred } from "../lib/deferred.ts";
 import { BangerError } from "../model/errors.ts";

@@ -1,5 +1,4 @@
 /** The public index of the SDK. */
-
 export type { Exec, ExecRequest, Tty } from "../api/types/exec.ts";
 export type { ConfigReport, DaemonStatus, DoctorReport } from "../api/types/host.ts";
 export type { CatalogImage, Damage, ImageDetails, PruneItem, VerifyReport } from "../api/types/image-care.ts";

@@ -1,5 +1,5 @@
 /** Routes that look at VMs: decode, one call, encode. */
-import { EventsQuerySchema } from "../../api/routes.ts";
+import { EventsQuerySchema } from "../../api/routes/vms.ts";
 import { ConsoleSession } from "../console-session.ts";
 import { decodeQuery } from "../decode.ts";
 import { EventSession } from "../event-session.ts";

@@ -1,5 +1,5 @@
 /** Routes of VMs: decode, one call, encode. */
-import { CreateQuerySchema, RemoveQuerySchema, StartQuerySchema } from "../../api/routes.ts";
+import { CreateQuerySchema, RemoveQuerySchema, StartQuerySchema } from "../../api/routes/vms.ts";
 import { CreateVmSchema, KillVmSchema, SetVmSchema, StopVmSchema } from "../../api/schemas/vms.ts";
 import { decodeBody, decodeQuery } from "../decode.ts";
 import { presentShownVm, presentVm } from "../present.ts";
