@@ -5,7 +5,8 @@
 import { once } from "node:events";
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { Agent, parseExecResult } from "../src/guest/agent.ts";
+import { Agent } from "../src/guest/agent.ts";
+import { parseExecResult } from "../src/guest/commands.ts";
 import { copySparse } from "../src/lib/sparse-copy.ts";
 import { startBareQemu } from "./bare-qemu.ts";
 

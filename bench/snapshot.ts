@@ -2,7 +2,8 @@
 import { once } from "node:events";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { Agent, parseExecResult } from "../src/guest/agent.ts";
+import { Agent } from "../src/guest/agent.ts";
+import { parseExecResult } from "../src/guest/commands.ts";
 import { readCommandLine } from "../src/lib/process-identity.ts";
 import { copySparse } from "../src/lib/sparse-copy.ts";
 import { snapshotFiles } from "../src/vmm/snapshot-files.ts";

@@ -1,7 +1,8 @@
 /** One VM: how much banger adds to a boot, to a command, and to an empty program. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Agent, parseExecResult } from "../src/guest/agent.ts";
+import { Agent } from "../src/guest/agent.ts";
+import { parseExecResult } from "../src/guest/commands.ts";
 import { createDisk } from "../src/storage/disks.ts";
 import type { RealHome } from "../test/support/real-home.ts";
 import { bareArgv, bootDeadline, configureBare, startBareQemu } from "./bare-qemu.ts";

@@ -1,6 +1,6 @@
 /** What the environment of this command says of a new VM. It goes after a flag, and before whatever the daemon was started with. */
 import type { CreateVm } from "../api/types/vms.ts";
-import { readVariable } from "../model/config.ts";
+import { readVariable } from "../model/config-lookup.ts";
 
 /** Errors: `invalid_argument`, naming the variable. */
 export function vmFromVariables(

@@ -2,7 +2,8 @@
 import type { ConfigReport } from "../api/types/host.ts";
 import type { LoadedConfig } from "../host/config.ts";
 import { readConfigFile } from "../host/config-file.ts";
-import { CONFIG_PROPERTIES, type Config, keyOf, showValue, variableOf } from "../model/config.ts";
+import type { Config } from "../model/config.ts";
+import { CONFIG_PROPERTIES, keyOf, showValue, variableOf } from "../model/config-lookup.ts";
 import { BangerError } from "../model/errors.ts";
 
 /** `check` loads the configuration that a daemon would have that started now. */

@@ -6,7 +6,7 @@ import type { ServerWebSocket } from "bun";
 import { ExecClientMessageSchema } from "../api/schemas/exec.ts";
 import type { ExecClientMessage, ExecServerMessage } from "../api/types/exec.ts";
 import type { ProgressLine } from "../api/types/progress.ts";
-import { parseExecResult } from "../guest/agent.ts";
+import { parseExecResult } from "../guest/commands.ts";
 import type { AgentStream, StreamHandlers } from "../guest/stream.ts";
 import { BangerError } from "../model/errors.ts";
 import { exitCodeOfSignal } from "../model/signals.ts";

@@ -1,67 +1,27 @@
 /** The agent's requests with their types: what the host asks of a guest. */
-
 import type { Duplex } from "node:stream";
-import { z } from "zod";
 import { BangerError } from "../model/errors.ts";
 import type { GuestStreamRequest } from "../model/guest-stream.ts";
 import type { GuestTreeRequest } from "../model/guest-tree.ts";
-import type { GuestMount } from "../model/machine.ts";
 import type { ExecSpec } from "../model/spec.ts";
 import type { StepTiming } from "../model/vm.ts";
+import { numberOf, parseEntries } from "./answers.ts";
+import { execRequest, type GuestExec, GuestExecSchema, MAX_EXECS } from "./commands.ts";
 import { AgentConnection, type ConnectOptions } from "./connection.ts";
+import { type GuestConfig, parseSteps } from "./guest-config.ts";
 import { type AgentFacts, LEAST_STREAMS } from "./handshake.ts";
 import {
   type FreezeOptions,
   freezeGuest,
   freshEntropy,
-  type GuestCard,
   type GuestIdentity,
   type ResumedGuest,
   resumeGuest,
   thawGuest,
 } from "./snapshot.ts";
 import type { AgentStream, StreamHandlers } from "./stream.ts";
+import { type GuestListener, type GuestStats, ListenerSchema, MAX_LISTENERS } from "./use.ts";
 import { type WriteFileOptions, writeFile } from "./write-file.ts";
-
-/** What the agent is told once, before anything runs. Field for field the `configure` request of the protocol. */
-export interface GuestConfig {
-  readonly hostname: string;
-  readonly init: "agent" | "systemd";
-  /** Of `systemd`: the init and its arguments; absent: where inits usually are. */
-  readonly initArgv?: readonly string[];
-  /** 32 hexadecimal digits for /etc/machine-id; without it the image's stays. */
-  readonly machineId?: string;
-  readonly rootfs: { readonly disk: string; readonly type: "squashfs" };
-  readonly writable: { readonly disk: string; readonly type: "ext4" };
-  readonly env: Readonly<Record<string, string>>;
-  readonly hosts: readonly { readonly address: string; readonly names: readonly string[] }[];
-  /** Absolute paths that are made where they are missing. */
-  readonly directories?: readonly string[];
-  readonly mounts: readonly GuestMount[];
-  readonly network?: GuestCard | undefined;
-  readonly nameservers?: readonly string[] | undefined;
-  readonly search?: readonly string[] | undefined;
-  readonly poweroff: "acpi" | "reset";
-}
-
-export interface GuestStats {
-  readonly uptimeMs: number;
-  readonly memoryTotalBytes: number;
-  readonly memoryAvailableBytes: number;
-  readonly cpuMs: number;
-  readonly processes: number;
-  readonly diskTotalBytes: number;
-  readonly diskUsedBytes: number;
-}
-
-/** A socket that listens in the guest. */
-export interface GuestListener {
-  readonly protocol: "tcp" | "udp";
-  readonly address: string;
-  readonly port: number;
-  readonly pid?: number | undefined;
-  readonly command?: string | undefined;
-}
 
 export interface GuestDial {
   readonly protocol: "tcp" | "udp";
@@ -69,58 +29,6 @@ export interface GuestDial {
   /** Bytes that may be under way each way; an agent that is too old for it takes its own number. */
   readonly window: number;
 }
-
-/** So many listeners are taken from one answer (the protocol's own bound). */
-const MAX_LISTENERS = 1_024;
-
-const ListenerSchema: z.ZodType<GuestListener> = z.object({
-  protocol: z.enum(["tcp", "udp"]),
-  address: z.string().max(64),
-  port: z.int().min(1).max(65_535),
-  pid: z.int().optional(),
-  command: z
-    .string()
-    .max(256)
-    .regex(/^[ -~]*$/)
-    .optional(),
-});
-
-/** A command that the agent runs or remembers. */
-export interface GuestExec {
-  readonly id: string;
-  readonly pid: number;
-  readonly argv: readonly string[];
-  readonly startedMs: number;
-  readonly running: boolean;
-  /** On a terminal. Absent: the agent is too old to tell. */
-  readonly tty?: boolean | undefined;
-  readonly exitCode?: number | undefined;
-  readonly signal?: string | undefined;
-}
-
-/** So many commands are taken from one answer (MAX_EXECS of the protocol). */
-const MAX_EXECS = 512;
-
-const GuestExecSchema: z.ZodType<GuestExec> = z.object({
-  id: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/),
-  pid: z.int().min(1),
-  argv: z.array(z.string().max(4096)).max(4096),
-  startedMs: z.number().min(0),
-  running: z.boolean(),
-  tty: z.boolean().optional(),
-  exitCode: z.int().min(0).max(255).optional(),
-  signal: z
-    .string()
-    .regex(/^[A-Z0-9+]{1,16}$/)
-    .optional(),
-});
-
-/** How a guest command, or its stream, ended. */
-export type ExecResult =
-  /** It goes on by itself, under this id. */
-  | { readonly kind: "detached"; readonly id: string }
-  | { readonly kind: "exited"; readonly exitCode: number }
-  | { readonly kind: "signalled"; readonly signal: string; readonly timedOut: boolean };
 
 export class Agent {
   readonly #connection: AgentConnection;
@@ -168,7 +76,7 @@ export class Agent {
 
   /** Starts a command that belongs to no stream; returns its pid. Errors: those of `exec`. */
   async execDetached(id: string, spec: ExecSpec): Promise<number> {
-    return number(await this.#request(execRequest(id, spec, true)), "pid");
+    return numberOf(await this.#request(execRequest(id, spec, true)), "pid");
   }
 
   /** Joins a detached command: kept output, then live; giving the stream up leaves it running. Errors: `not_found`. */
@@ -238,7 +146,7 @@ export class Agent {
 
   /** Makes the writable file system as large as its disk, which has `diskBytes`; does nothing when it is. Returns its size. */
   async grow(diskBytes: number): Promise<number> {
-    return number(await this.#request({ kind: "grow", diskBytes }), "diskTotalBytes");
+    return numberOf(await this.#request({ kind: "grow", diskBytes }), "diskTotalBytes");
   }
 
   /** As `freezeGuest`. */
@@ -265,13 +173,13 @@ export class Agent {
   async stats(): Promise<GuestStats> {
     const answer = await this.#request({ kind: "stats" });
     return {
-      uptimeMs: number(answer, "uptimeMs"),
-      memoryTotalBytes: number(answer, "memoryTotalBytes"),
-      memoryAvailableBytes: number(answer, "memoryAvailableBytes"),
-      cpuMs: number(answer, "cpuMs"),
-      processes: number(answer, "processes"),
-      diskTotalBytes: number(answer, "diskTotalBytes"),
-      diskUsedBytes: number(answer, "diskUsedBytes"),
+      uptimeMs: numberOf(answer, "uptimeMs"),
+      memoryTotalBytes: numberOf(answer, "memoryTotalBytes"),
+      memoryAvailableBytes: numberOf(answer, "memoryAvailableBytes"),
+      cpuMs: numberOf(answer, "cpuMs"),
+      processes: numberOf(answer, "processes"),
+      diskTotalBytes: numberOf(answer, "diskTotalBytes"),
+      diskUsedBytes: numberOf(answer, "diskUsedBytes"),
     };
   }
 
@@ -283,52 +191,4 @@ export class Agent {
   async #request(request: Readonly<Record<string, unknown>>): Promise<Readonly<Record<string, unknown>>> {
     return await this.#connection.openStream(request).result;
   }
-}
-
-function execRequest(id: string, spec: ExecSpec, detach: boolean): Readonly<Record<string, unknown>> {
-  return { kind: "exec", id, ...spec, tty: spec.tty ?? null, detach };
-}
-
-/** Entries that make no sense are left out: the guest makes them up at its own risk. */
-function parseEntries<T>(value: unknown, schema: z.ZodType<T>, limit: number): T[] {
-  if (!Array.isArray(value)) throw new BangerError("guest_error", "the guest agent's list is none");
-  return value.slice(0, limit).flatMap((entry: unknown) => {
-    const parsed = schema.safeParse(entry);
-    return parsed.success ? [parsed.data] : [];
-  });
-}
-
-/** Reads the `ok` of an exec. Errors: `guest_error`. */
-export function parseExecResult(ok: Readonly<Record<string, unknown>>): ExecResult {
-  const { exitCode, signal } = ok;
-  if (typeof exitCode === "number" && Number.isInteger(exitCode) && exitCode >= 0 && exitCode <= 255) {
-    return { kind: "exited", exitCode };
-  }
-  if (typeof signal === "string" && /^[A-Z0-9+]{1,16}$/.test(signal)) {
-    return { kind: "signalled", signal, timedOut: ok["timedOut"] === true };
-  }
-  const { detached } = ok;
-  if (typeof detached === "string" && /^[A-Za-z0-9_-]{1,64}$/.test(detached)) {
-    return { kind: "detached", id: detached };
-  }
-  throw new BangerError("guest_error", "the guest agent ended a command without a result");
-}
-
-function parseSteps(value: unknown): StepTiming[] {
-  if (!Array.isArray(value)) return [];
-  return value.slice(0, 32).flatMap((step: unknown) => {
-    const { name, ms } = (typeof step === "object" && step !== null ? step : {}) as {
-      name?: unknown;
-      ms?: unknown;
-    };
-    return typeof name === "string" && /^[a-z0-9 _-]{1,32}$/.test(name) && typeof ms === "number"
-      ? [{ name, ms }]
-      : [];
-  });
-}
-
-function number(answer: Readonly<Record<string, unknown>>, field: string): number {
-  const value = answer[field];
-  if (typeof value === "number" && Number.isFinite(value) && value >= 0) return value;
-  throw new BangerError("guest_error", `the guest agent's statistics lack ${field}`);
 }

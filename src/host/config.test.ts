@@ -4,14 +4,8 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runProgram } from "../lib/run-program.ts";
-import {
-  CONFIG_PROPERTIES,
-  type Config,
-  defaultConfig,
-  keyOf,
-  showValue,
-  variableOf,
-} from "../model/config.ts";
+import type { Config } from "../model/config.ts";
+import { CONFIG_PROPERTIES, defaultConfig, keyOf, showValue, variableOf } from "../model/config-lookup.ts";
 import { BangerError } from "../model/errors.ts";
 import { type LoadedConfig, loadConfig } from "./config.ts";
 import { MAX_CONFIG_BYTES } from "./config-file.ts";

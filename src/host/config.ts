@@ -1,15 +1,8 @@
 /** The configuration of this host: `BANGER_…` variable, then `config.toml`, then a default that may look at the host. */
-
 import { nearest } from "../lib/nearest.ts";
 import { lineOfKey, parseToml, TomlError, valueAt } from "../lib/toml.ts";
-import {
-  CONFIG_PROPERTIES,
-  type Config,
-  defaultConfig,
-  type HostSize,
-  keyOf,
-  readVariable,
-} from "../model/config.ts";
+import type { Config, HostSize } from "../model/config.ts";
+import { CONFIG_PROPERTIES, defaultConfig, keyOf, readVariable } from "../model/config-lookup.ts";
 import { BangerError } from "../model/errors.ts";
 import { expandHome } from "../model/file-sync.ts";
 import { quote } from "../model/names.ts";

@@ -1,17 +1,10 @@
 /** The page docs/config.md, made from the table of keys. */
-import {
-  CONFIG_PROPERTIES,
-  type Config,
-  defaultConfig,
-  type HostSize,
-  keyOf,
-  showValue,
-  variableOf,
-} from "./config.ts";
+import type { Config, HostSize } from "./config.ts";
+import { CONFIG_PROPERTIES, defaultConfig, keyOf, showValue, variableOf } from "./config-lookup.ts";
 
 const HEAD = `# Configuration
 
-This page is generated from the table of keys in \`src/model/config.ts\`.
+This page is generated from the table of keys in \`src/model/config-keys.ts\`.
 
 The file is \`config.toml\` in the place \`CONFIG\` of [files.md](files.md), such as \`~/.config/banger/config.toml\`. It need not
 exist, and has at most 64 KiB. It is [TOML](https://toml.io); sizes read \`512M\` or \`4G\` and a bare number is MiB, durations

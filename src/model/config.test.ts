@@ -3,8 +3,9 @@ import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
-import { CONFIG_PROPERTIES, type Config, keyOf, readVariable, showValue, variableOf } from "./config.ts";
+import type { Config } from "./config.ts";
 import { renderConfigDoc } from "./config-doc.ts";
+import { CONFIG_PROPERTIES, keyOf, readVariable, showValue, variableOf } from "./config-lookup.ts";
 import { BangerError } from "./errors.ts";
 import { SPEC_LIMITS } from "./spec.ts";
 

@@ -1,6 +1,7 @@
 /** From a record to a guest that is configured: it boots, or goes on from a saved machine. */
 import { existsSync, mkdirSync } from "node:fs";
-import type { Agent, GuestConfig } from "../guest/agent.ts";
+import type { Agent } from "../guest/agent.ts";
+import type { GuestConfig } from "../guest/guest-config.ts";
 import { withDeadline } from "../lib/deadline.ts";
 import type { BootFiles, LongOptions, ReadyImage } from "../model/boot.ts";
 import type { CapabilityContext } from "../model/capability.ts";

@@ -1,5 +1,5 @@
 /** A VM as data: the machine that all capabilities describe together, and what its guest is told of it. */
-import type { GuestConfig } from "../guest/agent.ts";
+import type { GuestConfig } from "../guest/guest-config.ts";
 import type { BootFiles } from "../model/boot.ts";
 import type { CapabilityContext, MachineDraft } from "../model/capability.ts";
 import type { Machine } from "../model/machine.ts";

@@ -1,6 +1,6 @@
 /** What a guest is told when it starts: names, disks, process 1, and what its image asks for. */
 import { posix } from "node:path";
-import type { GuestConfig } from "../guest/agent.ts";
+import type { GuestConfig } from "../guest/guest-config.ts";
 import type { ReadyImage } from "../model/boot.ts";
 import { chooseInit } from "../model/init.ts";
 import type { ImageConfig } from "../model/spec.ts";

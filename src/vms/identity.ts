@@ -1,6 +1,6 @@
 /** Who a guest is: what it is told at its boot, and again when it goes on from a saved machine. */
 import { createHash, randomUUID } from "node:crypto";
-import type { GuestConfig } from "../guest/agent.ts";
+import type { GuestConfig } from "../guest/guest-config.ts";
 import type { GuestIdentity } from "../guest/snapshot.ts";
 import type { VmRecord } from "../model/vm.ts";
 

@@ -1,6 +1,8 @@
 /** The life of VMs as one object: what the routes call. Every verb takes a reference and finds the record once. */
-import type { Agent, GuestDial, GuestExec, GuestListener } from "../guest/agent.ts";
+import type { Agent, GuestDial } from "../guest/agent.ts";
+import type { GuestExec } from "../guest/commands.ts";
 import type { AgentStream, StreamHandlers } from "../guest/stream.ts";
+import type { GuestListener } from "../guest/use.ts";
 import { readTail } from "../lib/file-tail.ts";
 import { KeyedLock } from "../lib/keyed-lock.ts";
 import type { GuestStreamRequest } from "../model/guest-stream.ts";
