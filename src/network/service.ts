@@ -1,5 +1,6 @@
 /** The network as the daemon has it: the namespace with its resolver and its reader of refused packets, and what can be asked of it. */
 import { readFileSync } from "node:fs";
+import { keptFor } from "../lib/kept-for.ts";
 import { inNetns } from "../lib/netns.ts";
 import { BangerError } from "../model/errors.ts";
 import { parseCidr, parseIp } from "../model/ip.ts";
@@ -8,6 +9,7 @@ import { type Availability, findAvailability, type NetworkWay } from "./availabi
 import { readBlocked } from "./blocked.ts";
 import { BlockedEvents } from "./blocked-events.ts";
 import { type CheckResult, checkTarget, type Lookup } from "./check.ts";
+import { createCache } from "./dns/cache.ts";
 import { lookupFor } from "./dns/lookup.ts";
 import { type Asker, createResolver, type Resolve, ZONE } from "./dns/resolver.ts";
 import { createDnsServer } from "./dns/server.ts";
@@ -60,6 +62,8 @@ export interface HostResolver {
 /** The file of resolv.conf(5). */
 const RESOLV_CONF = "/etc/resolv.conf";
 const DNS_PORT = 53;
+/** So long the resolver takes the host to be what it was: a look at it for each question would take longer than the answer. */
+const HOST_KEPT_MS = 1_000;
 
 export class NetworkService {
   readonly network: Network;
@@ -72,7 +76,7 @@ export class NetworkService {
 
   constructor(options: NetworkServiceOptions) {
     this.#options = options;
-    this.#hostResolver = options.hostResolver ?? readHostResolver;
+    this.#hostResolver = options.hostResolver ?? keptFor(HOST_KEPT_MS, readHostResolver);
     const plan = createPlan(options);
     const { onProblem } = options;
     const uplink = createPastaUplink(plan, () => {
@@ -94,9 +98,14 @@ export class NetworkService {
       },
     });
     this.#resolve = createResolver({
-      ask: createUpstream({ servers: () => this.upstreams() }),
+      ask: createCache({
+        ask: createUpstream({ servers: () => this.upstreams() }),
+        servers: () => this.upstreams(),
+        now: () => performance.now(),
+      }),
       addressOf: options.addressOf,
-      facts: () => this.facts(),
+      // What an answer points at is looked at once more when a packet goes there.
+      facts: keptFor(HOST_KEPT_MS, () => this.facts()),
     });
     this.#blocked = new BlockedEvents({
       now: () => performance.now(),
