@@ -18,7 +18,8 @@ export type {
 export { BangerError, type ErrorCode } from "../model/errors.ts";
 export type { GuestEndpoint, GuestFileFacts, GuestStreamRequest } from "../model/guest-stream.ts";
 export type { PortProtocol, PublishedPort, PublishedPortRef } from "../model/published-port.ts";
-export { type CallOptions, Client, type LongCallOptions } from "./client.ts";
+export type { CallOptions, LongCallOptions } from "./calls.ts";
+export { Client } from "./client.ts";
 export { Command, type CommandListener, type Exit } from "./command.ts";
 export type { CopyOptions, CopyResult, GuestAccess } from "./files/access.ts";
 export { copyBetween, type GuestPath } from "./files/copy-between.ts";

@@ -1,7 +1,8 @@
 /** The verbs of a VM's life that take VMs: each a name, its words, and one call of the client. */
 import { type Command, Option } from "commander";
 import { parseDurationMs } from "../../model/quantities.ts";
-import type { Client, LongCallOptions } from "../../sdk/client.ts";
+import type { LongCallOptions } from "../../sdk/calls.ts";
+import type { Client } from "../../sdk/client.ts";
 import type { CliContext } from "../context.ts";
 import { forEachRef } from "../refs.ts";
 import { type LongFlags, runLong } from "./long.ts";

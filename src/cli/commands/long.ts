@@ -1,6 +1,6 @@
 /** A long operation: progress while it runs, one line or JSON lines, and ^C cancels it. */
 import { BangerError } from "../../model/errors.ts";
-import type { LongCallOptions } from "../../sdk/client.ts";
+import type { LongCallOptions } from "../../sdk/calls.ts";
 import type { CliContext } from "../context.ts";
 import { createProgressView } from "../render/progress.ts";
 
