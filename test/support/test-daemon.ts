@@ -3,7 +3,8 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pino from "pino";
-import { type ComposeOptions, compose } from "../../src/daemon/compose.ts";
+import type { ComposeOptions } from "../../src/daemon/compose/options.ts";
+import { compose } from "../../src/daemon/compose.ts";
 import { serve } from "../../src/daemon/server.ts";
 import { type LoadedConfig, loadConfig } from "../../src/host/config.ts";
 import { createLayout, findLayout, type Layout } from "../../src/host/layout.ts";

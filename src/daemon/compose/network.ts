@@ -1,0 +1,60 @@
+/** The network, composed: the namespace, and the way out over the agent's channel. */
+import type { Agent } from "../../guest/agent.ts";
+import { createClock } from "../../lib/clock.ts";
+import { Egress } from "../../network/egress/egress.ts";
+import { NetworkService } from "../../network/service.ts";
+import type { Store } from "../../store/store.ts";
+import type { DriverChoice } from "../driver-choice.ts";
+import type { ComposeOptions } from "./options.ts";
+
+export function createNetwork(
+  { layout, log, config, onStep = () => undefined }: ComposeOptions,
+  { store, drivers }: { readonly store: Store; readonly drivers: DriverChoice },
+): NetworkService {
+  const { addressPool, tapPoolSize, dnsPort } = config.values;
+  return new NetworkService({
+    uid: process.getuid?.() ?? 0,
+    stateDir: layout.stateDir,
+    pool: addressPool,
+    poolIsChosen: config.origins.addressPool !== "default",
+    tapPoolSize,
+    dnsPort,
+    way: config.values.networkWay,
+    channelRefused: async () => {
+      const { report } = await drivers.choose();
+      return report.features.tun ? undefined : `the guests of the hypervisor ${report.driver} have no kernel`;
+    },
+    addressOf: (name) => store.vms.byName(name)?.address,
+    nicsRefused: async () => {
+      const { report } = await drivers.choose();
+      return report.features.nics
+        ? undefined
+        : `the hypervisor ${report.driver} gives guests no network card`;
+    },
+    onBlocked: (id, message) => {
+      const vm = store.vms.byId(id);
+      if (vm !== undefined) store.events.note("blocked", vm, message);
+    },
+    onProblem: (what, error) => log.warn({ err: error }, `network: ${what}`),
+    onStep,
+  });
+}
+
+export function createEgress(
+  { log }: ComposeOptions,
+  network: NetworkService,
+  agent: (id: string) => Promise<Agent>,
+): Egress {
+  return new Egress({
+    clock: createClock(),
+    agent,
+    facts: () => network.facts(),
+    gateway: network.plan.gateway,
+    answer: async (...question) => await network.answer(...question),
+    onBlocked: (vm, message) => network.blocked(vm, message),
+    onProblem: (id, error) => {
+      const level = error.code === "unsupported" ? "warn" : "debug";
+      log[level]({ vm: id, reason: error.message }, "the guest has no way out over the agent's channel");
+    },
+  });
+}
