@@ -5,6 +5,7 @@
 
 mod attributes;
 mod change;
+mod content;
 mod file_in;
 mod file_out;
 mod member;

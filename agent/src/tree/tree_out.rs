@@ -5,13 +5,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, major, minor, openat, readlinkat, statat};
-use rustix::io::{Errno, pread, retry_on_intr};
+use rustix::io::Errno;
 use serde_json::{Value, json};
 
 use super::attributes::{describe, read_xattrs};
+use super::content::Content;
 use super::member::{Kind, Member};
 use super::roots::{Root, roots_below, roots_of};
-use super::sparse::{Piece, find_pieces, format_map};
+use super::sparse::{find_pieces, format_map};
 use super::walk::Level;
 use super::{BLOCK, padding};
 use crate::failure::Outcome;
@@ -44,16 +45,6 @@ pub struct TreeOut {
     bytes: u64,
     notes: Vec<String>,
     noted: u64,
-}
-
-/// The file whose content is sent.
-#[derive(Debug)]
-struct Content {
-    file: OwnedFd,
-    name: Vec<u8>,
-    pieces: VecDeque<Piece>,
-    padding: usize,
-    cut: bool,
 }
 
 impl TreeOut {
@@ -270,36 +261,19 @@ impl TreeOut {
         Ok(())
     }
 
-    /// Sends some of the file under way. One that has become shorter is filled up with zeros: its size was said already.
+    /// Sends some of the file under way.
     fn content(&mut self, out: &mut Vec<u8>, end: usize) -> Outcome<()> {
         let Some(content) = &mut self.file else {
             return Ok(());
         };
-        while let Some((at, left)) = content.pieces.front_mut() {
-            if *left == 0 {
-                content.pieces.pop_front();
-                continue;
+        let from = out.len();
+        let whole = content.fill(out, end)?;
+        self.bytes += (out.len() - from) as u64;
+        if whole && let Some(content) = self.file.take() {
+            self.pending.push(&[0; BLOCK][..content.padding]);
+            if content.cut {
+                self.note(&content.name, "it became shorter while it was read");
             }
-            let room = usize::try_from(*left).unwrap_or(usize::MAX).min(end - out.len());
-            if room == 0 {
-                return Ok(());
-            }
-            let from = out.len();
-            out.resize(from + room, 0);
-            let read = retry_on_intr(|| pread(&content.file, &mut out[from..], *at));
-            let count = read.map_err(|errno| failure("reading", &String::from_utf8_lossy(&content.name), errno))?;
-            content.cut |= count == 0;
-            let count = if count == 0 { room } else { count };
-            out.truncate(from + count);
-            *at += count as u64;
-            *left -= count as u64;
-            self.bytes += count as u64;
-        }
-        let (padding, cut, name) = (content.padding, content.cut, std::mem::take(&mut content.name));
-        self.file = None;
-        self.pending.push(&[0; BLOCK][..padding]);
-        if cut {
-            self.note(&name, "it became shorter while it was read");
         }
         Ok(())
     }
