@@ -4,6 +4,7 @@
  */
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { rm } from "node:fs/promises";
+import { settlesWithin } from "../lib/settles-within.ts";
 import { BangerError } from "../model/errors.ts";
 import type { VmRecord } from "../model/vm.ts";
 import type { Running } from "../vmm/port.ts";
@@ -12,6 +13,9 @@ import type { VmContext } from "./context.ts";
 import { readHandles } from "./handles.ts";
 import { LiveVm } from "./live.ts";
 import { removeVm } from "./remove.ts";
+
+/** How long the start of a daemon waits for a VM that it adopts; one that is stuck holds up nobody else. */
+const PATIENCE_MS = 1_000;
 
 /** Brings records and host into agreement. One VM that cannot be settled does not stop the others; it goes to `error`. */
 export async function reconcile(ctx: VmContext): Promise<void> {
@@ -58,13 +62,25 @@ async function takeOver(ctx: VmContext, vm: VmRecord, running: Running): Promise
   // Registered first: whatever fails now, there is somebody who can end it.
   const live = LiveVm.register(ctx, vm.id, { running });
   ctx.log.info({ vm: vm.id, pid: running.handles.process.pid }, "adopted a running VM");
+  const gone = goOn(ctx, { vm, live });
+  if (!(await settlesWithin(gone, PATIENCE_MS)))
+    ctx.log.warn({ vm: vm.id }, "an adopted VM does not answer; the daemon goes on without");
+}
+
+/** What only a VM that answers can do. Never throws. */
+async function goOn(ctx: VmContext, { vm, live }: { vm: VmRecord; live: LiveVm }): Promise<void> {
+  const { running } = live;
   try {
     // A crash between an order and its record leaves them apart: the record is what was acknowledged.
     await (vm.state === "paused" ? running.pause() : running.resume());
   } catch (error) {
     ctx.log.warn({ vm: vm.id, err: error }, "an adopted VM does not take orders; kill still ends it");
   }
-  for (const capability of ctx.capabilities) await capability.reachable?.(vm);
+  for (const capability of ctx.capabilities) {
+    // Somebody may have ended it meanwhile.
+    if (ctx.live.get(vm.id) !== live) return;
+    await capability.reachable?.(vm);
+  }
   // Connected ahead of its first use; a guest that does not answer now may later.
   if (vm.state === "running") live.agent().catch(() => undefined);
 }

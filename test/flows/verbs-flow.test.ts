@@ -44,6 +44,29 @@ test("a paused VM is stopped cleanly, and a paused VM stays paused over a crash 
   expect((await second.client.showVm("web")).lastError).toBeUndefined();
 });
 
+test("a VM that does not answer the daemon that adopts it holds up neither the daemon nor its own end", async () => {
+  const first = await withVm();
+  await first.daemon.crash();
+  const answer = Promise.withResolvers<void>();
+  const asked = Promise.withResolvers<void>();
+  const reachable = async (): Promise<void> => {
+    asked.resolve();
+    await answer.promise;
+  };
+  const late = {
+    name: "late",
+    reachable: () => Promise.reject(new Error("it was asked of a VM that is gone")),
+  };
+  await using second = await createTestDaemon({
+    home: first.daemon.home,
+    capabilities: [{ name: "stuck", reachable }, late],
+  });
+  await asked.promise;
+  expect((await second.client.showVm("web")).state).toBe("running");
+  expect((await second.client.killVm("web")).state).toBe("stopped");
+  answer.resolve();
+});
+
 test("kill ends a VM that would not stop, also while it is being stopped", async () => {
   await using one = await withVm();
   // A paused process answers nobody: its stop would wait for the whole grace.

@@ -50,6 +50,8 @@ test("a guest without a card reaches by TCP and by name what its policy says, an
   };
   const sh = async (script: string): Promise<string> =>
     await banger("exec", "web", "--", "bash", "-c", script);
+  const set = async (...flags: string[]): Promise<void> =>
+    expect(await banger("set", "web", ...flags)).toBe("web");
   /** What bash says of each target: the greeting of its server, or how it was refused. */
   const reached = async (): Promise<{ open: Cell[]; words: string }> => {
     const all = cells(TARGETS);
@@ -67,11 +69,11 @@ test("a guest without a card reaches by TCP and by name what its policy says, an
   expect(await banger("doctor")).toContain("TCP and names over the agent's channel");
   let tried = 0;
   for (const [flags, open] of POLICIES) {
-    await banger("set", "web", ...flags);
+    await set(...flags);
     const found = await reached();
-    expect({ flags, open: found.open }).toEqual({ flags, open: [...open] });
+    expect({ flags, open: found.open }, found.words).toEqual({ flags, open: [...open] });
     // A refusal is one, at once, and no silence.
-    expect(found.words.match(/connect: Connection refused/g)?.length ?? 0).toBe(
+    expect(found.words.match(/connect: Connection refused/g)?.length ?? 0, found.words).toBe(
       TARGETS.length * PORTS.length - open.length,
     );
     for (const cell of open.slice(0, 1))
@@ -81,7 +83,7 @@ test("a guest without a card reaches by TCP and by name what its policy says, an
   console.log(`policies over the agent's channel: ${tried} connections`);
   expect(await banger("network", "check", "web", `${SITE}:80/udp`)).toContain("only TCP and names");
   if (nameservers.length > 0) {
-    await banger("set", "web", "--network", "allow", "--allow", "good.test:80/tcp");
+    await set("--network", "allow", "--allow", "good.test:80/tcp");
     expect((await reached()).open).toEqual([]);
     expect(await sh("getent ahostsv4 good.test")).toContain(SITE);
     expect((await reached()).open).toEqual(cells([SITE], [80]));
@@ -89,13 +91,13 @@ test("a guest without a card reaches by TCP and by name what its policy says, an
   } else console.warn("skipped: names through the host's resolver, which is on its loopback");
   expect(await sh("getent ahostsv4 web.vm")).toContain("172.16.0.2");
   // A policy that closes cuts what is open, and the next daemon serves as this one did.
-  await banger("set", "web", "--network", "public");
+  await set("--network", "public");
   const held = sh(`exec 3<>/dev/tcp/${SITE}/80; read -u 3 word; echo $word > /run/held; cat <&3; echo cut`);
   await sh("until [ -e /run/held ]; do :; done");
-  await banger("set", "web", "--network", "none");
+  await set("--network", "none");
   expect(await held).toContain("cut");
   process.kill(await home.daemonPid(), "SIGKILL");
-  await banger("set", "web", "--network", "public");
+  await set("--network", "public");
   // What is denied stays so until somebody says otherwise.
   expect((await reached()).open).toEqual(cells([SITE]));
   expect(await hostState()).toBe(before);
