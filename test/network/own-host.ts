@@ -69,8 +69,14 @@ export async function hostState(): Promise<string> {
     programs.ipJson(undefined, ["rule", "show"]),
   ]);
   const ruleset = await programs.nftJson("/proc/thread-self/ns/net", ["list", "ruleset"]);
-  return JSON.stringify({ links: names(links), routes, rules, ruleset });
+  const state = { links: names(links), routes, rules, ruleset };
+  return JSON.stringify(state, (key, value: unknown) =>
+    key === "flags" && Array.isArray(value) ? value.filter((flag) => flag !== LINK_DOWN) : value,
+  );
 }
+
+/** Of a route whose link has no carrier, which the kernel learns a moment after the link is up. */
+const LINK_DOWN = "linkdown";
 
 function names(links: unknown): unknown[] {
   return Array.isArray(links) ? links.map((link: { ifname?: unknown }) => link.ifname) : [];
