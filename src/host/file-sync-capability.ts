@@ -103,7 +103,7 @@ function tooLarge(path: string): BangerError {
 
 function refuse(path: string, what: string, cause?: unknown): BangerError {
   return new BangerError("failed_precondition", `file_sync: ${path} ${what}`, {
-    cure: "change the file, or remove its entry from file_sync in config.toml and restart the daemon: banger daemon stop",
+    cure: "change the file, or remove its entry from file_sync in config.toml and restart the daemon: banger daemon restart",
     details: { file: path },
     ...(cause === undefined ? {} : { cause }),
   });

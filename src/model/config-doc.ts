@@ -11,7 +11,7 @@ exist, and has at most 64 KiB. It is [TOML](https://toml.io); sizes read \`512M\
 read \`500ms\`, \`30s\`, \`5m\`, \`2h\` or \`1d\` and a bare number is seconds.
 
 A flag goes before a \`BANGER_…\` variable, a variable before the file, and the file before the default. An empty variable counts
-as none. The daemon reads the file and its own environment when it starts: after a change, \`banger daemon stop\`; running VMs
+as none. The daemon reads the file and its own environment when it starts: after a change, \`banger daemon restart\`; running VMs
 live on, and the next command starts a daemon that obeys. \`banger run\` and \`banger create\` also look at their own environment
 for \`default_image\` and \`vm_defaults\`.
 

@@ -179,7 +179,7 @@ test("config show says what the daemon obeys, where it came from, and what it do
   expect(later.stdout).toMatch(/^stop_timeout +7s/m);
   expect(later.stderr).toContain(`${path} has changed since the daemon started`);
   expect(later.stderr).toContain("BANGER_AUTO_STOP_AFTER is set here");
-  expect(later.stderr).toContain("banger daemon stop");
+  expect(later.stderr).toContain("banger daemon restart");
   await home.banger(["daemon", "stop"]);
   const { stdout, stderr } = await home.banger(["config", "show", "--json"]);
   const report = JSON.parse(stdout) as ConfigReport;

@@ -40,6 +40,15 @@ test("daemon status, stop and logs say what is so, also when nothing runs", asyn
   expect((await home.banger(["daemon", "logs"])).stdout).toContain("stopping");
 });
 
+test("daemon restart is another daemon on the same state, also when none runs", async () => {
+  await using home = await createRealHome({ bare: true });
+  const words = (await home.banger(["daemon", "restart"])).stdout;
+  expect(words).toContain("running, pid");
+  const pid = await home.daemonPid();
+  expect(await home.banger(["daemon", "restart"])).toMatchObject({ code: 0 });
+  expect(await home.daemonPid()).not.toBe(pid);
+});
+
 test("a damaged database is reported by every command, and by doctor, and left as it is", async () => {
   await using home = await createRealHome({ bare: true });
   const path = join(home.home, "state.db");

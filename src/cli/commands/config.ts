@@ -32,7 +32,7 @@ function render(report: ConfigReport): string {
 
 /** What the daemon's values do not show: a newer file, and variables that were set after it had started. */
 function remarks(report: ConfigReport, env: Readonly<Record<string, string | undefined>>): string[] {
-  const restart = "restart the daemon with: banger daemon stop";
+  const restart = "restart the daemon with: banger daemon restart";
   const file = report.changed
     ? [
         report.problem === undefined

@@ -38,6 +38,13 @@ export function defineDaemon(program: Command, ctx: CliContext): void {
       ctx.print((await stopDaemon()) ? "stopped" : "not running");
     });
   daemon
+    .command("restart")
+    .description("end it and start it anew, as after an upgrade; running VMs live on")
+    .action(async () => {
+      await stopDaemon();
+      ctx.print(render(await (await ctx.client()).daemonStatus()));
+    });
+  daemon
     .command("logs")
     .description("show the end of its log")
     .action(() => {
