@@ -12,6 +12,7 @@ mmdebstrap:mmdebstrap:builds the default image
 sqfstar:squashfs-tools:writes images
 sqfs2tar:squashfs-tools-ng:exports images
 mkfs.ext4:e2fsprogs:makes the disks of VMs
+git:git:reads the work trees that VMs get a copy of
 lz4:lz4:unpacks the kernel
 xz:xz-utils:unpacks kernels and archives
 cc:gcc:links the guest agent

@@ -74,6 +74,7 @@ export type OperationId =
   | "snapshot.show"
   | "snapshot.remove"
   | "workspace.preview"
+  | "workspace.bootstrap"
   | "workspace.import"
   | "workspace.show"
   | "workspace.export"
@@ -145,6 +146,7 @@ export const PATHS: Readonly<Record<OperationId, Path>> = {
   "snapshot.show": { method: "GET", path: "/v1/snapshots/{snapshot}", kind: "json" },
   "snapshot.remove": { method: "DELETE", path: "/v1/snapshots/{snapshot}", kind: "json" },
   "workspace.preview": { method: "POST", path: "/v1/workspaces/preview", kind: "json" },
+  "workspace.bootstrap": { method: "POST", path: "/v1/workspaces/bootstrap", kind: "json" },
   "workspace.import": { method: "POST", path: "/v1/vms/{vm}/workspace", kind: "progress" },
   "workspace.show": { method: "GET", path: "/v1/vms/{vm}/workspace", kind: "json" },
   "workspace.pull": { method: "POST", path: "/v1/vms/{vm}/workspace/pull", kind: "progress" },

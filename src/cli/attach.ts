@@ -40,7 +40,11 @@ export function outputListener(view: ProgressView): CommandListener {
   return {
     onProgress: (line) => view.onProgress(line),
     onStdout: async (bytes) => await write(1, bytes),
-    onStderr: async (bytes) => await write(2, bytes),
+    onStderr: async (bytes) => {
+      // What prepares a workspace writes before the command starts.
+      view.done();
+      await write(2, bytes);
+    },
   };
 }
 

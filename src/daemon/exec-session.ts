@@ -34,6 +34,8 @@ export class ExecSession implements SocketSession {
   readonly #gone = new AbortController();
   #socket: ServerWebSocket<SocketData> | undefined;
   #stream: AgentStream | undefined;
+  /** What is run before the command of a run. */
+  #setup: AgentStream | undefined;
   #begun = false;
 
   constructor(services: Pick<Services, "vms" | "metrics" | "workspaces">, target: ExecTarget) {
@@ -70,6 +72,7 @@ export class ExecSession implements SocketSession {
 
   #cancel(reason: BangerError): void {
     this.#gone.abort(reason);
+    this.#setup?.reset();
     this.#stream?.reset();
   }
 
@@ -92,8 +95,14 @@ export class ExecSession implements SocketSession {
       case "cancel":
         return this.#cancel(new BangerError("cancelled", "the client cancelled the command"));
       case "credit":
-        return this.#started().returnCredit(message.channel, message.bytes);
+        return this.#credit(message.channel, message.bytes);
     }
+  }
+
+  /** What the setup writes goes to stderr, all of it from its channel 1. */
+  #credit(channel: 1 | 2, bytes: number): void {
+    if (this.#stream === undefined && this.#setup !== undefined) this.#setup.returnCredit(1, bytes);
+    else this.#started().returnCredit(channel, bytes);
   }
 
   #begin(work: () => Promise<void>): void {
@@ -143,6 +152,13 @@ export class ExecSession implements SocketSession {
       handlers: this.#handlers(),
       onProgress,
       arrive: prepared && (async (vm) => await this.#workspaces.arrive(vm, prepared, { signal, onProgress })),
+      setup: {
+        onOutput: (bytes) => this.#output(2, bytes),
+        onStream: (stream) => {
+          this.#setup = stream;
+          if (signal.aborted) stream.reset();
+        },
+      },
       onReady: (vm) => this.#send({ type: "ready", vm: presentVm(this.#vms, vm) }),
       attach: async (stream) => {
         exit = await this.#result(stream);
@@ -169,18 +185,20 @@ export class ExecSession implements SocketSession {
 
   #handlers(): StreamHandlers {
     return {
-      onData: (channel, bytes) => {
-        this.#metrics.bytes(channel === 1 ? "stdout" : "stderr", bytes.length);
-        const framed = new Uint8Array(bytes.length + 1);
-        framed[0] = channel;
-        framed.set(bytes, 1);
-        this.#socket?.send(framed);
-      },
+      onData: (channel, bytes) => this.#output(channel, bytes),
       onCredit: (bytes) => this.#send({ type: "credit", bytes }),
       onControl: (message) => {
         if ("started" in message) this.#send({ type: "started" });
       },
     };
+  }
+
+  #output(channel: 1 | 2, bytes: Uint8Array): void {
+    this.#metrics.bytes(channel === 1 ? "stdout" : "stderr", bytes.length);
+    const framed = new Uint8Array(bytes.length + 1);
+    framed[0] = channel;
+    framed.set(bytes, 1);
+    this.#socket?.send(framed);
   }
 
   #started(): AgentStream {

@@ -13,6 +13,7 @@ export type {
   PulledWorkspace,
   SyncedWorkspace,
   Workspace,
+  WorkspaceBootstrap,
   WorkspacePreview,
 } from "../api/types/workspaces.ts";
 export { BangerError, type ErrorCode } from "../model/errors.ts";

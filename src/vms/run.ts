@@ -1,5 +1,6 @@
 /** `run`: make a VM, start it, run one command in it; and with `remove`, delete it whatever happened. */
 import type { AgentStream, StreamHandlers } from "../guest/stream.ts";
+import type { SetupStep } from "../model/bootstrap.ts";
 import { BangerError } from "../model/errors.ts";
 import type { OnProgress } from "../model/progress.ts";
 import { parseSignal } from "../model/signals.ts";
@@ -8,6 +9,7 @@ import type { VmContext } from "./context.ts";
 import { createVm, type NewVm } from "./create.ts";
 import { type ExecWish, execInVm, runArgv } from "./exec.ts";
 import { removeVm } from "./remove.ts";
+import { runSetup, type SetupClient } from "./setup.ts";
 import { type StartOptions, startVm } from "./start.ts";
 
 export interface RunWish {
@@ -15,6 +17,8 @@ export interface RunWish {
   /** Absent: start only. */
   readonly exec?: ExecWish | undefined;
   readonly remove?: boolean | undefined;
+  /** Run before the command; the first that fails fails the run. */
+  readonly setup?: readonly SetupStep[] | undefined;
   /** As in `StartOptions`. */
   readonly cold?: boolean | undefined;
 }
@@ -27,6 +31,7 @@ export interface RunClient {
   readonly handlers: StreamHandlers;
   /** The guest answers, and nothing was run in it yet: brings what the command needs. What it throws fails the run. */
   readonly arrive?: ((vm: VmRecord) => Promise<unknown>) | undefined;
+  readonly setup: SetupClient;
   /** The VM is up, and everything has arrived. */
   onReady(vm: VmRecord): void;
   /** The command runs on `stream`; resolves when the client has all of its output and result, or has gone. */
@@ -47,6 +52,7 @@ export async function runVm(ctx: VmContext, wish: RunWish, client: RunClient): P
   try {
     const vm = await startVm(ctx, created.id, startOptions(wish, client));
     await client.arrive?.(vm);
+    if (wish.setup !== undefined) await runSetup(ctx, vm, wish.setup, client.setup);
     client.onReady(vm);
     if (wish.exec === undefined) return;
     const { config } = await ctx.images.byDigest(vm.imageDigest);

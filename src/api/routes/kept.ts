@@ -1,6 +1,8 @@
 /** What the operations on volumes, snapshots, templates and workspaces take and give. */
+
 import { z } from "zod";
 import type { Contracts } from "../contract.ts";
+import { WorkspaceBootstrapSchema } from "../schemas/bootstrap.ts";
 import { CreateSnapshotSchema, SnapshotListSchema, SnapshotSchema } from "../schemas/snapshots.ts";
 import { PrunedSchema, TemplateListSchema, TemplateSchema } from "../schemas/templates.ts";
 import { CreateVolumeSchema, SetVolumeSchema, VolumeListSchema, VolumeSchema } from "../schemas/volumes.ts";
@@ -37,6 +39,11 @@ export const KEPT_ROUTES: Contracts<"volume" | "snapshot" | "template" | "worksp
     summary: "What a copy of a git work tree would bring into a VM; nothing is made",
     body: ImportWorkspaceSchema,
     answer: WorkspacePreviewSchema,
+  },
+  "workspace.bootstrap": {
+    summary: "What a work tree says of its VM: banger.toml, tools, devcontainer; nothing is run",
+    body: ImportWorkspaceSchema,
+    answer: WorkspaceBootstrapSchema,
   },
   "workspace.import": {
     summary: "Copies a git work tree with its history into a running VM",

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { validateUser, validateWorkdir } from "../../model/spec.ts";
 import type { Exec, ExecClientMessage, ExecRequest } from "../types/exec.ts";
 import type { RunRequest } from "../types/vms.ts";
+import { SetupSchema } from "./bootstrap.ts";
 import { Env, ruled, TerminalSide, whole } from "./fields.ts";
 import { CreateVmSchema } from "./vms.ts";
 import { ImportWorkspaceSchema } from "./workspaces.ts";
@@ -46,6 +47,9 @@ export const RunRequestSchema: z.ZodType<RunRequest> = z
     cold: z.boolean().optional().describe("Boot, even where a template would be faster"),
     workspace: ImportWorkspaceSchema.optional().describe(
       "A git work tree that comes along; the command starts in it",
+    ),
+    setup: SetupSchema.optional().describe(
+      "What is run before the command; the first that fails ends the run",
     ),
   })
   .meta({ id: "RunRequest" });

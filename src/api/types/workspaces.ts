@@ -1,8 +1,12 @@
 /** Bodies about workspaces: what is to be copied into a VM, what would be, and what became of it. */
+import type { Bootstrap } from "../../model/bootstrap.ts";
 import type { WorkspaceWish } from "../../model/workspace.ts";
 
 /** What is to be copied into a VM; see `WorkspaceWish` of the model. */
 export type ImportWorkspace = WorkspaceWish;
+
+/** What a work tree says of its VM; see `Bootstrap` of the model. */
+export type WorkspaceBootstrap = Bootstrap;
 
 /** A git work tree that was copied into a VM. */
 export interface Workspace {

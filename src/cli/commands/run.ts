@@ -4,16 +4,19 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import type { ExecRequest } from "../../api/types/exec.ts";
 import type { CreateVm, Vm } from "../../api/types/vms.ts";
-import type { ImportWorkspace } from "../../api/types/workspaces.ts";
+import type { ImportWorkspace, WorkspaceBootstrap } from "../../api/types/workspaces.ts";
+import type { BootstrapSettings } from "../../model/bootstrap.ts";
 import { BangerError } from "../../model/errors.ts";
 import { validateImageName } from "../../model/image-reference.ts";
 import { parseInit } from "../../model/init.ts";
 import { validateKernelName } from "../../model/kernel-names.ts";
 import { quote, validateVmName } from "../../model/names.ts";
+import type { NetworkWish } from "../../model/network-policy.ts";
 import { formatDurationMs } from "../../model/quantities.ts";
 import { validateVmm } from "../../model/spec.ts";
 import { parseMount, validateMounts } from "../../model/volume.ts";
 import { attach, findTty, outputListener } from "../attach.ts";
+import { readBootstrap, sayBootstrap, settingsBeside } from "../bootstrap.ts";
 import type { CliContext } from "../context.ts";
 import { createProgressView } from "../render/progress.ts";
 import { RunTrace } from "../trace.ts";
@@ -46,6 +49,7 @@ interface RunFlags extends VmFlags, ExecFlags, WorkspaceFlags {
   readonly rm?: boolean;
   readonly detach?: boolean;
   readonly trace?: string;
+  readonly bootstrap?: boolean;
   readonly quiet?: boolean;
   readonly json?: boolean;
 }
@@ -62,6 +66,7 @@ export function defineRun(program: Command, ctx: CliContext): void {
     .option("-d, --detach", "return when the VM is ready")
     .option("-q, --quiet", "no progress on stderr")
     .option("--json", "with -d: print the VM as JSON")
+    .option("--no-bootstrap", "neither read banger.toml nor run what the work tree says")
     .option("--trace <file>", "write where the time went, for chrome://tracing")
     .addHelpText(
       "after",
@@ -75,21 +80,18 @@ Examples:
   banger run -d --name web -p 8080:80
   banger run -d --name db -v data:/var/lib/postgresql
   banger run --rm ./repo -- make test         with a git work tree
-  banger run --dry-run ./repo                 see what would travel
+  banger run --dry-run ./repo                 see what would travel, and what would run
   banger run -d --name fix --branch fix ./repo`,
     )
     .action(async (words: string[], flags: RunFlags) => {
       const [path, ...more] = words;
       if (more.length > 0 || (path !== undefined && !existsSync(path))) throw commandWithoutDashes(words);
       const workspace = path === undefined ? demandNone(flags) : importWorkspace(path, flags);
-      if (workspace !== undefined && flags.dryRun === true) {
-        return await printPreview(ctx, workspace, flags.json ?? false);
-      }
+      const wish = workspace && { workspace, bootstrap: await readBootstrap(ctx, workspace, flags) };
+      if (wish !== undefined && flags.dryRun === true) return await printPreview(ctx, wish, flags);
       if (flags.json === true && flags.detach !== true) throw jsonWithoutDetach();
       ctx.exitCode =
-        flags.detach === true
-          ? await runDetached(ctx, flags, workspace)
-          : await runAttached(ctx, flags, workspace);
+        flags.detach === true ? await runDetached(ctx, flags, wish) : await runAttached(ctx, flags, wish);
     });
   addWorkspaceOptions(addExecOptions(addVmOptions(run)));
   const create = program
@@ -115,14 +117,17 @@ Examples:
   addVmOptions(create);
 }
 
-async function runAttached(
-  ctx: CliContext,
-  flags: RunFlags,
-  workspace: ImportWorkspace | undefined,
-): Promise<number> {
+/** A work tree that comes along, and what it says of its VM. */
+interface Tree {
+  readonly workspace: ImportWorkspace;
+  readonly bootstrap: WorkspaceBootstrap | undefined;
+}
+
+async function runAttached(ctx: CliContext, flags: RunFlags, tree: Tree | undefined): Promise<number> {
   const tty = flags.tty === true || ctx.command.length === 0 ? findTty() : undefined;
   const exec: ExecRequest = { ...execRequest(flags, ctx.command), tty };
-  const vm = createVm(flags);
+  const vm = createVm(flags, settingsBeside(tree?.bootstrap, flags));
+  sayBootstrap(ctx, tree?.bootstrap, flags);
   const trace = new RunTrace();
   trace.phase("connect");
   const client = await ctx.client();
@@ -132,7 +137,7 @@ async function runAttached(
   trace.phase("start");
   const listener = outputListener(view);
   const command = client.run(
-    { vm, exec, remove, cold, workspace },
+    { vm, exec, remove, cold, workspace: tree?.workspace, setup: tree?.bootstrap?.steps },
     {
       ...listener,
       onProgress: (line) => {
@@ -157,11 +162,7 @@ async function runAttached(
   return code;
 }
 
-async function runDetached(
-  ctx: CliContext,
-  flags: RunFlags,
-  workspace: ImportWorkspace | undefined,
-): Promise<number> {
+async function runDetached(ctx: CliContext, flags: RunFlags, tree: Tree | undefined): Promise<number> {
   if (flags.rm === true || ctx.command.length > 0) {
     throw new BangerError("invalid_argument", `-d goes neither with --rm nor with a command`, {
       cure: "start it with: banger run -d --name NAME; then: banger exec NAME -- COMMAND",
@@ -182,15 +183,17 @@ async function runDetached(
       },
     );
   }
-  const wish = { ...createVm(flags), env: parseEnv(flags.env) };
+  const settings = settingsBeside(tree?.bootstrap, flags);
+  const wish = { ...createVm(flags, settings), env: { ...settings.env, ...parseEnv(flags.env) } };
+  sayBootstrap(ctx, tree?.bootstrap, flags);
   const client = await ctx.client();
   using view = createProgressView({ quiet: flags.quiet ?? false });
   const from = performance.now();
   let ready: Vm | undefined;
   const command = client.run(
-    { vm: wish, cold: flags.cold ?? false, workspace },
+    { vm: wish, cold: flags.cold ?? false, workspace: tree?.workspace, setup: tree?.bootstrap?.steps },
     {
-      onProgress: (line) => view.onProgress(line),
+      ...outputListener(view),
       onReady: (vm) => {
         ready = vm;
       },
@@ -234,24 +237,30 @@ function withAbsoluteDirectory(text: string): string {
 }
 
 /** Checks every flag before anything is touched. Errors: `invalid_argument`. */
-function createVm(flags: VmFlags): CreateVm {
+function createVm(flags: VmFlags, tree: BootstrapSettings = {}): CreateVm {
   const size = parseSize(flags);
   // What a snapshot says goes before what the environment says.
   const variables = flags.snapshot === undefined ? vmFromVariables(process.env) : {};
   return {
     name: flags.name === undefined ? undefined : validateVmName(flags.name),
-    image: flags.image === undefined ? variables.image : validateImageName(flags.image),
-    vcpus: size.vcpus ?? variables.vcpus,
-    memoryMib: size.memoryMib ?? variables.memoryMib,
-    diskMib: size.diskMib ?? variables.diskMib,
+    image: flags.image === undefined ? (tree.image ?? variables.image) : validateImageName(flags.image),
+    vcpus: size.vcpus ?? tree.vcpus ?? variables.vcpus,
+    memoryMib: size.memoryMib ?? tree.memoryMib ?? variables.memoryMib,
+    diskMib: size.diskMib ?? tree.diskMib ?? variables.diskMib,
     vmm: flags.vmm === undefined ? undefined : validateVmm(flags.vmm),
     init: flags.init === undefined ? undefined : parseInit(flags.init),
     kernel: flags.kernel === undefined ? undefined : validateKernelName(flags.kernel),
     volumes: validateMounts((flags.volume ?? []).map((text) => parseMount(withAbsoluteDirectory(text)))),
-    ports: parsePorts(flags),
+    ports: parsePorts(flags) ?? tree.ports,
     snapshot: flags.snapshot === undefined ? undefined : validateVmName(flags.snapshot),
-    network: parseNetwork(flags),
+    network: networkOf(parseNetwork(flags), tree.network),
+    env: tree.env,
   };
+}
+
+/** What the flags add to what a work tree says. */
+function networkOf(flags: NetworkWish | undefined, tree: NetworkWish | undefined): NetworkWish | undefined {
+  return flags === undefined || tree === undefined ? (flags ?? tree) : { ...tree, ...flags };
 }
 
 function commandWithoutDashes(words: readonly string[]): BangerError {

@@ -1,9 +1,10 @@
 /** The flags that say what of a work tree comes along, shared by run and workspace import. */
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import type { ImportWorkspace } from "../../api/types/workspaces.ts";
+import type { ImportWorkspace, WorkspaceBootstrap } from "../../api/types/workspaces.ts";
 import { formatBytes, parseWholeNumber } from "../../model/quantities.ts";
 import { validateGuestPath } from "../../model/workspace.ts";
+import { type BootstrapFlags, bootstrapLines } from "../bootstrap.ts";
 import type { CliContext } from "../context.ts";
 
 export interface WorkspaceFlags {
@@ -54,13 +55,24 @@ export function importWorkspace(path: string, flags: WorkspaceFlags): ImportWork
   };
 }
 
+interface Previewed {
+  readonly workspace: ImportWorkspace;
+  /** What is to be run, where that is wanted. */
+  readonly bootstrap?: WorkspaceBootstrap | undefined;
+}
+
 /** `--dry-run`: the names on stdout, the rest on stderr. */
-export async function printPreview(ctx: CliContext, wish: ImportWorkspace, json: boolean): Promise<void> {
-  const preview = await (await ctx.client()).previewWorkspace(wish);
-  if (json) return ctx.printJson(preview);
+export async function printPreview(
+  ctx: CliContext,
+  { workspace, bootstrap }: Previewed,
+  flags: BootstrapFlags & { readonly json?: boolean },
+): Promise<void> {
+  const preview = await (await ctx.client()).previewWorkspace(workspace);
+  if (flags.json === true) return ctx.printJson({ ...preview, bootstrap });
   if (preview.files.length > 0) ctx.print(preview.files.join("\n"));
   for (const note of preview.notes) ctx.say(note);
   const { files, bytes, refs, guestPath, branch, head } = preview;
   const at = `${branch ?? "no branch"} at ${head?.slice(0, 12) ?? "no commit yet"}`;
+  if (bootstrap !== undefined) for (const line of bootstrapLines(bootstrap, flags)) ctx.say(line);
   ctx.say(`${files.length} files (${formatBytes(bytes)}), ${refs} branches and tags, ${at}, to ${guestPath}`);
 }

@@ -43,7 +43,7 @@ Examples:
     .option("--json", "progress and result as JSON lines")
     .action(async (vm: string, path: string, flags: WorkspaceFlags & LongFlags) => {
       const [ref, wish] = [validateVmRef(vm), importWorkspace(path, flags)];
-      if (flags.dryRun === true) return await printPreview(ctx, wish, flags.json ?? false);
+      if (flags.dryRun === true) return await printPreview(ctx, { workspace: wish }, flags);
       const client = await ctx.client();
       await runLong(ctx, flags, async (options) => {
         const result = await client.importWorkspace(ref, wish, options);

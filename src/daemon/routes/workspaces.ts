@@ -7,6 +7,7 @@ import {
 } from "../../api/schemas/workspaces.ts";
 import type { Workspace } from "../../api/types/workspaces.ts";
 import type { WorkspaceRecord } from "../../model/workspace.ts";
+import { planBootstrap } from "../../workspaces/bootstrap/plan-bootstrap.ts";
 import { decodeBody, decodeQuery } from "../decode.ts";
 import type { Router } from "../router.ts";
 import type { Services } from "../services.ts";
@@ -14,6 +15,9 @@ import type { Services } from "../services.ts";
 export function routeWorkspaces(router: Router, { vms, workspaces }: Services): void {
   router.json("workspace.preview", async ({ request }) => {
     return await workspaces.preview(await decodeBody(request, ImportWorkspaceSchema), request.signal);
+  });
+  router.json("workspace.bootstrap", async ({ request }) => {
+    return await planBootstrap(await decodeBody(request, ImportWorkspaceSchema), request.signal);
   });
   router.progress("workspace.import", async ({ param, request }) => {
     const vm = vms.find(param("vm"));

@@ -10,6 +10,7 @@ import type {
   SyncedWorkspace,
   SyncWorkspace,
   Workspace,
+  WorkspaceBootstrap,
   WorkspacePreview,
 } from "../../api/types/workspaces.ts";
 import { readBytes } from "../answers.ts";
@@ -73,6 +74,11 @@ export abstract class KeptClient extends ImageClient {
   /** What a copy of a git work tree would bring; nothing is made. */
   async previewWorkspace(wish: ImportWorkspace, options?: CallOptions): Promise<WorkspacePreview> {
     return await this.calls.json("workspace.preview", { ...options, body: wish });
+  }
+
+  /** What a work tree says of its VM; its `steps` are for `run`. */
+  async planBootstrap(wish: ImportWorkspace, options?: CallOptions): Promise<WorkspaceBootstrap> {
+    return await this.calls.json("workspace.bootstrap", { ...options, body: wish });
   }
 
   /** Copies a git work tree with its history into a running VM. */
