@@ -38,7 +38,7 @@ export function startContract({ setUp }: ContractContext): void {
     const held = openSync(ours, "w");
     try {
       const { pid } = (await driver.start(machine, dir)).handles.process;
-      const open = readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
+      const open = openFiles(pid);
       expect(open.length).toBeGreaterThanOrEqual(3);
       expect(open).not.toContain(ours);
     } finally {
@@ -96,5 +96,18 @@ export function startContract({ setUp }: ContractContext): void {
     await (await driver.start(machine, dir)).kill();
     const again = await driver.start(machine, dir);
     (await again.channel()).destroy();
+  });
+}
+
+/** Where the descriptors of a process lead; one that it closes while we look leads nowhere. */
+function openFiles(pid: number): string[] {
+  const directory = `/proc/${pid}/fd`;
+  return readdirSync(directory).flatMap((fd) => {
+    try {
+      return [readlinkSync(`${directory}/${fd}`)];
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+      throw error;
+    }
   });
 }
