@@ -4,7 +4,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import { killToTheEnd } from "../support/processes.ts";
 import { refusal } from "../support/refusal.ts";
 import { createTestDaemon, type TestDaemon } from "../support/test-daemon.ts";
-import { IMAGE, VM } from "./operations.ts";
+import { IMAGE, VM } from "./operation.ts";
 import { type Hook, Saboteur } from "./saboteur.ts";
 import { findLies, leftovers, NOTHING } from "./truth.ts";
 

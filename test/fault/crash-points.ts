@@ -7,7 +7,7 @@ import { refusal } from "../support/refusal.ts";
 import { createTestDaemon } from "../support/test-daemon.ts";
 import { createFaultHome, type DaemonFaults, type FaultHome, startDaemon } from "./daemon-process.ts";
 import type { CrashPoint } from "./daemon-program.ts";
-import { type FaultOperation, type Found, IMAGE, VM } from "./operations.ts";
+import { type FaultOperation, type Found, IMAGE, VM } from "./operation.ts";
 import { findLies, leftovers, NOTHING } from "./truth.ts";
 
 /** Runs all the time beside the VM that the operation is about, and must not notice anything. */

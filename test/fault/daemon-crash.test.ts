@@ -3,7 +3,8 @@ import { expect, test } from "bun:test";
 import { findCrashPoints, findRepairPoints, tryCrash, tryCrashAfterwards } from "./crash-points.ts";
 import type { CrashPoint } from "./daemon-program.ts";
 import { eachAtOnce } from "./each-at-once.ts";
-import { FAULT_OPERATIONS, type FaultOperation } from "./operations.ts";
+import { type FaultOperation } from "./operation.ts";
+import { FAULT_OPERATIONS } from "./operations.ts";
 
 /** Homes that are crashed at the same time: each is mostly waiting for a daemon to start. */
 const AT_ONCE = 3;

@@ -10,7 +10,7 @@ import { openStore } from "../../src/store/store.ts";
 import { AGENT } from "../support/agent.ts";
 import { addImage } from "../support/test-image.ts";
 import type { DaemonOrders } from "./daemon-program.ts";
-import { IMAGE } from "./operations.ts";
+import { IMAGE } from "./operation.ts";
 import { leftovers } from "./truth.ts";
 
 const READY_FD = 3;

@@ -17,7 +17,7 @@ import {
   makeUnwritable,
   whyNoMounts,
 } from "./host-faults.ts";
-import { IMAGE, VM } from "./operations.ts";
+import { IMAGE, VM } from "./operation.ts";
 import { findLies, leftovers, NOTHING } from "./truth.ts";
 
 const noMounts = whyNoMounts();

@@ -7,7 +7,8 @@ import { processMarker } from "../../src/vmm/port.ts";
 import { refusal } from "../support/refusal.ts";
 import { createTestDaemon, type TestDaemon, type TestDaemonOptions } from "../support/test-daemon.ts";
 import { eachAtOnce } from "./each-at-once.ts";
-import { FAULT_OPERATIONS, type FaultOperation, IMAGE, VM } from "./operations.ts";
+import { type FaultOperation, IMAGE, VM } from "./operation.ts";
+import { FAULT_OPERATIONS } from "./operations.ts";
 import { Saboteur } from "./saboteur.ts";
 import { findLies } from "./truth.ts";
 

@@ -7,7 +7,7 @@ import { createVmlinux } from "../../src/images/testing.ts";
 import { runProgram } from "../../src/lib/run-program.ts";
 import type { Client } from "../../src/sdk/client.ts";
 import type { ErrorCode } from "../../src/sdk/index.ts";
-import { IMAGE, VM } from "./operations.ts";
+import { IMAGE, VM } from "./operation.ts";
 
 export interface ImageOperation {
   readonly title: string;

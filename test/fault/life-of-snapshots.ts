@@ -2,7 +2,7 @@
 import { expect } from "bun:test";
 import { TABLE } from "../../src/model/state-machine.ts";
 import { BangerError, type Client } from "../../src/sdk/index.ts";
-import type { Found } from "./operations.ts";
+import type { Found } from "./operation.ts";
 
 /** A snapshot is called as its VM. `twin`: a VM of that name is made from the snapshot of that name. `fork`: the child is removed at once. */
 export const SAVING_DEEDS = ["save", "saveDisk", "rewind", "fork", "twin", "forget"] as const;

@@ -7,7 +7,7 @@ import { OPERATIONS, type Operation, TABLE } from "../../src/model/state-machine
 import { BangerError, type Client } from "../../src/sdk/index.ts";
 import { createTestDaemon, type TestDaemon } from "../support/test-daemon.ts";
 import { LifeOfSnapshots, SAVING_DEEDS, type SavingDeed } from "./life-of-snapshots.ts";
-import { type Found, IMAGE } from "./operations.ts";
+import { type Found, IMAGE } from "./operation.ts";
 import { findLies } from "./truth.ts";
 
 export const NAMES = ["ada", "bob", "cyd"] as const;

@@ -4,7 +4,7 @@ import type { Client } from "../../src/sdk/client.ts";
 import { createOwnHost, hostState } from "../network/own-host.ts";
 import { NO_WORLD } from "../network/world.ts";
 import { findCrashPoints, tryCrash } from "./crash-points.ts";
-import { type FaultOperation, IMAGE, VM } from "./operations.ts";
+import { type FaultOperation, IMAGE, VM } from "./operation.ts";
 
 const test = anyTest.skipIf(NO_WORLD !== undefined);
 

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { createTestDaemon } from "../support/test-daemon.ts";
 import { createFaultHome, type DaemonProcess, startDaemon } from "./daemon-process.ts";
-import { IMAGE } from "./operations.ts";
+import { IMAGE } from "./operation.ts";
 import { expectUsable, runSnapshotChaos } from "./snapshot-chaos.ts";
 import { findLies, leftovers, NOTHING } from "./truth.ts";
 

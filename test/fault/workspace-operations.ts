@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import type { Client } from "../../src/sdk/client.ts";
 import type { ImportWorkspace } from "../../src/sdk/index.ts";
 import { createRepository, git, put } from "../support/repositories.ts";
-import type { FaultOperation } from "./operations.ts";
+import type { FaultOperation } from "./operation.ts";
 
 /** `createAndStart` makes the VM `vm`. */
 export function workspaceOperations(

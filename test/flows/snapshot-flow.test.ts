@@ -1,48 +1,14 @@
-/** Snapshots and forks through the real client and the real server, with the fake hypervisor and the real agent in rehearsal. */
+/** Snapshots through the real client and the real server, with the fake hypervisor and the real agent in rehearsal. */
 import { expect, test } from "bun:test";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { CreateVm, Vm } from "../../src/sdk/index.ts";
 import { createFakeDriver } from "../../src/vmm/fake/driver.ts";
 import { agentProgram } from "../../src/vmm/fake/programs.ts";
 import type { Driver } from "../../src/vmm/port.ts";
 import { AGENT } from "../support/agent.ts";
-import { hypervisorsOf } from "../support/processes.ts";
 import { refusal } from "../support/refusal.ts";
-import { createTestDaemon, type TestDaemon, type TestDaemonOptions } from "../support/test-daemon.ts";
-
-const WEB: CreateVm = { name: "web", image: "img", memoryMib: 128, diskMib: 64 };
-
-async function withWeb(options: TestDaemonOptions = {}): Promise<TestDaemon> {
-  const daemon = await createTestDaemon(options);
-  await daemon.addImage("img");
-  await daemon.client.createVm(WEB);
-  return daemon;
-}
-
-const wentOn = (vm: Vm): boolean => vm.startSteps.some(({ name }) => name === "resume");
-const works = async ({ client }: TestDaemon, vm: string): Promise<boolean> =>
-  (await client.exec(vm, { argv: ["true"] }).exit)?.exitCode === 0;
-
-/** The disk of a VM is marked where no file system has anything. */
-function mark({ layout, client }: TestDaemon, text: string): { read(vm: string): Promise<string> } {
-  const at = 60 * 2 ** 20;
-  const disk = async (vm: string): Promise<string> => layout.disk((await client.showVm(vm)).id);
-  return {
-    async read(vm) {
-      return readFileSync(await disk(vm))
-        .subarray(at, at + text.length)
-        .toString();
-    },
-  };
-}
-
-async function writeMark({ layout, client }: TestDaemon, text: string): Promise<void> {
-  const path = layout.disk((await client.showVm("web")).id);
-  const bytes = readFileSync(path);
-  bytes.write(text, 60 * 2 ** 20);
-  writeFileSync(path, bytes);
-}
+import { mark, WEB, wentOn, withWeb, works, writeMark } from "../support/snapshot-daemon.ts";
+import { createTestDaemon } from "../support/test-daemon.ts";
 
 test("a running VM is saved, listed, shown, gone on from under a new name, and goes on itself", async () => {
   await using daemon = await withWeb();
@@ -213,60 +179,6 @@ test("a snapshot of a VM that was made from a snapshot stands for itself; one th
   expect([wentOn(leaf), await mark(daemon, "saved").read("leaf")]).toEqual([true, "saved"]);
   expect(await works(daemon, "child")).toBe(true);
   expect(await client.restoreVm("child", "branch")).toMatchObject({ state: "running" });
-});
-
-test("fork makes so many VMs that go on, each with a name, an address and an id of its own", async () => {
-  await using daemon = await withWeb();
-  const { client } = daemon;
-  await writeMark(daemon, "saved");
-  await client.createVm({ ...WEB, name: "try-2" }, { start: false });
-  const { vms, pauseMs } = await client.forkVm("web", { count: 4, prefix: "try" });
-  expect(vms.map(({ name }) => name)).toEqual(["try-1", "try-3", "try-4", "try-5"]);
-  expect(pauseMs).toBeGreaterThan(0);
-  expect(new Set(vms.map(({ address }) => address)).size).toBe(4);
-  expect(new Set(vms.map(({ bootId }) => bootId)).size).toBe(4);
-  for (const vm of vms) {
-    expect([vm.state, vm.ephemeral, wentOn(vm)]).toEqual(["running", false, true]);
-    expect(await works(daemon, vm.name)).toBe(true);
-    expect(await mark(daemon, "saved").read(vm.name)).toBe("saved");
-  }
-  expect(await works(daemon, "web")).toBe(true);
-  expect((await client.forkVm("web")).vms.map(({ name }) => name)).toEqual(["web-1"]);
-  expect(readdirSync(daemon.layout.snapshotsDir)).toEqual([]);
-});
-
-test("a fork that cannot be whole leaves nothing: no address, no memory, a child that does not come up", async () => {
-  let starts = 0;
-  await using daemon = await withWeb({
-    toml: '[network]\naddress_pool = "10.9.0.0/29"',
-    driver: { faults: () => ((starts += 1) === 4 ? "exit-at-once" : undefined) },
-  });
-  const { client } = daemon;
-  const before = await client.showVm("web");
-  await refusal(client.forkVm("web", { count: 20 }), "resource_exhausted");
-  expect(starts).toBe(1);
-  await refusal(client.forkVm("web", { count: 3 }), "unavailable");
-  expect(await client.listVms()).toEqual([before]);
-  expect(readdirSync(daemon.layout.vmsDir)).toEqual([before.id]);
-  expect(hypervisorsOf(daemon.home)).toEqual([before.pid ?? 0]);
-  expect(await works(daemon, "web")).toBe(true);
-  for (const wish of [{ count: 0 }, { count: 101 }, { prefix: "A" }])
-    await refusal(client.forkVm("web", wish), "invalid_argument");
-});
-
-test("more forks than the host has memory for are refused before anything is saved", async () => {
-  let available = 2 ** 40;
-  const steps: string[] = [];
-  await using daemon = await withWeb({
-    availableMemory: () => available,
-    onStep: (step) => void steps.push(step),
-  });
-  const { client } = daemon;
-  available = 1;
-  steps.length = 0;
-  const { message } = await refusal(client.forkVm("web", { count: 2 }), "resource_exhausted");
-  expect(message).toContain("2 forks of web may need");
-  expect([steps, (await client.listVms()).length]).toEqual([[], 1]);
 });
 
 test("a stopped and a paused VM are not forked, and a snapshot that something starts from is not removed", async () => {

@@ -1,4 +1,5 @@
 /** Registries that tests make: small images, servers that behave as told, a clock that does not wait. */
+import { readdir } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -210,4 +211,34 @@ export function createPuller(dir: string, options: TestPullerOptions = {}): Test
 /** Settings that make each of the hosts speak plain HTTP, without a try of TLS before. */
 export function plainHttp(...hosts: readonly string[]): Registries {
   return Object.fromEntries(hosts.map((host) => [host, { mirrors: [], insecure: true, ca: undefined }]));
+}
+
+/** Answers what ends with `path`, with whatever `answer` does. */
+export function at(
+  path: string,
+  answer: (response: ServerResponse, range: string | undefined) => void,
+): Handler {
+  return ({ url = "", headers }, response) => {
+    if (!url.endsWith(path)) return false;
+    answer(response, headers.range);
+    return true;
+  };
+}
+
+/** An answer. */
+export function sends(
+  body: Buffer | string,
+  headers: Readonly<Record<string, string>> = {},
+  status = 200,
+): (response: ServerResponse) => void {
+  return (response: ServerResponse): void => {
+    response.writeHead(status, headers);
+    response.end(body);
+  };
+}
+
+/** The names of the files below a directory, in order. */
+export async function filesIn(dir: string): Promise<string[]> {
+  const entries = await readdir(dir, { recursive: true, withFileTypes: true });
+  return entries.flatMap((entry) => (entry.isFile() ? [entry.name] : [])).sort();
 }
