@@ -74,8 +74,8 @@ export function setNetns(fd: number): void {
   checked("setns", symbols.setns(fd, CLONE_NEWNET));
 }
 
-/** ioctl(2) whose argument is a struct, or a pointer to an integer. */
-export function ioctl(fd: number, request: number, argument: Uint8Array): void {
+/** ioctl(2) whose argument is a struct, a pointer to an integer, or the integer itself. */
+export function ioctl(fd: number, request: number, argument: Uint8Array | number): void {
   checked("ioctl", symbols.ioctl(fd, request, argument));
 }
 

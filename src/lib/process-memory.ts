@@ -43,9 +43,12 @@ export async function privateRanges(pid: number, memory: ByteRange): Promise<rea
   return joinRanges(ranges, MAX_GAP_BYTES);
 }
 
-/** Opens the memory for reading at addresses. The caller closes it. Errors: `permission_denied`, `unavailable`. */
-export async function openMemory(pid: number): Promise<FileHandle> {
-  return await openOf(pid, "mem");
+/** Opens the memory for reading at addresses, and writing. The caller closes it. Errors: `permission_denied`, `unavailable`. */
+export async function openMemory(
+  pid: number,
+  { writable = false }: { readonly writable?: boolean } = {},
+): Promise<FileHandle> {
+  return await openOf(pid, "mem", writable ? "r+" : "r");
 }
 
 /**
@@ -89,9 +92,9 @@ function readMappings(pid: number): readonly Mapping[] {
   });
 }
 
-async function openOf(pid: number, name: "mem" | "pagemap"): Promise<FileHandle> {
+async function openOf(pid: number, name: "mem" | "pagemap", flags: "r" | "r+" = "r"): Promise<FileHandle> {
   try {
-    return await open(`/proc/${pid}/${name}`, "r");
+    return await open(`/proc/${pid}/${name}`, flags);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code !== "EACCES" && code !== "EPERM") throw ended(pid, error);

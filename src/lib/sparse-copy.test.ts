@@ -4,7 +4,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs"
 import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { copySparse } from "./sparse-copy.ts";
+import { cloneInto, copySparse } from "./sparse-copy.ts";
 
 class Scratch implements Disposable {
   readonly path: string = mkdtempSync(join(tmpdir(), "banger-sparse-"));
@@ -64,3 +64,14 @@ async function failureOf(promise: Promise<unknown>): Promise<NodeJS.ErrnoExcepti
     (error: unknown) => error as NodeJS.ErrnoException,
   );
 }
+
+test("cloneInto() gives a file the blocks of another, or leaves it alone where blocks cannot be shared", async () => {
+  using scratch = new Scratch();
+  const contents = randomBytes(3 * 4096);
+  await scratch.write(contents.length, [[0, contents]]);
+  await using from = await open(scratch.from, "r");
+  await using to = await open(scratch.to, "wx+", 0o600);
+  await to.truncate(contents.length);
+  const shared = cloneInto(from.fd, to.fd);
+  expect(readFileSync(scratch.to).equals(shared ? contents : Buffer.alloc(contents.length))).toBe(true);
+});

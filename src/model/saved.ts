@@ -9,6 +9,15 @@ export interface SavedMachine {
   readonly diskPath: string;
   /** The disk's size. */
   readonly diskMib: number;
+  /** Present while it is being made. Both reject when that fails. */
+  readonly making?: SavedMachineInMaking | undefined;
+}
+
+export interface SavedMachineInMaking {
+  /** Resolves when the disk is there, and of the machine what `Driver.resume` needs to begin. */
+  readonly captured: Promise<void>;
+  /** Resolves when all of it is there. */
+  readonly whole: Promise<void>;
 }
 
 /** Everything that a machine which booted an image depends on, beside the size of its disk. */

@@ -18,6 +18,8 @@ export interface CaptureInput {
   /** The guest goes on afterwards; without, it is about to be ended. */
   readonly goesOn: boolean;
   readonly onStep: (step: string) => void;
+  /** Called once the disk is there and of the machine what `Running.snapshot` promises by then. */
+  readonly captured?: (() => void) | undefined;
 }
 
 /**
@@ -46,6 +48,7 @@ export async function captureGuest(input: CaptureInput, dir: string): Promise<nu
   try {
     try {
       await Promise.all([Promise.race([captured.promise, writing]), disk]);
+      input.captured?.();
     } finally {
       if (agent !== undefined && input.goesOn) await running.resume();
       pauseMs = performance.now() - from;

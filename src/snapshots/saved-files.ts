@@ -83,7 +83,7 @@ export class SavedFiles {
     return { id, dir, machineDir, diskPath: join(dir, DISK), diskMib, facts, sizeBytes };
   }
 
-  /** What was captured into a directory that is nobody's but the caller's, unhashed. */
+  /** What is captured into a directory that is nobody's but the caller's, unhashed. */
   unpublished(dir: string, diskMib: number): SavedMachine {
     return { id: "unpublished", machineDir: join(dir, MACHINE), diskPath: join(dir, DISK), diskMib };
   }

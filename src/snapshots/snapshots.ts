@@ -37,7 +37,8 @@ export interface SnapshotVms {
     wish: LongOptions & {
       readonly count: number;
       readonly prefix: string;
-      readonly save: (held: HeldGuest) => Promise<SavedMachine>;
+      readonly saved: SavedMachine;
+      readonly save: (held: HeldGuest, captured: () => void) => Promise<void>;
     },
   ): Promise<readonly VmRecord[]>;
 }
@@ -56,6 +57,10 @@ export interface SnapshotsOptions {
 export interface SnapshotWish {
   readonly name?: string | undefined;
   readonly diskOnly?: boolean | undefined;
+}
+
+interface CaptureWish extends Pick<SnapshotWish, "diskOnly"> {
+  readonly captured?: () => void;
 }
 
 export interface Forks {
@@ -107,7 +112,7 @@ export class Snapshots implements SavedMachines {
       await this.#options.vms().hold(vmId, async (held) => {
         vm = held.vm;
         options.signal.throwIfAborted();
-        pauseMs = await stage(options, "capture", () => this.#capture(held, dir, wish.diskOnly ?? false));
+        pauseMs = await stage(options, "capture", () => this.#capture(held, dir, wish));
       });
       this.#step("publish");
       const { driver, snapshotKey: driverKey = "" } = report;
@@ -200,9 +205,9 @@ export class Snapshots implements SavedMachines {
         ...options,
         count: wish.count,
         prefix: wish.prefix ?? parent.name,
-        save: async (held) => {
-          pauseMs = await stage(options, "capture", () => this.#capture(held, dir, false));
-          return this.#files.unpublished(dir, held.vm.spec.diskMib);
+        saved: this.#files.unpublished(dir, parent.spec.diskMib),
+        save: async (held, captured) => {
+          pauseMs = await stage(options, "capture", () => this.#capture(held, dir, { captured }));
         },
       });
     });
@@ -241,7 +246,8 @@ export class Snapshots implements SavedMachines {
     }
   }
 
-  async #capture(held: HeldGuest, dir: string, diskOnly: boolean): Promise<number> {
+  async #capture(held: HeldGuest, dir: string, how: CaptureWish): Promise<number> {
+    const { diskOnly = false, captured } = how;
     const { running, agent, diskPath, vm } = held;
     if (!existsSync(diskPath)) {
       throw new BangerError("failed_precondition", `${vm.name} has no disk yet: it was never started`, {
@@ -260,7 +266,7 @@ export class Snapshots implements SavedMachines {
       });
     }
     const onStep = (step: string): void => this.#step(step);
-    return await captureGuest({ running, agent, diskPath, goesOn: true, onStep }, dir);
+    return await captureGuest({ running, agent, diskPath, goesOn: true, onStep, captured }, dir);
   }
 
   async #demandSameHost(facts: SavedFacts): Promise<void> {

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import { publishFile, removeLeftovers } from "../lib/publish.ts";
+import { publishFile, removeLeftovers, syncPath } from "../lib/publish.ts";
 import { copySparse } from "../lib/sparse-copy.ts";
 import type { Capability } from "../model/capability.ts";
 import { diskBytes } from "../model/spec.ts";
@@ -10,16 +10,25 @@ import { createDisk, growDisk } from "./disks.ts";
 
 /** `diskPath` says where a VM's writable layer lives; the file goes with the VM's directory. */
 export function createDiskCapability(options: { diskPath: (id: string) => string }): Capability {
+  /** Disks that are being brought to disk while their VMs start. */
+  const flushing = new Map<string, Promise<void>>();
   return {
     name: "disks",
     async prepare({ vm, saved, keeps }, undo) {
       const path = options.diskPath(vm.id);
       await removeLeftovers(dirname(path));
       if (saved !== undefined && !existsSync(path)) {
-        await publishFile(path, async (to) => void (await copySparse(saved.diskPath, to)), {
-          // The disk of a VM that goes with its run need not outlive the host.
-          flush: keeps,
-        });
+        await saved.making?.captured;
+        // One that goes with its run need not outlive the host; one that will not, goes as long as it does not run.
+        const flush = keeps && !vm.ephemeral;
+        await publishFile(path, async (to) => void (await copySparse(saved.diskPath, to)), { flush });
+        if (keeps && !flush) {
+          const flushed = syncFile(path);
+          // Whoever waits for it hears; nobody does when the start fails before.
+          flushed.catch(() => undefined);
+          flushing.set(vm.id, flushed);
+          undo.defer(() => void flushing.delete(vm.id));
+        }
         // A first start that fails is made anew, perhaps from something else.
         undo.defer(() => rm(path, { force: true }));
       }
@@ -27,6 +36,10 @@ export function createDiskCapability(options: { diskPath: (id: string) => string
       if (!existsSync(path)) await createDisk(path, diskBytes(vm.spec));
       // A guest that goes on finds the disk that it had.
       else if (saved?.machineDir === undefined) await growDisk(path, diskBytes(vm.spec));
+    },
+    async started({ id }) {
+      await flushing.get(id);
+      flushing.delete(id);
     },
     async resumed({ vm }, running) {
       await growDisk(options.diskPath(vm.id), diskBytes(vm.spec));
@@ -47,4 +60,9 @@ export function createDiskCapability(options: { diskPath: (id: string) => string
       );
     },
   };
+}
+
+async function syncFile(path: string): Promise<void> {
+  await syncPath(path);
+  await syncPath(dirname(path));
 }

@@ -121,7 +121,10 @@ export interface Running {
 }
 
 export interface SnapshotOptions {
-  /** Called once, before `snapshot` resolves: what is still to be written needs the machine no more, so it may go on. */
+  /**
+   * Called once, before `snapshot` resolves: what is still to be written needs the machine no more, so it may go on. By then all files are
+   * there, and only `memory` may still be without some of its contents.
+   */
   readonly captured?: () => void;
 }
 
@@ -132,6 +135,19 @@ export interface StartOptions {
    * guest's first instruction, or its first after a snapshot. What it throws fails the start.
    */
   readonly spawned?: (process: ProcessHandle) => Promise<void> | void;
+}
+
+export interface ResumeOptions extends StartOptions {
+  /**
+   * Resolves when all of `memory` is written; default: it is. The machine goes on after that, and everything else may be done before. When
+   * it rejects, which the caller handles, too, so does the call.
+   */
+  readonly whole?: Promise<void> | undefined;
+  /**
+   * Called at most once, with the machine that the call will return, when its channel can be opened and its guest is about to go on: what
+   * is written then is there when the guest first looks. A driver may leave it out. What it throws fails the call.
+   */
+  readonly reachable?: (running: Running) => void;
 }
 
 /**
@@ -157,7 +173,7 @@ export interface Driver {
    * channel may begin in the middle of a message. Errors: those of `start`; `failed_precondition` when the snapshot is not whole,
    * not of this driver, version, host or shape; `unsupported`.
    */
-  resume(machine: Machine, snapshotDir: string, dir: RunDir, options?: StartOptions): Promise<Running>;
+  resume(machine: Machine, snapshotDir: string, dir: RunDir, options?: ResumeOptions): Promise<Running>;
   /**
    * Takes over a process started earlier, by this or an earlier daemon. Undefined when it no longer runs; a pid that
    * was reused by something else counts as gone.

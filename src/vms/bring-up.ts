@@ -127,15 +127,39 @@ async function goOn(
 ): Promise<Up> {
   const { steps, machine, machineDir, place } = options;
   const { driver } = parts.driver;
-  const running = await steps.run("resume", async () =>
-    known(
-      ctx,
-      parts,
-      options,
-      await driver.resume(machine, machineDir, runDir(ctx, parts.vm), starting(ctx, parts, options)),
-    ),
-  );
-  return await identify(ctx, parts, { ...options, place, running, hasMib: parts.saved.diskMib });
+  const { making, diskMib } = parts.saved;
+  await making?.captured;
+  let greeting: Promise<Agent> | undefined;
+  const running = await steps.run("resume", async () => {
+    const running = await driver.resume(machine, machineDir, runDir(ctx, parts.vm), {
+      ...starting(ctx, parts, options),
+      whole: making?.whole,
+      reachable: (running) => {
+        known(ctx, parts, options, running);
+        greeting = greetClone(ctx, parts, options, running);
+        // Should the machine not go on, that is the error.
+        greeting.catch(() => undefined);
+      },
+    });
+    return greeting === undefined ? known(ctx, parts, options, running) : running;
+  });
+  return await identify(ctx, parts, { ...options, place, running, hasMib: diskMib, greeting });
+}
+
+async function greetClone(
+  ctx: VmContext,
+  { vm }: Parts,
+  { signal, undo }: BringUpOptions,
+  running: Running,
+): Promise<Agent> {
+  const deadlineMs = resumeDeadlineMs(ctx);
+  const agent = await greetAgent(ctx, vm.id, running, { fresh: false, signal, deadlineMs });
+  undo.defer(() => agent.close());
+  return agent;
+}
+
+function resumeDeadlineMs(ctx: VmContext): number {
+  return Math.min(RESUME_DEADLINE_MS, ctx.bootDeadlineMs);
 }
 
 /** What was prepared for it is the VM's: only who it is, is still to be said. */
@@ -155,16 +179,17 @@ type IdentifyOptions = BringUpOptions & {
   readonly running: Running;
   /** The size that its disk has now. */
   readonly hasMib: number;
+  /** Under way already, when it is. */
+  readonly greeting?: Promise<Agent> | undefined;
 };
 
 /** A guest that has gone on becomes the VM. */
 async function identify(ctx: VmContext, parts: Parts, options: IdentifyOptions): Promise<Up> {
   const { steps, signal, running, place, hasMib } = options;
-  const deadlineMs = Math.min(RESUME_DEADLINE_MS, ctx.bootDeadlineMs);
+  const deadlineMs = resumeDeadlineMs(ctx);
   const identity = { ...newIdentity(parts.vm), ...place };
   const agent = await steps.run("identify", async () => {
-    const agent = await greetAgent(ctx, parts.vm.id, running, { fresh: false, signal, deadlineMs });
-    options.undo.defer(() => agent.close());
+    const agent = await (options.greeting ?? greetClone(ctx, parts, options, running));
     await withDeadline(agent.resumed(identity), { ms: deadlineMs, signal, what: "the guest's new identity" });
     return agent;
   });

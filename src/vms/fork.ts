@@ -20,12 +20,14 @@ export interface ForkWish extends LongOptions {
   readonly count: number;
   /** The children are called `PREFIX-1`, `PREFIX-2`, … as far as those are free. */
   readonly prefix: string;
-  /** Saves the held VM for as long as the children need it to start. */
-  readonly save: (held: HeldVm) => Promise<SavedMachine>;
+  /** What the children go on from, which is still to be made. */
+  readonly saved: SavedMachine;
+  /** Makes it of the held VM, and calls `captured` as `SavedMachineInMaking` has it. */
+  readonly save: (held: HeldVm, captured: () => void) => Promise<void>;
 }
 
 /**
- * All children run, or none is there. The parent is held only while it is saved. Errors: `failed_precondition` (state),
+ * All children run, or none is there. The parent is held only while it is saved, and the children start meanwhile, as far as they can. Errors: `failed_precondition` (state),
  * `resource_exhausted` (memory, addresses) before anything is saved; `invalid_argument` (names); those of `save` and of a start.
  */
 export async function forkVm(ctx: VmContext, id: string, wish: ForkWish): Promise<readonly VmRecord[]> {
@@ -37,13 +39,21 @@ export async function forkVm(ctx: VmContext, id: string, wish: ForkWish): Promis
   try {
     for (let i = 0; i < wish.count; i += 1) children.push(await reserveChild(ctx, parent, wish.prefix));
     ctx.onStep("fork:reserved");
-    const saved = await holdVm(ctx, id, "fork", wish.save);
-    ctx.onStep("fork:saved");
+    const captured = Promise.withResolvers<void>();
+    const whole = holdVm(ctx, id, "fork", async (held) => {
+      await wish.save(held, captured.resolve);
+      ctx.onStep("fork:saved");
+    });
+    whole.then(captured.resolve, captured.reject);
+    // A child may fail before it waits for it.
+    captured.promise.catch(() => undefined);
+    const saved = { ...wish.saved, making: { captured: captured.promise, whole } };
     const { signal, onProgress } = wish;
-    const starting = children.map((child) =>
-      startVm(ctx, child.id, { signal, onProgress, saved, keep: true }),
+    const starting = children.map(
+      async (child) => await startVm(ctx, child.id, { signal, onProgress, saved, keep: true }),
     );
-    const started = await Promise.allSettled(starting);
+    const [save, ...started] = await Promise.allSettled([whole, ...starting]);
+    if (save.status === "rejected") throw save.reason;
     return started.map((outcome) => {
       if (outcome.status === "rejected") throw outcome.reason;
       return outcome.value;

@@ -1,6 +1,7 @@
 /** Forks through the real client and the real server, with the fake hypervisor and the real agent in rehearsal. */
 import { expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
+import { BangerError } from "../../src/model/errors.ts";
 import { hypervisorsOf } from "../support/processes.ts";
 import { refusal } from "../support/refusal.ts";
 import { mark, WEB, wentOn, withWeb, works, writeMark } from "../support/snapshot-daemon.ts";
@@ -42,6 +43,26 @@ test("a fork that cannot be whole leaves nothing: no address, no memory, a child
   expect(await works(daemon, "web")).toBe(true);
   for (const wish of [{ count: 0 }, { count: 101 }, { prefix: "A" }])
     await refusal(client.forkVm("web", wish), "invalid_argument");
+});
+
+test("a fork whose parent cannot be saved leaves nothing, however far its children have come", async () => {
+  let breaks: string | undefined;
+  await using daemon = await withWeb({
+    onStep: (step) => {
+      if (step === breaks) throw new BangerError("unavailable", `broken at ${step}`);
+    },
+  });
+  const { client } = daemon;
+  const before = await client.showVm("web");
+  for (breaks of ["snapshot:freeze", "snapshot:pause", "snapshot:write", "fork:saved"]) {
+    const { message } = await refusal(client.forkVm("web", { count: 2 }), "unavailable");
+    expect(message).toBe(`broken at ${breaks}`);
+    expect(await client.listVms()).toEqual([before]);
+    expect(readdirSync(daemon.layout.vmsDir)).toEqual([before.id]);
+    expect(readdirSync(daemon.layout.snapshotsDir)).toEqual([]);
+    expect(hypervisorsOf(daemon.home)).toEqual([before.pid ?? 0]);
+    expect(await works(daemon, "web")).toBe(true);
+  }
 });
 
 test("more forks than the host has memory for are refused before anything is saved", async () => {

@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { mkdirSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { BangerError } from "../../model/errors.ts";
 import type { Running } from "../port.ts";
 import { removeSnapshot, snapshotFiles } from "../snapshot-files.ts";
 import type { ContractBench } from "./bench.ts";
@@ -82,6 +83,69 @@ export function snapshotContract({ subject, setUp }: ContractContext): void {
     await carriesBytes(subject, await grandchild.running.channel());
     await grandchild.running.pause();
     await grandchild.running.resume();
+  });
+
+  test("resume() goes on when all of the memory is written", async () => {
+    const { running, dir } = await startOne();
+    await save(running, dir);
+    const written = Promise.withResolvers<void>();
+    const { driver, machine, dir: runDir } = await setUp();
+    let wentOn = false;
+    const resuming = driver.resume(machine, dir, runDir, { whole: written.promise }).then((child) => {
+      wentOn = true;
+      return child;
+    });
+    // Another one, that waits for nothing, takes as long.
+    const other = await resumeOne(dir);
+    expect(wentOn).toBe(false);
+    written.resolve();
+    await carriesBytes(subject, await (await resuming).channel());
+    await carriesBytes(subject, await other.running.channel());
+  });
+
+  test("resume() fails when the memory could not be written, and leaves nothing", async () => {
+    const { running, dir } = await startOne();
+    await save(running, dir);
+    const whole = Promise.withResolvers<void>();
+    whole.promise.catch(() => undefined);
+    const { driver, machine, dir: runDir } = await setUp();
+    const resuming = failureOf(driver.resume(machine, dir, runDir, { whole: whole.promise }));
+    whole.reject(new BangerError("unavailable", "the disk is gone"));
+    expect((await resuming).message).toBe("the disk is gone");
+    expectNothingLeft(machine, runDir.runtimeDir);
+  });
+
+  test("resume() leaves nothing when it is aborted while the memory is written", async () => {
+    const { running, dir } = await startOne();
+    await save(running, dir);
+    const whole = Promise.withResolvers<void>();
+    const controller = new AbortController();
+    const { driver, machine, dir: runDir } = await setUp();
+    const options = { signal: controller.signal, whole: whole.promise };
+    const resuming = failureOf(driver.resume(machine, dir, runDir, options));
+    controller.abort();
+    // A driver may begin when all is there.
+    whole.resolve();
+    expect((await resuming).code).toBe("cancelled");
+    expectNothingLeft(machine, runDir.runtimeDir);
+  });
+
+  test("resume() tells of the machine that it returns, at most once, and its channel can be opened then", async () => {
+    for (const whole of [undefined, Promise.resolve()]) {
+      const { running, dir } = await startOne();
+      await save(running, dir);
+      const { driver, machine, dir: runDir } = await setUp();
+      const told: { readonly running: Running; readonly channel: ReturnType<Running["channel"]> }[] = [];
+      const resumed = await driver.resume(machine, dir, runDir, {
+        whole,
+        reachable: (running) => void told.push({ running, channel: running.channel() }),
+      });
+      expect(told.length).toBeLessThanOrEqual(1);
+      for (const one of told) {
+        expect(one.running).toBe(resumed);
+        await carriesBytes(subject, await one.channel);
+      }
+    }
   });
 
   test("resume() refuses a machine of another shape, and leaves nothing", async () => {

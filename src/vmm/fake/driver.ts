@@ -14,6 +14,7 @@ import {
   type DriverReport,
   type Features,
   processMarker,
+  type ResumeOptions,
   type RunDir,
   type Running,
   type StartOptions,
@@ -80,9 +81,10 @@ class FakeDriver implements Driver {
     machine: Machine,
     snapshotDir: string,
     dir: RunDir,
-    options: StartOptions = {},
+    { whole, ...options }: ResumeOptions = {},
   ): Promise<Running> {
     validateMachine(machine);
+    await whole;
     checkSnapshot(snapshotDir, this.name, machineFacts(machine));
     demandState(snapshotDir);
     return await this.launch(machine, dir, { ...options, resumed: true });

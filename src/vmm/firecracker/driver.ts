@@ -9,6 +9,7 @@ import {
   type Driver,
   type DriverHandles,
   processMarker,
+  type ResumeOptions,
   type RunDir,
   type Running,
   type StartOptions,
@@ -113,8 +114,9 @@ class FirecrackerDriver implements Driver {
     machine: Machine,
     snapshotDir: string,
     dir: RunDir,
-    options: StartOptions = {},
+    { whole, ...options }: ResumeOptions = {},
   ): Promise<Running> {
+    await whole;
     const findings = await this.check(machine);
     const { features, version } = findings.program;
     if (!features.snapshot) throw noSnapshots();

@@ -13,7 +13,11 @@ export interface CommandLineInput {
   readonly qmpFd: number;
   readonly agentFd: number;
   /** What the machine goes on from; it boots without. */
-  readonly snapshot?: { readonly memoryPath: string; readonly stateFd: number };
+  readonly snapshot?: {
+    readonly memoryPath: string;
+    /** Undefined: QEMU is told later where the state is, and waits. */
+    readonly stateFd: number | undefined;
+  };
   /** See `DeviceInput`. */
   readonly tapFds?: ReadonlyMap<string, number>;
 }
@@ -61,12 +65,12 @@ function bootArguments(machine: Machine, platform: Platform): string[][] {
   ];
 }
 
-/** The kernel is in memory already. QEMU reads the state as soon as its machine is complete, and runs it. */
-function resumeArguments(stateFd: number): string[][] {
+/** The kernel is in memory already. QEMU reads the state as soon as its machine is complete, or when it is told to, and runs it. */
+function resumeArguments(stateFd: number | undefined): string[][] {
   return [
     // The state does not begin with the name of the machine type.
     ["-global", "migration.send-configuration=off"],
-    ["-incoming", `fd:${stateFd}`],
+    ["-incoming", stateFd === undefined ? "defer" : `fd:${stateFd}`],
   ];
 }
 

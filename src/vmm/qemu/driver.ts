@@ -4,11 +4,12 @@ import { join } from "node:path";
 import { findProgram } from "../../lib/run-program.ts";
 import { BangerError } from "../../model/errors.ts";
 import type { Machine } from "../../model/machine.ts";
-import { adoptHypervisor } from "../hypervisor-process.ts";
+import { adoptHypervisor, type HypervisorProcess } from "../hypervisor-process.ts";
 import {
   type Driver,
   type DriverHandles,
   processMarker,
+  type ResumeOptions,
   type RunDir,
   type Running,
   type StartOptions,
@@ -62,7 +63,7 @@ class QemuDriver implements Driver {
     machine: Machine,
     snapshotDir: string,
     dir: RunDir,
-    options: StartOptions = {},
+    options: ResumeOptions = {},
   ): Promise<Running> {
     validateMachine(machine);
     const findings = await this.inspect();
@@ -103,14 +104,17 @@ class QemuDriver implements Driver {
   }
 }
 
-interface LaunchOptions extends StartOptions, Pick<HostFindings, "program" | "accelerator"> {
+interface LaunchOptions extends ResumeOptions, Pick<HostFindings, "program" | "accelerator"> {
   readonly snapshot?: SnapshotFiles;
 }
 
 async function launch(machine: Machine, dir: RunDir, options: LaunchOptions): Promise<Running> {
-  const { program, accelerator, snapshot, signal, spawned } = options;
+  const { program, accelerator, snapshot, signal, spawned, whole, reachable } = options;
   closeSync(openSync(machine.consolePath, "a", 0o600));
   const sockets = qemuSockets(dir);
+  let known: Running | undefined;
+  const runningOf = (process: HypervisorProcess): Running =>
+    (known ??= createQemuRunning(machine.id, { process, sockets }));
   const process = await startQemu(machine, {
     program,
     accelerator,
@@ -119,8 +123,10 @@ async function launch(machine: Machine, dir: RunDir, options: LaunchOptions): Pr
     ...(snapshot === undefined ? {} : { snapshot }),
     signal,
     ...(spawned === undefined ? {} : { spawned }),
+    whole,
+    reachable: (process) => reachable?.(runningOf(process)),
   });
-  return createQemuRunning(machine.id, { process, sockets });
+  return runningOf(process);
 }
 
 function qemuSockets(dir: RunDir): QemuSockets {

@@ -7,7 +7,7 @@ import { type ByteRange, subtractRanges } from "../../lib/byte-ranges.ts";
 import { copyRanges } from "../../lib/copy-ranges.ts";
 import { availableMemoryBytes, openMemoryFile } from "../../lib/memory-file.ts";
 import { mappedFile, openMemory, privateRanges } from "../../lib/process-memory.ts";
-import { dataRanges, shareBlocks } from "../../lib/sparse-copy.ts";
+import { cloneInto, dataRanges } from "../../lib/sparse-copy.ts";
 import { BangerError } from "../../model/errors.ts";
 import type { QmpClient } from "./qmp.ts";
 
@@ -32,6 +32,30 @@ export async function findGuestRam(qmp: QmpClient, pid: number): Promise<GuestRa
   return { pid, address: Number.parseInt(address, 16), sizeBytes };
 }
 
+/** What a process has of the guest's memory to itself. */
+export interface PrivateRam extends GuestRam {
+  /** Relative to `address`. */
+  readonly ranges: readonly ByteRange[];
+}
+
+/** Errors: those of `findGuestRam` and `privateRanges`. */
+export async function privateRam(qmp: QmpClient, pid: number): Promise<PrivateRam> {
+  const ram = await findGuestRam(qmp, pid);
+  return { ...ram, ranges: await ownRanges(ram) };
+}
+
+/** Gives those parts of it the contents that the file `path` has. The guest must not run. Errors: those of `openMemory` and of the file system. */
+export async function refillRam({ pid, address, ranges }: PrivateRam, path: string): Promise<void> {
+  await using file = await open(path, "r");
+  await using memory = await openMemory(pid, { writable: true });
+  const places = ranges.map(({ start, end }) => ({ start: address + start, end: address + end }));
+  await copyRanges(file, memory, { ranges: places, fromOffset: -address });
+}
+
+async function ownRanges({ pid, address, sizeBytes }: GuestRam): Promise<readonly ByteRange[]> {
+  return await privateRanges(pid, { start: address, end: address + sizeBytes });
+}
+
 /** Opens the file behind the memory, which the caller closes; undefined where there is none. Errors: `unavailable`. */
 export async function openBase({ pid, address }: GuestRam): Promise<FileHandle | undefined> {
   const path = mappedFile(pid, address);
@@ -48,44 +72,48 @@ export interface Capture extends AsyncDisposable {
 const MEMORY_SHARE = 1 / 4;
 
 /**
- * Copies what only the process has, for the file `path` (mode 0600, not there yet). The machine must be paused; it may go on
- * afterwards. The copy waits in memory, because a file system that is busy writing back makes writers wait; one that would be too
+ * Copies what only the process has, for the file `path` (mode 0600, not there yet, made with its full size). The machine must be
+ * paused; it may go on afterwards. The copy waits in memory, because a file system that is busy writing back makes writers wait; one that would be too
  * large for that goes into the file at once. Errors: those of `openMemory` and of the file system.
  */
 export async function captureRam(ram: GuestRam, path: string): Promise<Capture> {
   const { pid, address, sizeBytes } = ram;
   await using memory = await openMemory(pid);
-  const ranges = await privateRanges(pid, { start: address, end: address + sizeBytes });
+  const ranges = await ownRanges(ram);
   const bytes = ranges.reduce((sum, { start, end }) => sum + end - start, 0);
   const waits = bytes <= MEMORY_SHARE * availableMemoryBytes();
   await using undo = new AsyncDisposableStack();
-  const copy = undo.use(await (waits ? openMemoryFile("guest-memory") : open(path, "wx", 0o600)));
-  await copy.truncate(sizeBytes);
+  const file = undo.use(await open(path, "wx", 0o600));
+  await file.truncate(sizeBytes);
+  const copy = waits ? undo.use(await openMemoryFile("guest-memory")) : file;
+  if (waits) await copy.truncate(sizeBytes);
   await copyRanges(memory, copy, { ranges, fromOffset: address });
   const held = undo.move();
   return {
-    finish: async (base) =>
-      await (waits ? writeAll({ copy, path, base, ranges }) : fillIn({ target: copy, base, ranges })),
+    finish: async (base) => {
+      if (waits) await writeAll({ copy, target: file, base, ranges });
+      else await fillIn({ target: file, base, ranges });
+    },
     [Symbol.asyncDispose]: async () => await held.disposeAsync(),
   };
 }
 
 interface Parts {
+  /** The file that becomes the memory. */
+  readonly target: FileHandle;
   readonly base: FileHandle | undefined;
   readonly ranges: readonly ByteRange[];
 }
 
-async function writeAll(parts: Parts & { readonly copy: FileHandle; readonly path: string }): Promise<void> {
-  const { copy, path, base, ranges } = parts;
-  const shared = base !== undefined && (await shareBlocks(`/proc/self/fd/${base.fd}`, path));
-  await using target = await open(path, shared ? "r+" : "wx", 0o600);
-  await target.truncate((await copy.stat()).size);
+async function writeAll(parts: Parts & { readonly copy: FileHandle }): Promise<void> {
+  const { copy, target, base, ranges } = parts;
+  const shared = base !== undefined && cloneInto(base.fd, target.fd);
   await copyRanges(copy, target, { ranges });
-  if (!shared) await fillIn({ target, base, ranges });
+  if (!shared) await fillIn(parts);
 }
 
 /** Copies everything else from the file behind the memory, if there is one. */
-async function fillIn({ target, base, ranges }: Parts & { readonly target: FileHandle }): Promise<void> {
+async function fillIn({ target, base, ranges }: Parts): Promise<void> {
   if (base === undefined) return;
   const { size } = await target.stat();
   await copyRanges(base, target, { ranges: subtractRanges(dataRanges(base, size), ranges) });

@@ -9,7 +9,8 @@ import type { Machine } from "../../model/machine.ts";
 import { type HypervisorProcess, spawnHypervisor } from "../hypervisor-process.ts";
 import type { ProcessExit, StartOptions } from "../port.ts";
 import type { SnapshotFiles } from "../snapshot-files.ts";
-import { qemuArguments } from "./command-line.ts";
+import { type CommandLineInput, qemuArguments } from "./command-line.ts";
+import { goOn } from "./go-on.ts";
 import type { QemuAccelerator } from "./platform.ts";
 import { connectQmp } from "./qmp.ts";
 import type { QemuSockets } from "./running.ts";
@@ -28,6 +29,10 @@ export interface StartInput {
   readonly snapshot?: SnapshotFiles;
   readonly signal: AbortSignal | undefined;
   readonly spawned?: StartOptions["spawned"];
+  /** As in `ResumeOptions`. */
+  readonly whole?: Promise<void> | undefined;
+  /** As in `ResumeOptions`, with the process that the machine is. */
+  readonly reachable?: ((process: HypervisorProcess) => void) | undefined;
 }
 
 /**
@@ -51,7 +56,7 @@ export async function startQemu(machine: Machine, input: StartInput): Promise<Hy
     accelerator: input.accelerator,
     qmpFd: QMP_FD,
     agentFd: AGENT_FD,
-    ...(snapshot === undefined ? {} : { snapshot: { memoryPath: snapshot.memory, stateFd: STATE_FD } }),
+    ...(snapshot === undefined ? {} : { snapshot: memoryAndState(snapshot, input) }),
     tapFds: new Map(taps.map(({ id }, at) => [id, firstTapFd + at])),
   });
   const process = await withState(snapshot, (stateFds) =>
@@ -67,9 +72,17 @@ export async function startQemu(machine: Machine, input: StartInput): Promise<Hy
   // From here on only QEMU listens: when it ends, so do the connections to it.
   qmp[Symbol.dispose]();
   agent[Symbol.dispose]();
+  if (input.whole === undefined) input.reachable?.(process);
   await ready(process, input);
   undo.move();
   return process;
+}
+
+function memoryAndState(
+  { memory }: SnapshotFiles,
+  { whole }: StartInput,
+): NonNullable<CommandLineInput["snapshot"]> {
+  return { memoryPath: memory, stateFd: whole === undefined ? STATE_FD : undefined };
 }
 
 /** Holds the snapshot's state open while the process is made, which inherits it. */
@@ -95,34 +108,37 @@ async function ready(process: HypervisorProcess, input: StartInput): Promise<voi
   try {
     if (signal?.aborted === true) abort();
     // When QEMU dies its sockets close a moment before its exit is known; the exit has the better words.
-    const greeted = input.snapshot === undefined ? greet(input.sockets.qmp) : goesOn(input.sockets.qmp);
-    const answered = greeted.catch(async (error: unknown) => {
+    const answered = answer(process, input).catch(async (error: unknown) => {
       if (error instanceof BangerError && error.code === "unavailable") await ended;
       throw error;
     });
-    await Promise.race([answered, ended, aborted.promise]);
+    await Promise.race([answered, ended, aborted.promise, failureOf(input.whole)]);
   } finally {
     signal?.removeEventListener("abort", abort);
   }
+}
+
+async function answer(process: HypervisorProcess, input: StartInput): Promise<void> {
+  const { snapshot, whole, signal, sockets } = input;
+  if (snapshot === undefined) return await greet(sockets.qmp);
+  const ready = (): void => {
+    signal?.throwIfAborted();
+    input.reachable?.(process);
+  };
+  const waits = whole === undefined ? undefined : { whole, snapshot, stateFd: STATE_FD, ready };
+  return await goOn({ qmpPath: sockets.qmp, pid: process.handle.pid, waits });
+}
+
+/** Rejects when it does, and never resolves. */
+async function failureOf(whole: Promise<void> | undefined): Promise<never> {
+  await whole;
+  return await new Promise(() => undefined);
 }
 
 /** QEMU answers the first command only when its machine is complete, though it greets earlier. */
 async function greet(path: string): Promise<void> {
   const qmp = await connectQmp(path);
   qmp[Symbol.dispose]();
-}
-
-/** QEMU that cannot read a state ends, and says why; one that can has its machine running. */
-async function goesOn(path: string): Promise<void> {
-  const resumed = Promise.withResolvers<void>();
-  using qmp = await connectQmp(path, {
-    onEvent: ({ name }) => {
-      if (name === "RESUME") resumed.resolve();
-    },
-  });
-  const { running } = (await qmp.execute("query-status")) as { running?: unknown };
-  // It has happened, or its event is still to come.
-  if (running !== true) await Promise.race([resumed.promise, qmp.ended]);
 }
 
 function endedAtOnce(exit: ProcessExit): BangerError {
