@@ -1,11 +1,11 @@
-/** Builds the single-file binary dist/banger: command line, daemon, SDK, catalog and guest agent inside. */
+/** Builds the single-file binary, dist/banger or where the argument says: command line, daemon, SDK, catalog and guest agent inside. */
 import { chmodSync, mkdirSync, renameSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 
 const ROOT = join(import.meta.dir, "..");
-const OUT = join(ROOT, "dist/banger");
+const OUT = resolve(process.argv[2] ?? join(ROOT, "dist/banger"));
 
-mkdirSync(join(ROOT, "dist"), { recursive: true });
+mkdirSync(dirname(OUT), { recursive: true });
 const child = Bun.spawn(
   [
     process.execPath,
@@ -35,4 +35,4 @@ if ((await child.exited) !== 0) {
 chmodSync(`${OUT}.new`, 0o755);
 // A binary that runs cannot be overwritten; a rename replaces it and leaves the running one alone.
 renameSync(`${OUT}.new`, OUT);
-console.log(`dist/banger ${(statSync(OUT).size / 2 ** 20).toFixed(0)} MiB`);
+console.log(`${relative(ROOT, OUT)} ${(statSync(OUT).size / 2 ** 20).toFixed(0)} MiB`);

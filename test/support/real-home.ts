@@ -75,6 +75,8 @@ export async function createRealHome(
   options: {
     readonly bare?: boolean;
     readonly templates?: boolean;
+    /** Default: bin/banger of this checkout. */
+    readonly program?: string;
     /** For every command, and so for the daemon. */
     readonly env?: Readonly<Record<string, string>>;
   } = {},
@@ -83,7 +85,7 @@ export async function createRealHome(
   if (options.bare !== true) await furnish(home);
   const env = { ...(options.templates === true ? {} : NO_TEMPLATES), ...options.env };
   const start = (args: readonly string[], cli: CliOptions = {}): StartedCli =>
-    startCli(home, args, { ...cli, env: { ...env, ...cli.env } });
+    startCli(home, args, { ...cli, program: options.program, env: { ...env, ...cli.env } });
   const banger = async (args: readonly string[], cli: CliOptions = {}): Promise<CliResult> =>
     await start(args, cli).result;
   const running = (): number[] => hypervisorsOf(home);
@@ -128,8 +130,12 @@ export async function runBanger(home: string, args: readonly string[]): Promise<
   return await startCli(home, args, { env: NO_TEMPLATES }).result;
 }
 
-function startCli(home: string, args: readonly string[], options: CliOptions): StartedCli {
-  const child = Bun.spawn([PROGRAM, ...args], {
+function startCli(
+  home: string,
+  args: readonly string[],
+  options: CliOptions & { readonly program?: string | undefined },
+): StartedCli {
+  const child = Bun.spawn([options.program ?? PROGRAM, ...args], {
     cwd: options.cwd ?? "/",
     env: { ...process.env, BANGER_HOME: home, NO_COLOR: "1", ...options.env },
     stdin: options.stdin === undefined ? "ignore" : Buffer.from(options.stdin),
