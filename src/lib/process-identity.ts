@@ -38,22 +38,31 @@ export function isAlive(handle: ProcessHandle): boolean {
 
 /**
  * The live processes one of whose arguments is exactly `marker`, and whose user `isOurs` accepts (default: this process's own), so
- * that another user's process cannot pass for ours; in ascending order of pid. Ones that end meanwhile are left out.
+ * that another user's process cannot pass for ours; in ascending order of pid. Ones that end meanwhile are left out, and so are ones that
+ * are in the middle of execve(2): see `findAllByCommandLine`.
  */
 export function findByCommandLine(
   marker: string,
   isOurs: (uid: number) => boolean = isOwnUid,
 ): readonly ProcessHandle[] {
+  return findProcesses((pid) => readCommandLine(pid).includes(marker), isOurs);
+}
+
+/** The live processes that `fits` accepts, of users that `isOurs` accepts, in ascending order of pid. */
+export function findProcesses(
+  fits: (pid: number) => boolean,
+  isOurs: (uid: number) => boolean,
+): readonly ProcessHandle[] {
   return readdirSync("/proc")
     .filter((name) => /^[0-9]+$/.test(name))
     .map(Number)
-    .filter((pid) => readCommandLine(pid).includes(marker) && isOurs(userOf(pid)))
+    .filter((pid) => fits(pid) && isOurs(userOf(pid)))
     .sort((one, other) => one - other)
     .map(identifyProcess)
     .filter((handle) => handle !== undefined);
 }
 
-function isOwnUid(uid: number): boolean {
+export function isOwnUid(uid: number): boolean {
   return uid === process.geteuid?.();
 }
 

@@ -5,7 +5,9 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { findByCommandLine, isAlive, type ProcessHandle } from "../lib/process-identity.ts";
+import { endProcess } from "../lib/end-process.ts";
+import { findAllByCommandLine } from "../lib/find-processes.ts";
+import { isAlive, type ProcessHandle } from "../lib/process-identity.ts";
 import { type ProcessWatch, watchProcess } from "../lib/process-watch.ts";
 import { findProgram } from "../lib/run-program.ts";
 import { BangerError } from "../model/errors.ts";
@@ -60,11 +62,11 @@ class PastaUplink implements Uplink {
     await this.#starting?.catch(() => undefined);
     this.release();
     // It goes into the background by a fork: the child may have come after the look that found its parent.
-    let found = findByCommandLine(this.#plan.netnsPath);
+    let found = await findAllByCommandLine(this.#plan.netnsPath);
     while (found.length > 0) {
       // It has nothing to save, and takes 100 ms to see a TERM.
       await Promise.all(found.map(endProcess));
-      found = findByCommandLine(this.#plan.netnsPath);
+      found = await findAllByCommandLine(this.#plan.netnsPath);
     }
   }
 
@@ -76,7 +78,7 @@ class PastaUplink implements Uplink {
   }
 
   async #take(): Promise<boolean> {
-    const [found] = findByCommandLine(this.#plan.netnsPath);
+    const [found] = await findAllByCommandLine(this.#plan.netnsPath);
     const watch = found === undefined ? undefined : await watchProcess(found);
     if (watch === undefined) return false;
     this.#watch = watch;
@@ -88,12 +90,6 @@ class PastaUplink implements Uplink {
     });
     return true;
   }
-}
-
-async function endProcess(found: ProcessHandle): Promise<void> {
-  const watch = await watchProcess(found);
-  if (watch?.signal("SIGKILL") === true) await watch.ended;
-  watch?.release();
 }
 
 async function startPasta(plan: NetworkPlan): Promise<void> {

@@ -8,6 +8,7 @@ import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { removeLeftovers } from "../lib/publish.ts";
+import { quiet } from "../lib/quiet.ts";
 import { BangerError } from "../model/errors.ts";
 import type { SavedMachine, TemplateWish, WarmStarts } from "../model/saved.ts";
 import { type Saved, SavedFiles } from "./saved-files.ts";
@@ -102,7 +103,7 @@ export class Templates implements WarmStarts {
     this.#begun.add(id);
     this.#waiting += 1;
     this.#making = this.#making.then(async () => {
-      await pause(this.#options.quietMs, this.#ending.signal);
+      await quiet(this.#options.quietMs, this.#ending.signal);
       await this.#tryMake(id, wish);
       this.#waiting -= 1;
     });
@@ -272,15 +273,4 @@ function present({ id, dir, diskMib, facts, sizeBytes }: Saved): Template {
     createdAt: number("createdAt"),
     usedAt: Math.round(statSync(dir).mtimeMs),
   };
-}
-
-/** Waits, or until the signal. */
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (ms === 0 || signal.aborted) return;
-  const over = Promise.withResolvers<void>();
-  const timer = setTimeout(over.resolve, ms);
-  timer.unref();
-  signal.addEventListener("abort", () => over.resolve(), { once: true });
-  await over.promise;
-  clearTimeout(timer);
 }

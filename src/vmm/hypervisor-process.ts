@@ -5,10 +5,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, constants, openSync } from "node:fs";
-import { setImmediate } from "node:timers/promises";
 import { lastLines, readTail } from "../lib/file-tail.ts";
 import { inNetns } from "../lib/netns.ts";
-import { identifyProcess, type ProcessHandle, readCommandLine } from "../lib/process-identity.ts";
+import { settledArguments } from "../lib/process-arguments.ts";
+import { identifyProcess, type ProcessHandle } from "../lib/process-identity.ts";
 import { watchProcess } from "../lib/process-watch.ts";
 import { settlesWithin } from "../lib/settles-within.ts";
 import { BangerError } from "../model/errors.ts";
@@ -79,9 +79,10 @@ export async function spawnHypervisor(request: SpawnRequest): Promise<Hypervisor
   }
   child.unref();
   const ended = endOf(child);
-  await execFinished(child.pid);
   // One that has ended already has no identity any more; this handle matches no process, and `exited` tells the rest.
   const handle = identifyProcess(child.pid) ?? { pid: child.pid, startTicks: 0, bootId: "" };
+  // vfork(2) lets us go on before its execve(2) is over; until then nobody could recognise the process.
+  await settledArguments(handle);
   const exited = ended.then(async (end) => ({
     ...end,
     stderrTail: await lastWords(request.logPath),
@@ -101,7 +102,7 @@ export async function adoptHypervisor(request: AdoptRequest): Promise<Hypervisor
   const { handle } = request;
   const watch = await watchProcess(handle);
   if (watch === undefined) return undefined;
-  const commandLine = readCommandLine(handle.pid);
+  const commandLine = await settledArguments(handle);
   // One that ends has lost its command line first; what it holds otherwise is free only when it is gone.
   if (commandLine.length === 0) await settlesWithin(watch.ended, ENDING_MS);
   if (!commandLine.includes(request.marker)) {
@@ -142,12 +143,11 @@ function endOf(child: ChildProcess): Promise<Pick<ProcessExit, "code" | "signal"
   });
 }
 
-/**
- * vfork(2) lets the parent go on once the kernel has dropped the parent's memory, and execve(2) puts the new command
- * line in place some microseconds later (seen once in 500 starts). Until then nobody could recognise the process.
- */
-async function execFinished(pid: number): Promise<void> {
-  while (readCommandLine(pid).length === 0 && identifyProcess(pid) !== undefined) await setImmediate();
+/** What is wrong with a hypervisor, as people call it, that ended before it was ready. */
+export function endedAtOnce(name: string, exit: ProcessExit): BangerError {
+  const how = exit.signal ?? `status ${exit.code}`;
+  const words = exit.stderrTail === "" ? "" : `: ${exit.stderrTail}`;
+  return new BangerError("unavailable", `${name} ended at once (${how})${words}`, { details: { ...exit } });
 }
 
 /** The log may be gone with its directory, and `exited` must not reject for it. */

@@ -1,4 +1,5 @@
 /** Which users' processes can be hypervisors of ours: this one, and those that live in jails. */
+import { findAllByCommandLine } from "../lib/find-processes.ts";
 import { findByCommandLine, type ProcessHandle } from "../lib/process-identity.ts";
 import { processMarker } from "./port.ts";
 
@@ -9,6 +10,11 @@ export const JAIL_UIDS: number = 2 ** 24;
 /** The live hypervisors of a machine, by the marker on their command line. Another user's process cannot pass for one. */
 export function findHypervisors(machineId: string): readonly ProcessHandle[] {
   return findByCommandLine(processMarker(machineId), isHypervisorUser);
+}
+
+/** As `findHypervisors`, with those that are only just starting. */
+export async function findAllHypervisors(machineId: string): Promise<readonly ProcessHandle[]> {
+  return await findAllByCommandLine(processMarker(machineId), { isOurs: isHypervisorUser });
 }
 
 /** Only root makes jails, and only root can be anybody. */

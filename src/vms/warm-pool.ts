@@ -3,6 +3,7 @@
  * nobody waits, and belongs to the daemon: what is in it ends with it.
  */
 import type { Logger } from "pino";
+import { quiet } from "../lib/quiet.ts";
 import { BangerError } from "../model/errors.ts";
 import { isSameMachine, type TemplateWish } from "../model/saved.ts";
 import type { VmSpec } from "../model/spec.ts";
@@ -77,7 +78,7 @@ export class WarmPool {
     if (this.#asked || this.#ending.signal.aborted || Object.keys(sizes).length === 0) return;
     this.#asked = true;
     this.#filling = this.#filling.then(async () => {
-      await pause(quietMs, this.#ending.signal);
+      await quiet(quietMs, this.#ending.signal);
       this.#asked = false;
       await this.#fill();
     });
@@ -166,15 +167,4 @@ function isLike(one: VmSpec, other: VmSpec): boolean {
   const rest = (spec: VmSpec): string =>
     JSON.stringify({ ...spec, image: "", diskMib: 0, env: {}, ports: [] });
   return rest(one) === rest(other);
-}
-
-/** Waits, or until the signal. */
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (ms === 0 || signal.aborted) return;
-  const over = Promise.withResolvers<void>();
-  const timer = setTimeout(over.resolve, ms);
-  timer.unref();
-  signal.addEventListener("abort", () => over.resolve(), { once: true });
-  await over.promise;
-  clearTimeout(timer);
 }

@@ -2,11 +2,12 @@
  * A driver without a hypervisor, for tests of everything above the port. Its machine is a real process that serves the
  * agent channel, so that adopting, killing and crashing are real; it passes the same contract as every other driver.
  */
-import { appendFileSync, existsSync } from "node:fs";
+import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { abortError } from "../../lib/run-program.ts";
 import { BangerError } from "../../model/errors.ts";
 import type { Machine } from "../../model/machine.ts";
+import { demandReadable } from "../demand-readable.ts";
 import { adoptHypervisor } from "../hypervisor-process.ts";
 import {
   type Driver,
@@ -99,7 +100,8 @@ class FakeDriver implements Driver {
     if (options.signal?.aborted === true) throw abortError(options.signal);
     const fault = this.options.faults?.(machine);
     if (fault === "fail-start") throw new BangerError("unavailable", "the fake hypervisor was told to fail");
-    demandFiles(machine);
+    const disks = machine.disks.map((disk) => disk.path);
+    for (const path of [machine.kernelPath, machine.initramfsPath, ...disks]) demandReadable(path);
     appendFileSync(machine.consolePath, `fake machine ${machine.id}\n`, { mode: 0o600 });
 
     const [channelPath, shapePath] = [agentSocket(dir), shapeFile(dir)];
@@ -143,14 +145,6 @@ class FakeDriver implements Driver {
         return this.options.program ?? echoProgram;
     }
   }
-}
-
-/** A hypervisor opens these before anything else. */
-function demandFiles(machine: Machine): void {
-  const paths = [machine.kernelPath, machine.initramfsPath, ...machine.disks.map((disk) => disk.path)];
-  const missing = paths.find((path) => !existsSync(path));
-  if (missing !== undefined)
-    throw new BangerError("unavailable", `the fake hypervisor cannot open ${missing}`);
 }
 
 function agentSocket(dir: RunDir): string {

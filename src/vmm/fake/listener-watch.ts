@@ -1,6 +1,6 @@
 /** Waits for somebody else's Unix socket to listen. */
-import { existsSync, readFileSync, watch } from "node:fs";
-import { dirname } from "node:path";
+import { readFileSync } from "node:fs";
+import { watchForName } from "../name-watch.ts";
 
 export interface ListenerWatch extends Disposable {
   /** Resolves when the socket accepts connections; never rejects. */
@@ -14,17 +14,18 @@ export function watchForListener(path: string): ListenerWatch {
   const listening = Promise.withResolvers<void>();
   let open = true;
   const check = (): void => {
-    if (!open || !existsSync(path)) return;
+    if (!open) return;
     if (isListening(path)) return listening.resolve();
     // Between its bind(2), which made the name and so called us, and its listen(2), which nothing tells of.
     setImmediate(check);
   };
-  const watcher = watch(dirname(path), { persistent: true }, check);
+  const watch = watchForName(path);
+  void watch.named.then(check);
   return {
     listening: listening.promise,
     [Symbol.dispose]() {
       open = false;
-      watcher.close();
+      watch[Symbol.dispose]();
     },
   };
 }

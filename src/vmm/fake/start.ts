@@ -1,10 +1,16 @@
 /** Starting the process of a fake machine, in the same steps as a hypervisor's. */
 import { chmodSync, rmSync } from "node:fs";
-import { abortError, findProgram } from "../../lib/run-program.ts";
+import { beforeAbort } from "../../lib/before-abort.ts";
+import { findProgram } from "../../lib/run-program.ts";
 import { createUnixListener } from "../../lib/unix-listener.ts";
 import { BangerError } from "../../model/errors.ts";
 import type { Machine } from "../../model/machine.ts";
-import { type HypervisorProcess, type SpawnRequest, spawnHypervisor } from "../hypervisor-process.ts";
+import {
+  endedAtOnce,
+  type HypervisorProcess,
+  type SpawnRequest,
+  spawnHypervisor,
+} from "../hypervisor-process.ts";
 import { processMarker, type StartOptions } from "../port.ts";
 import { watchForListener } from "./listener-watch.ts";
 import type { FakeProgram } from "./programs.ts";
@@ -68,25 +74,12 @@ async function spawnListening(
 async function ready(
   process: HypervisorProcess,
   listening: Promise<void>,
-  input: StartFakeInput,
+  { endsAtOnce, signal }: StartFakeInput,
 ): Promise<void> {
-  const { signal } = input;
-  const aborted = Promise.withResolvers<never>();
-  const abort = (): void => {
-    if (signal !== undefined) aborted.reject(abortError(signal));
-  };
-  signal?.addEventListener("abort", abort, { once: true });
-  try {
-    if (signal?.aborted === true) abort();
-    const ended = process.exited.then((exit) => {
-      throw new BangerError("unavailable", `the fake hypervisor ended at once: ${exit.stderrTail}`, {
-        details: { ...exit },
-      });
-    });
-    await Promise.race([aborted.promise, ended, ...(input.endsAtOnce ? [] : [listening])]);
-  } finally {
-    signal?.removeEventListener("abort", abort);
-  }
+  const ended = process.exited.then((exit) => {
+    throw endedAtOnce("the fake hypervisor", exit);
+  });
+  await beforeAbort(Promise.race([ended, ...(endsAtOnce ? [] : [listening])]), signal);
 }
 
 function installed(program: string): string {

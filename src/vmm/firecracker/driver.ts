@@ -1,8 +1,9 @@
 /** The Firecracker driver: whether this host can run it, and the life of one Firecracker process. */
-import { accessSync, closeSync, constants, openSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { BangerError } from "../../model/errors.ts";
 import type { Machine } from "../../model/machine.ts";
+import { demandReadable } from "../demand-readable.ts";
 import { adoptHypervisor } from "../hypervisor-process.ts";
 import type { KvmVerdict } from "../kvm-verdict.ts";
 import {
@@ -223,12 +224,4 @@ class FirecrackerDriver implements Driver {
 
 function demand(condition: boolean, message: string, field: string): void {
   if (!condition) throw new BangerError("invalid_argument", message, { details: { field } });
-}
-
-function demandReadable(path: string): void {
-  try {
-    accessSync(path, constants.R_OK);
-  } catch (cause) {
-    throw new BangerError("unavailable", `cannot read ${path}`, { cause });
-  }
 }

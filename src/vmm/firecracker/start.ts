@@ -1,18 +1,19 @@
 /** Starting Firecracker: the process, the appearance of its API socket raced against its end, the machine, and off it goes. */
 import { chmodSync, rmSync } from "node:fs";
 import { setImmediate } from "node:timers/promises";
+import { beforeAbort } from "../../lib/before-abort.ts";
 import { withDeadline } from "../../lib/deadline.ts";
 import { abortError } from "../../lib/run-program.ts";
 import { settlesWithin } from "../../lib/settles-within.ts";
 import { BangerError } from "../../model/errors.ts";
 import type { Machine } from "../../model/machine.ts";
-import { type HypervisorProcess, spawnHypervisor } from "../hypervisor-process.ts";
-import type { ProcessExit, StartOptions } from "../port.ts";
+import { endedAtOnce, type HypervisorProcess, spawnHypervisor } from "../hypervisor-process.ts";
+import { watchForName } from "../name-watch.ts";
+import type { StartOptions } from "../port.ts";
 import { type ApiClient, type ApiRequest, createApiClient } from "./api-client.ts";
 import { AGENT_PORT } from "./command-line.ts";
 import { explainStart, sizeOf, withLogWords } from "./failure.ts";
 import { type Knocks, listenForKnocks } from "./knocks.ts";
-import { watchForListener } from "./listener-watch.ts";
 import type { Places } from "./places.ts";
 
 /** Without a jail Firecracker listens after some milliseconds; the jailer copies it first. */
@@ -71,7 +72,7 @@ async function start(machine: Machine, input: StartInput): Promise<Started> {
     undo.defer(() => rmSync(socket, { force: true }));
   }
   const knocks = undo.use(await listenForKnocks(`${places.agent.host}_${AGENT_PORT}`, launch.owner));
-  using watch = watchForListener(places.api.host);
+  using watch = watchForName(places.api.host);
   const process = withLogWords(
     await spawnHypervisor({
       program: launch.program,
@@ -89,7 +90,7 @@ async function start(machine: Machine, input: StartInput): Promise<Started> {
   await input.spawned?.(process.handle);
   const api = undo.use(createApiClient(places.api.host));
   const ended = process.exited.then((exit) => {
-    throw endedAtOnce(exit);
+    throw endedAtOnce("Firecracker", exit);
   });
   const over = new AbortController();
   undo.defer(() => over.abort());
@@ -144,27 +145,4 @@ async function listening(api: ApiClient, over: AbortSignal): Promise<void> {
 function isRefused(error: unknown): boolean {
   const { cause } = error as { cause?: NodeJS.ErrnoException };
   return cause?.code === "ECONNREFUSED";
-}
-
-/** The outcome of `work`, or the reason of the signal if that comes first. */
-async function beforeAbort(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-  if (signal === undefined) return await work;
-  const aborted = Promise.withResolvers<never>();
-  const abort = (): void => aborted.reject(abortError(signal));
-  signal.addEventListener("abort", abort, { once: true });
-  work.catch(() => undefined); // Its outcome does not matter any more once we were told to stop.
-  try {
-    if (signal.aborted) abort();
-    await Promise.race([work, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
-}
-
-function endedAtOnce(exit: ProcessExit): BangerError {
-  const how = exit.signal ?? `status ${exit.code}`;
-  const words = exit.stderrTail === "" ? "" : `: ${exit.stderrTail}`;
-  return new BangerError("unavailable", `Firecracker ended at once (${how})${words}`, {
-    details: { ...exit },
-  });
 }

@@ -1,13 +1,14 @@
 /** Starting QEMU: sockets that listen before it exists, the process, and its readiness raced against its end. */
 import { closeSync } from "node:fs";
 import { open } from "node:fs/promises";
+import { beforeAbort } from "../../lib/before-abort.ts";
 import { abortError } from "../../lib/run-program.ts";
 import { openTap } from "../../lib/tap.ts";
 import { createUnixListener } from "../../lib/unix-listener.ts";
 import { BangerError } from "../../model/errors.ts";
 import type { Machine } from "../../model/machine.ts";
-import { type HypervisorProcess, spawnHypervisor } from "../hypervisor-process.ts";
-import type { ProcessExit, StartOptions } from "../port.ts";
+import { endedAtOnce, type HypervisorProcess, spawnHypervisor } from "../hypervisor-process.ts";
+import type { StartOptions } from "../port.ts";
 import type { SnapshotFiles } from "../snapshot-files.ts";
 import { type CommandLineInput, qemuArguments } from "./command-line.ts";
 import { goOn } from "./go-on.ts";
@@ -96,26 +97,15 @@ async function withState<T>(
 }
 
 async function ready(process: HypervisorProcess, input: StartInput): Promise<void> {
-  const { signal } = input;
-  const aborted = Promise.withResolvers<never>();
-  const abort = (): void => {
-    if (signal !== undefined) aborted.reject(abortError(signal));
-  };
-  signal?.addEventListener("abort", abort, { once: true });
   const ended = process.exited.then((exit) => {
-    throw endedAtOnce(exit);
+    throw endedAtOnce("QEMU", exit);
   });
-  try {
-    if (signal?.aborted === true) abort();
-    // When QEMU dies its sockets close a moment before its exit is known; the exit has the better words.
-    const answered = answer(process, input).catch(async (error: unknown) => {
-      if (error instanceof BangerError && error.code === "unavailable") await ended;
-      throw error;
-    });
-    await Promise.race([answered, ended, aborted.promise, failureOf(input.whole)]);
-  } finally {
-    signal?.removeEventListener("abort", abort);
-  }
+  // When QEMU dies its sockets close a moment before its exit is known; the exit has the better words.
+  const answered = answer(process, input).catch(async (error: unknown) => {
+    if (error instanceof BangerError && error.code === "unavailable") await ended;
+    throw error;
+  });
+  await beforeAbort(Promise.race([answered, ended, failureOf(input.whole)]), input.signal);
 }
 
 async function answer(process: HypervisorProcess, input: StartInput): Promise<void> {
@@ -139,10 +129,4 @@ async function failureOf(whole: Promise<void> | undefined): Promise<never> {
 async function greet(path: string): Promise<void> {
   const qmp = await connectQmp(path);
   qmp[Symbol.dispose]();
-}
-
-function endedAtOnce(exit: ProcessExit): BangerError {
-  const how = exit.signal ?? `status ${exit.code}`;
-  const words = exit.stderrTail === "" ? "" : `: ${exit.stderrTail}`;
-  return new BangerError("unavailable", `QEMU ended at once (${how})${words}`, { details: { ...exit } });
 }

@@ -2,7 +2,7 @@
 import { existsSync, watch } from "node:fs";
 import { dirname } from "node:path";
 
-export interface ListenerWatch extends Disposable {
+export interface NameWatch extends Disposable {
   /** Resolves when the name is there. */
   readonly named: Promise<void>;
   /** Gives up waiting. Safe to repeat. */
@@ -10,7 +10,7 @@ export interface ListenerWatch extends Disposable {
 }
 
 /** Begins to watch; nothing is at `path` yet, and its directory exists. */
-export function watchForListener(path: string): ListenerWatch {
+export function watchForName(path: string): NameWatch {
   const named = Promise.withResolvers<void>();
   const check = (): void => {
     if (existsSync(path)) named.resolve();
