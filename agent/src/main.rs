@@ -1,12 +1,13 @@
 //! `banger-agent`: process 1 of a guest, first and, where an init of the image's own takes its place, last; or with `--serve-unix PATH` or `--serve-fd N` a rehearsal for tests on the host; with
 //! `--configured` a rehearsal of a guest that goes on from a snapshot.
 
-use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use banger_agent::boot::boot;
 use banger_agent::console;
 use banger_agent::failure::{Code, Failure, OrFail, Outcome};
 use banger_agent::server::{Channel, Link, LinkKind, Listener, Server};
+use banger_agent::sftp;
 use banger_agent::system::{RealMachine, Rehearsal, hand_back, is_handback};
 
 fn main() {
@@ -14,6 +15,10 @@ fn main() {
     let is_init = rustix::process::getpid().as_raw_nonzero().get() == 1;
     if is_init && is_handback() {
         hand_back();
+    }
+    if !is_init && std::env::args_os().nth(1).is_some_and(|first| first.as_encoded_bytes() == sftp::ARGUMENT.to_bytes())
+    {
+        return serve_sftp();
     }
     let result = if is_init { serve_guest() } else { rehearse() };
     if let Err(failure) = result {
@@ -24,6 +29,15 @@ fn main() {
 fn serve_guest() -> Outcome<()> {
     let channel = boot()?;
     Server::new(channel, Box::new(RealMachine::default()), true)?.run()
+}
+
+/// Serves files on standard input and output, as a command of the guest.
+fn serve_sftp() {
+    match sftp::serve(std::io::stdin().as_fd(), std::io::stdout().as_fd()) {
+        // A client that has gone needs no words.
+        Ok(()) | Err(sftp::End::Io(_)) => {}
+        Err(sftp::End::Violation(violation)) => console::die(&format!("the sftp client sent {}", violation.0)),
+    }
 }
 
 /// Commands run on the host, and nothing else of it is touched.

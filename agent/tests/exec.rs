@@ -66,6 +66,7 @@ fn exec_checks_working_directory_user_and_id() {
         (json!({"cwd": "/no/such/dir"}), "not_found"),
         (json!({"cwd": "/etc/passwd"}), "invalid_argument"),
         (json!({"cwd": "relative"}), "invalid_argument"),
+        (json!({"enter": "relative"}), "invalid_argument"),
         (json!({"user": "no-such-user"}), "not_found"),
         (json!({"user": "root:no-such-group"}), "not_found"),
         (json!({"user": ""}), "invalid_argument"),
@@ -106,6 +107,30 @@ fn exec_runs_as_another_user() {
     assert_eq!(host.finish(stream).text(), "12345\n54321\n54321\n/\n");
     let stream = host.exec("name", &["sh", "-c", "id -un; echo $USER $LOGNAME"], json!({"user": "nobody", "cwd": "/"}));
     assert_eq!(host.finish(stream).text(), "nobody\nnobody nobody\n");
+}
+
+#[test]
+fn exec_enters_a_directory_that_is_there_and_open_to_the_user() {
+    if !rustix::process::getuid().is_root() {
+        eprintln!("skipped: only root can become somebody else");
+        return;
+    }
+    let (_agent, mut host) = start();
+    let dir = std::env::temp_dir().join(format!("banger-enter-{}", std::process::id()));
+    std::fs::create_dir(&dir).expect("a directory");
+    let path = std::fs::canonicalize(&dir).expect("a path").to_str().expect("UTF-8").to_string();
+    let mut begin = |mode: u32, more: serde_json::Value| {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(mode)).expect("a mode");
+        let stream = host.exec("where", &["pwd"], more);
+        host.finish(stream).text().trim_end().to_string()
+    };
+    let nobody = json!({"user": "nobody", "cwd": "/etc", "enter": path});
+    assert_eq!(begin(0o755, nobody.clone()), path);
+    assert_eq!(begin(0o700, nobody), "/etc");
+    assert_eq!(begin(0o700, json!({"cwd": "/etc", "enter": path})), path);
+    assert_eq!(begin(0o700, json!({"cwd": "/etc", "enter": "/no/such/dir"})), "/etc");
+    std::fs::remove_dir(&dir).expect("the directory");
 }
 
 #[test]

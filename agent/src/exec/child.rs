@@ -20,12 +20,14 @@ pub struct Plan<'a> {
     pub tty: bool,
     /// Who to become; `None` leaves it as it is.
     pub credentials: Option<(Uid, Gid, &'a [Gid])>,
+    /// A working directory to try first.
+    pub enter: Option<&'a CStr>,
     /// Working directory.
     pub cwd: &'a CStr,
     /// Whether a missing `cwd` is an error; if not, `/` stands in.
     pub cwd_required: bool,
-    /// Programs to try in order.
-    pub candidates: &'a [CString],
+    /// What to execute.
+    pub program: &'a Program<'a>,
     /// Arguments.
     pub argv: &'a [CString],
     /// `NAME=value` strings.
@@ -36,6 +38,14 @@ pub struct Plan<'a> {
     pub open_files: Rlimit,
     /// Cgroup directory to be born in.
     pub cgroup: Option<BorrowedFd<'a>>,
+}
+
+/// What becomes of the child.
+pub enum Program<'a> {
+    /// Paths to try in order.
+    Search(Vec<CString>),
+    /// A binary that is open.
+    Open(BorrowedFd<'a>),
 }
 
 /// Where the child failed.
@@ -175,6 +185,9 @@ fn prepare(plan: &Plan) -> Result<(), (Stage, Errno)> {
         rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(at(Stage::Credentials))?;
         rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(at(Stage::Credentials))?;
     }
+    if plan.enter.is_some_and(|enter| rustix::process::chdir(enter).is_ok()) {
+        return Ok(());
+    }
     match rustix::process::chdir(plan.cwd) {
         Err(_) if !plan.cwd_required => rustix::process::chdir(c"/"),
         result => result,
@@ -196,12 +209,22 @@ fn reset_signals() {
 
 /// Returns only if no candidate could be executed: the error that execvp(3) would choose.
 fn execute(shared: &Shared) -> Errno {
+    let candidates = match shared.plan.program {
+        Program::Search(candidates) => candidates,
+        Program::Open(binary) => {
+            let (fd, flags) = (binary.as_raw_fd(), libc::AT_EMPTY_PATH);
+            // SAFETY: an open descriptor, an empty NUL-terminated path, null-terminated arrays of NUL-terminated strings.
+            unsafe {
+                libc::syscall(libc::SYS_execveat, fd, c"".as_ptr(), shared.argv.as_ptr(), shared.envp.as_ptr(), flags)
+            };
+            return last_error();
+        }
+    };
     let mut reported = Errno::NOENT;
-    for path in shared.plan.candidates {
+    for path in candidates {
         // SAFETY: path, argv and envp are NUL-terminated strings and null-terminated arrays of such.
         unsafe { libc::execve(path.as_ptr(), shared.argv.as_ptr(), shared.envp.as_ptr()) };
-        // SAFETY: errno is this thread's; the parent, which shares it, stands still and does not rely on it.
-        let errno = Errno::from_raw_os_error(unsafe { *libc::__errno_location() });
+        let errno = last_error();
         match errno {
             Errno::NOENT | Errno::NOTDIR => {}
             Errno::ACCESS => reported = Errno::ACCESS,
@@ -209,4 +232,9 @@ fn execute(shared: &Shared) -> Errno {
         }
     }
     reported
+}
+
+fn last_error() -> Errno {
+    // SAFETY: errno is this thread's; the parent, which shares it, stands still and does not rely on it.
+    Errno::from_raw_os_error(unsafe { *libc::__errno_location() })
 }

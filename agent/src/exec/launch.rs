@@ -9,14 +9,15 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Gid, Pid, Resource, Rlimit, Uid, getrlimit, setrlimit};
 
 use super::cgroup::{Cgroup, Cgroups};
-use super::child::{ChildStack, Plan, Stage, start};
+use super::child::{ChildStack, Plan, Program, Stage, start};
 use super::environment::{Env, build_env, env_strings};
 use super::identity::{Identity, resolve_identity};
 use super::pty::open_pty;
 use super::search::candidates;
 use crate::failure::{Code, Failure, OrFail, Outcome, errno_words};
 use crate::files::read_small;
-use crate::requests::ExecRequest;
+use crate::requests::{Builtin, ExecRequest};
+use crate::sftp;
 
 /// Bytes of the image's user database that are looked at.
 const MAX_DATABASE: usize = 1024 * 1024;
@@ -31,6 +32,8 @@ pub struct Launcher {
     pub die_with_agent: bool,
     /// What the agent was born with, and commands get.
     open_files: Rlimit,
+    /// The agent's own binary, which no path leads to once the root is the image's.
+    own_binary: io::Result<OwnedFd>,
     stack: ChildStack,
 }
 
@@ -57,7 +60,8 @@ impl Launcher {
     /// A launcher without cgroups.
     pub fn new(die_with_agent: bool) -> Self {
         let open_files = raise_open_files();
-        Launcher { cgroups: None, die_with_agent, open_files, stack: ChildStack::default() }
+        let own_binary = rustix::fs::open("/proc/self/exe", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+        Launcher { cgroups: None, die_with_agent, open_files, own_binary, stack: ChildStack::default() }
     }
 
     /// Removes the cgroups of ended commands whose last processes are gone now.
@@ -73,11 +77,20 @@ impl Launcher {
         let term = request.tty.as_ref().and_then(|tty| tty.term.as_deref());
         let env = build_env(defaults, &request.env, &identity, term);
         let path = env.get("PATH").map_or("", String::as_str);
-        let candidates = candidates(&request.argv[0], path);
-        let argv = c_strings(&request.argv)?;
+        let (program, argv) = match request.builtin {
+            None => (Program::Search(candidates(&request.argv[0], path)), c_strings(&request.argv)?),
+            Some(Builtin::Sftp) => {
+                let binary = self.own_binary.as_ref().map_err(|errno| *errno);
+                let binary = binary.or_fail(Code::Internal, "opening the agent's own binary")?;
+                (Program::Open(binary.as_fd()), vec![c"banger-agent".to_owned(), sftp::ARGUMENT.to_owned()])
+            }
+        };
         let envp = env_strings(&env);
-        let cwd = CString::new(request.cwd.as_deref().unwrap_or(&identity.home))
-            .map_err(|_| Failure::new(Code::InvalidArgument, "cwd holds a NUL byte"))?;
+        let directory = |path: &str| {
+            CString::new(path).map_err(|_| Failure::new(Code::InvalidArgument, "a directory's name holds a NUL byte"))
+        };
+        let enter = request.enter.as_deref().map(directory).transpose()?;
+        let cwd = directory(request.cwd.as_deref().unwrap_or(&identity.home))?;
         let groups: Vec<Gid> = identity.groups.iter().map(|&gid| Gid::from_raw(gid)).collect();
         let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
         let unprivileged = uid == rustix::process::getuid() && !uid.is_root();
@@ -90,9 +103,10 @@ impl Launcher {
             stdio: [theirs(0), theirs(1), theirs(2)],
             tty: request.tty.is_some(),
             credentials: (!unprivileged).then_some((uid, gid, &groups)),
+            enter: enter.as_deref(),
             cwd: &cwd,
             cwd_required: request.cwd.is_some(),
-            candidates: &candidates,
+            program: &program,
             argv: &argv,
             envp: &envp,
             die_with_agent: self.die_with_agent,
@@ -109,7 +123,7 @@ impl Launcher {
                 if let (Some(cgroups), Some(cgroup)) = (&mut self.cgroups, cgroup) {
                     cgroups.remove(cgroup);
                 }
-                Err(explain(stage, errno, request, &candidates))
+                Err(explain((stage, errno), request, &program))
             }
         }
     }
@@ -187,10 +201,14 @@ fn nonblocking(fd: OwnedFd) -> io::Result<OwnedFd> {
 }
 
 /// The failure that the host sees, by where the child stopped.
-fn explain(stage: Stage, errno: Errno, request: &ExecRequest, tried: &[CString]) -> Failure {
+fn explain((stage, errno): (Stage, Errno), request: &ExecRequest, program: &Program) -> Failure {
     let words = errno_words(errno.into());
-    let name = &request.argv[0];
+    let name = &request.shown_argv()[0];
     let cwd = request.cwd.as_deref().unwrap_or("/");
+    let is_there = || match program {
+        Program::Search(tried) => tried.iter().any(|path| rustix::fs::stat(path).is_ok()),
+        Program::Open(_) => true,
+    };
     let (code, message) = match (stage, errno) {
         (Stage::Clone, Errno::AGAIN | Errno::NOMEM) => {
             (Code::ResourceExhausted, format!("no process could be made: {words}"))
@@ -203,7 +221,7 @@ fn explain(stage: Stage, errno: Errno, request: &ExecRequest, tried: &[CString])
             (Code::PermissionDenied, format!("the user may not enter the working directory {cwd}"))
         }
         (Stage::Cwd, _) => (Code::InvalidArgument, format!("the working directory {cwd}: {words}")),
-        (Stage::Execute, Errno::NOENT) if tried.iter().any(|path| rustix::fs::stat(path).is_ok()) => {
+        (Stage::Execute, Errno::NOENT) if is_there() => {
             (Code::CommandNotExecutable, format!("{name}: its interpreter does not exist"))
         }
         (Stage::Execute, Errno::NOENT | Errno::LOOP | Errno::NAMETOOLONG) => {

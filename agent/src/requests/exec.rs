@@ -26,6 +26,9 @@ pub struct ExecRequest {
     /// Absolute working directory; absent: the user's home.
     #[serde(default)]
     pub cwd: Option<String>,
+    /// Absolute working directory that is taken instead, where it is there and the user may enter it.
+    #[serde(default)]
+    pub enter: Option<String>,
     /// `name`, `uid`, `name:group` or `uid:gid`; absent: root.
     #[serde(default)]
     pub user: Option<String>,
@@ -41,6 +44,26 @@ pub struct ExecRequest {
     /// Name, without `SIG`, of the signal that asks it to end at a power off; absent: TERM.
     #[serde(default)]
     pub stop_signal: Option<String>,
+    /// What the agent itself runs in place of `argv`, which is for agents that do not know it.
+    #[serde(default)]
+    pub builtin: Option<Builtin>,
+}
+
+/// Programs that the agent has in itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Builtin {
+    /// A server of files over SSH on standard input and output.
+    Sftp,
+}
+
+impl Builtin {
+    /// Its name among commands.
+    pub fn name(self) -> &'static str {
+        match self {
+            Builtin::Sftp => "sftp-server",
+        }
+    }
 }
 
 /// The terminal of a command.
@@ -56,6 +79,11 @@ pub struct Tty {
 }
 
 impl ExecRequest {
+    /// What it is among commands.
+    pub fn shown_argv(&self) -> Vec<String> {
+        self.builtin.map_or_else(|| self.argv.clone(), |builtin| vec![builtin.name().to_string()])
+    }
+
     /// What asks it to end, where that is not TERM.
     pub fn stop_signal(&self) -> Option<Signal> {
         self.stop_signal.as_deref().and_then(signal_from_name).filter(|signal| *signal != Signal::TERM)
@@ -75,8 +103,10 @@ impl ExecRequest {
         if self.argv.iter().any(|arg| arg.contains('\0')) {
             return Err(invalid("argv holds a NUL byte"));
         }
-        if let Some(cwd) = self.cwd.as_ref().filter(|cwd| !cwd.starts_with('/') || cwd.contains('\0')) {
-            return Err(invalid(format!("cwd {cwd:?} is no absolute path")));
+        for (name, path) in [("cwd", &self.cwd), ("enter", &self.enter)] {
+            if let Some(path) = path.as_ref().filter(|path| !path.starts_with('/') || path.contains('\0')) {
+                return Err(invalid(format!("{name} {path:?} is no absolute path")));
+            }
         }
         let term = self.tty.as_ref().and_then(|tty| tty.term.as_deref());
         if term.is_some_and(|term| term.contains('\0')) {

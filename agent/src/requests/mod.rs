@@ -19,7 +19,7 @@ use crate::failure::{Code, Failure, Outcome};
 pub use base64::decode_base64;
 pub use configure::{Configure, Disk, HostEntry, Network, PowerOff, Volume};
 pub use egress::{EgressMessage, EgressRequest, TakeRequest};
-pub use exec::{ExecRequest, Tty};
+pub use exec::{Builtin, ExecRequest, Tty};
 pub use files::{PutRequest, ReadRequest, StatRequest, TarEntry, TarInRequest, TarOutRequest};
 pub use small::{Attach, ControlMessage, Grow, PowerOffRequest, Resize, SignalRequest};
 pub use snapshot::{Freeze, Resumed};

@@ -176,7 +176,7 @@ impl Server {
         self.execs.insert(Exec {
             id: request.id.clone(),
             pid: spawned.pid,
-            argv: request.argv.clone(),
+            argv: request.shown_argv(),
             started_ms: now.as_millis() as u64,
             deadline: timeout.and_then(|ms| Instant::now().checked_add(Duration::from_millis(ms))),
             input: Input::new(spawned.input, tty),
