@@ -16,6 +16,7 @@ const HOST = { cores: 8, memoryMib: 16_384 };
 const OTHERS: { readonly [P in keyof Config]: readonly [fromFile: string | number, fromVariable: string] } = {
   logLevel: ["debug", "warn"],
   defaultImage: ["alpine", "fedora"],
+  detachKeys: ["ctrl-x,d", "none"],
   vcpus: [3, "5"],
   memoryMib: ["3G", "5G"],
   diskMib: ["3G", "5G"],
@@ -111,6 +112,7 @@ test("a file with every key in it is read whole, as tables or as dotted keys", (
   const tables = load(`
 log_level = "debug"
 default_image = "alpine"
+detach_keys = "ctrl-x,d"
 boot_timeout = "3m"
 stop_timeout = 3
 auto_stop_after = "3h"

@@ -23,6 +23,7 @@ import {
   sizeMib,
   wholeNumber,
 } from "./config-kinds.ts";
+import { DEFAULT_DETACH_KEYS, validateDetachKeys } from "./detach-keys.ts";
 import { BangerError } from "./errors.ts";
 import { fileSyncKind } from "./file-sync.ts";
 import { validateImageName } from "./image-reference.ts";
@@ -61,6 +62,12 @@ export const CONFIG_KEYS: { readonly [P in keyof Config]: ConfigKey<Config[P]> }
     kind: ruled('the name of an image, such as "debian"', validateImageName),
     byDefault: () => "debian",
     description: "The image of a VM that is made without --image",
+  },
+  detachKeys: {
+    path: "detach_keys",
+    kind: ruled('letters and "ctrl-X" with commas between, or "none"', validateDetachKeys),
+    byDefault: () => DEFAULT_DETACH_KEYS,
+    description: "The keys that leave a command on a terminal running, one after the other",
   },
   vcpus: {
     path: "vm_defaults.vcpus",

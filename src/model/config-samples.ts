@@ -44,6 +44,15 @@ export const SAMPLES: { readonly [P in keyof Config]: Sample } = {
     bad: ["../x", "UPPER CASE", "a\0b"],
     badToml: NOT_TEXT,
   },
+  detachKeys: {
+    good: [
+      ["ctrl-x,d", "ctrl-x,d", "ctrl-x,d"],
+      ["none", "none", "none"],
+    ],
+    toml: [["ctrl-a", "ctrl-a"]],
+    bad: ["ctrl-", "ab", "a,,b"],
+    badToml: NOT_TEXT,
+  },
   vcpus: {
     good: [
       ["1", 1, 1],

@@ -13,6 +13,8 @@ export const TRANSPORTS = ["mmio", "pci"] as const;
 export interface Config {
   readonly logLevel: (typeof LOG_LEVELS)[number];
   readonly defaultImage: string;
+  /** As `parseDetachKeys` has them. */
+  readonly detachKeys: string;
   readonly vcpus: number;
   readonly memoryMib: number;
   readonly diskMib: number;

@@ -1,9 +1,11 @@
 /** The flags that say how a command runs, shared by run, exec and shell. */
 import type { Command } from "commander";
 import type { ExecRequest } from "../../api/types/exec.ts";
+import { DEFAULT_DETACH_KEYS, parseDetachKeys } from "../../model/detach-keys.ts";
 import { parseDurationMs } from "../../model/quantities.ts";
 import { parseEnvEntry, validateUser, validateWorkdir } from "../../model/spec.ts";
-import { DEFAULT_DETACH_KEYS, type KeyOptions, parseDetachKeys } from "../terminal/keys.ts";
+import type { Client } from "../../sdk/client.ts";
+import type { KeyOptions } from "../terminal/keys.ts";
 
 export interface ExecFlags {
   readonly env: readonly string[];
@@ -22,7 +24,10 @@ export function addExecOptions(command: Command): Command {
     .option("-u, --user <user>", "user, or user:group, to run as")
     .option("--timeout <duration>", "kill it in the guest after this long, such as 30s or 5m")
     .option("-t, --tty", "give it a terminal")
-    .option("--detach-keys <keys>", "what leaves it running, on a terminal (default: ctrl-p,ctrl-q)")
+    .option(
+      "--detach-keys <keys>",
+      "what leaves it running, on a terminal (default: detach_keys of the configuration)",
+    )
     .option("-i, --interactive", "forward stdin (always done unless --no-stdin)")
     .option("--no-stdin", "give it an empty stdin");
 }
@@ -38,10 +43,22 @@ export function execRequest(flags: ExecFlags, argv: readonly string[]): ExecRequ
   };
 }
 
-/** Keys for banger at the command's terminal: the flag's, those of `BANGER_DETACH_KEYS`, or Docker's. Errors: `invalid_argument`. */
-export function keyOptions({ detachKeys }: ExecFlags, escapes: boolean): KeyOptions {
-  const text = detachKeys ?? process.env["BANGER_DETACH_KEYS"] ?? DEFAULT_DETACH_KEYS;
-  return { detachKeys: parseDetachKeys(text), escapes };
+/**
+ * Keys for banger at the command's terminal: the flag's, those of `BANGER_DETACH_KEYS`, or those of the configuration, for which the
+ * daemon is asked when there is a terminal. Errors: `invalid_argument`, the daemon's.
+ */
+export async function keyOptions(
+  { detachKeys }: ExecFlags,
+  { escapes, client }: { readonly escapes: boolean; readonly client: Client | undefined },
+): Promise<KeyOptions> {
+  const own = detachKeys ?? process.env["BANGER_DETACH_KEYS"];
+  return { detachKeys: parseDetachKeys(own ?? (await configured(client)) ?? DEFAULT_DETACH_KEYS), escapes };
+}
+
+async function configured(client: Client | undefined): Promise<string | undefined> {
+  const settings = (await client?.config())?.settings ?? [];
+  const found = settings.find(({ key }) => key === "detach_keys")?.value;
+  return found === undefined ? undefined : String(found);
 }
 
 export function parseEnv(entries: readonly string[]): Record<string, string> {

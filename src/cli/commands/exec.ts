@@ -105,6 +105,10 @@ async function execIn(
   if (flags.sync === true) await syncFirst(ctx, client, vm);
   await using stack = new AsyncDisposableStack();
   const agent = flags.forwardAgent === true ? stack.use(await openAgent(client, vm, flags.user)) : undefined;
+  const keys = await keyOptions(flags, {
+    escapes: flags.escapes === true,
+    client: tty === undefined ? undefined : client,
+  });
   const env = { ...request.env, ...(agent === undefined ? {} : { SSH_AUTH_SOCK: agent.path }) };
   using view = createProgressView({ quiet: true });
   const listener = outputListener(view);
@@ -122,7 +126,7 @@ async function execIn(
     tty,
     stdin: flags.stdin,
     view,
-    keys: keyOptions(flags, flags.escapes === true),
+    keys,
     rejoin: (id) => rejoinWords(vm, id),
   });
 }
@@ -166,6 +170,7 @@ async function join(
   const client = await ctx.client();
   const found = (await client.execs(vm)).find((one) => one.id === id);
   const tty = found?.tty === true ? findTty() : undefined;
+  const keys = await keyOptions(flags, { escapes: false, client: tty === undefined ? undefined : client });
   using view = createProgressView({ quiet: true });
   const command = client.attach(vm, id, outputListener(view));
   if (tty !== undefined) {
@@ -182,7 +187,7 @@ async function join(
     tty,
     stdin: tty !== undefined && flags.stdin,
     view,
-    keys: keyOptions(flags, false),
+    keys,
     rejoin: (other) => rejoinWords(vm, other),
   });
 }

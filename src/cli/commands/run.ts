@@ -131,8 +131,15 @@ async function runAttached(ctx: CliContext, flags: RunFlags, tree: Tree | undefi
   const trace = new RunTrace();
   trace.phase("connect");
   const client = await ctx.client();
-  using view = createProgressView({ quiet: flags.quiet ?? false });
   const { rm: remove = false, cold = false } = flags;
+  // A VM that goes with its command cannot be left to it.
+  const keys = remove
+    ? undefined
+    : await keyOptions(flags, {
+        escapes: ctx.command.length === 0,
+        client: tty === undefined ? undefined : client,
+      });
+  using view = createProgressView({ quiet: flags.quiet ?? false });
   let where = "";
   trace.phase("start");
   const listener = outputListener(view);
@@ -154,8 +161,7 @@ async function runAttached(ctx: CliContext, flags: RunFlags, tree: Tree | undefi
     tty,
     stdin: flags.stdin,
     view,
-    // A VM that goes with its command cannot be left to it.
-    keys: remove ? undefined : keyOptions(flags, ctx.command.length === 0),
+    keys,
     rejoin: (id) => `banger exec --attach ${id} ${where}`,
   });
   if (flags.trace !== undefined) trace.write(flags.trace);

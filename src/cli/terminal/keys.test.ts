@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { type KeyAction, KeyWatch, parseDetachKeys } from "./keys.ts";
+import { parseDetachKeys } from "../../model/detach-keys.ts";
+import { type KeyAction, KeyWatch } from "./keys.ts";
 
 /** What comes of `typed`, as words: sent text in quotes, the rest by its name. */
 function words(typed: string, piece: number, { keys = "ctrl-p,ctrl-q", escapes = true } = {}): string {
@@ -43,6 +44,8 @@ test("without escapes and detach keys every byte is the guest's", () => {
 test("keys are written as Docker writes them", () => {
   expect(parseDetachKeys("ctrl-p,ctrl-q")).toEqual(Uint8Array.of(0x10, 0x11));
   expect(parseDetachKeys("a,ctrl-@,ctrl-\\")).toEqual(Uint8Array.of(0x61, 0, 0x1c));
+  for (const none of ["", "none"]) expect(parseDetachKeys(none)).toEqual(Uint8Array.of());
   for (const bad of ["ctrl-", "ctrl-1", "ab", "a,,b", "ä"])
     expect(() => parseDetachKeys(bad)).toThrow("no key");
+  expect(() => parseDetachKeys(Array(17).fill("a").join(","))).toThrow("too many");
 });

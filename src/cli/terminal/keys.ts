@@ -1,9 +1,4 @@
 /** What a person types at a command's terminal, and the few keys in it that are for banger. Pure. */
-import { BangerError } from "../../model/errors.ts";
-import { quote } from "../../model/names.ts";
-
-export const DEFAULT_DETACH_KEYS = "ctrl-p,ctrl-q";
-
 export type KeyAction =
   | { readonly kind: "send"; readonly bytes: Uint8Array }
   /** The command goes on without us. */
@@ -125,17 +120,3 @@ export const ESCAPE_HELP: string = [
   "(behind a line break)",
   "",
 ].join("\r\n");
-
-/** Keys as Docker writes them: letters and `ctrl-X`, with commas between; empty for none. Errors: `invalid_argument`. */
-export function parseDetachKeys(text: string): Uint8Array {
-  if (text === "") return new Uint8Array(0);
-  return Uint8Array.from(text.split(","), (key) => {
-    const control = /^ctrl-([a-z@[\\\]^_])$/i.exec(key)?.[1];
-    if (control !== undefined) return control.toUpperCase().charCodeAt(0) & 0x1f;
-    if (/^[ -~]$/.test(key)) return key.charCodeAt(0);
-    throw new BangerError("invalid_argument", `--detach-keys: ${quote(key)} is no key`, {
-      cure: `write letters and ctrl-LETTER with commas between, such as ${DEFAULT_DETACH_KEYS}`,
-      details: { field: "detach-keys" },
-    });
-  });
-}
