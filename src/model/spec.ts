@@ -56,7 +56,13 @@ export interface ExecSpec {
   readonly timeoutMs: number;
   /** What asks it to end when the guest powers off, a name without `SIG`; undefined: TERM. */
   readonly stopSignal?: string | undefined;
+  /** Absolute path in the guest that is taken instead of `cwd` where the user may enter it. */
+  readonly enter?: string | undefined;
+  readonly builtin?: Builtin | undefined;
 }
+
+/** A program that the agent has in itself and runs in place of `argv`, which is for agents that are too old for it. */
+export type Builtin = "sftp";
 
 /** What an image says about how its commands run. */
 export interface ImageConfig {

@@ -4,7 +4,7 @@ import type { Agent } from "../guest/agent.ts";
 import type { AgentStream, StreamHandlers } from "../guest/stream.ts";
 import { withDeadline } from "../lib/deadline.ts";
 import { initCommand } from "../model/init.ts";
-import type { ExecSpec, ImageConfig } from "../model/spec.ts";
+import type { Builtin, ExecSpec, ImageConfig } from "../model/spec.ts";
 import { decide } from "../model/state-machine.ts";
 import type { VmRecord } from "../model/vm.ts";
 import { whileUsed } from "./auto-stop.ts";
@@ -26,6 +26,7 @@ export interface ExecWish {
   readonly timeoutMs?: number | undefined;
   /** See `ExecSpec`. */
   readonly stopSignal?: string | undefined;
+  readonly builtin?: Builtin | undefined;
 }
 
 /**
@@ -78,11 +79,13 @@ async function prepareExec(
   const agent = await reachAgent(vm, liveVm(ctx, vm).agent());
   const { config } = await ctx.images.byDigest(vm.imageDigest);
   const { env } = vm.startedSpec ?? vm.spec;
-  // Only root comes into root's home, where workspaces are.
+  // Only root surely comes into root's home, where workspaces are.
   const isRoot = /^(root|0)?(:|$)/.test(wish.user ?? config.user ?? "");
-  const cwd = wish.cwd ?? (isRoot ? ctx.store.workspaces.byVm(vm.id)?.guestPath : undefined);
+  const workspace = wish.cwd === undefined ? ctx.store.workspaces.byVm(vm.id)?.guestPath : undefined;
+  const cwd = isRoot ? (wish.cwd ?? workspace) : wish.cwd;
   // A guest that goes on from a saved machine has the environment of that one.
-  return { agent, spec: execSpec({ ...wish, cwd, env: { ...env, ...wish.env } }, config) };
+  const spec = execSpec({ ...wish, cwd, env: { ...env, ...wish.env } }, config);
+  return { agent, spec: isRoot ? spec : { ...spec, enter: workspace } };
 }
 
 function execId(): string {
@@ -100,6 +103,7 @@ export function execSpec(wish: ExecWish, image: ImageConfig): ExecSpec {
     tty: wish.tty,
     timeoutMs: wish.timeoutMs ?? 0,
     stopSignal: wish.stopSignal,
+    builtin: wish.builtin,
   };
 }
 

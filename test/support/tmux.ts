@@ -57,8 +57,9 @@ export class Tmux implements AsyncDisposable {
     }
   }
 
-  async screen(): Promise<string> {
-    return await this.#run(["capture-pane", "-p"]);
+  /** What it shows; with `colours`, the sequences that make them too. */
+  async screen({ colours = false }: { readonly colours?: boolean } = {}): Promise<string> {
+    return await this.#run(["capture-pane", "-p", ...(colours ? ["-e"] : [])]);
   }
 
   /** Processes whose command line has `words`, below the shell. */

@@ -31,14 +31,17 @@ test("run PATH brings the tree along, starts in it, and passes the exit code on"
     "--include-untracked",
     "--guest-path",
     "/srv/app",
+    "--user",
+    "nobody",
     "repo",
     "--",
-    "ls",
-    "/srv/app",
+    "sh",
+    "-c",
+    "pwd; ls",
   ];
   expect(await home.banger(all, { cwd: scratch.path })).toMatchObject({
     ...OK,
-    stdout: "Makefile\na.txt\nnew.txt\n",
+    stdout: "/srv/app\nMakefile\na.txt\nnew.txt\n",
   });
   expect(hashTree(scratch.at("repo"))).toBe(before);
   expect((await home.banger(["ps", "-a", "-q"])).stdout).toBe("");

@@ -33,6 +33,12 @@ export const ExecRequestSchema: z.ZodType<ExecRequest> = z
     timeoutMs: whole({ min: 1, max: 365 * 86_400_000 })
       .optional()
       .describe("The command is killed in the guest when it is over"),
+    builtin: z
+      .literal("sftp")
+      .optional()
+      .describe(
+        "What the guest's agent itself runs in place of argv, which is for agents that are too old for it",
+      ),
   })
   .meta({ id: "ExecRequest" });
 

@@ -1,5 +1,6 @@
 /** Bodies and socket messages of commands in guests. */
 import type { ErrorBody } from "../../model/errors.ts";
+import type { Builtin } from "../../model/spec.ts";
 import type { ProgressLine } from "./progress.ts";
 import type { RunRequest, Vm } from "./vms.ts";
 
@@ -18,6 +19,8 @@ export interface ExecRequest {
   readonly tty?: Tty | undefined;
   /** The command is killed in the guest when it is over. */
   readonly timeoutMs?: number | undefined;
+  /** What the guest's agent itself runs in place of `argv`, which is for agents that are too old for it. */
+  readonly builtin?: Builtin | undefined;
 }
 
 /** A detached command of a VM. */

@@ -16,7 +16,7 @@ const MAX_SIDE = 65_535;
 
 type Tty = NonNullable<ExecRequest["tty"]>;
 
-/** Where images have OpenSSH's own server for files. */
+/** Where images have OpenSSH's own server for files: for guests whose agent is from before it had one. */
 const SFTP_SERVERS = [
   "/usr/lib/openssh/sftp-server",
   "/usr/libexec/openssh/sftp-server",
@@ -27,7 +27,7 @@ const SFTP_SERVERS = [
 const SFTP = [
   "/bin/sh",
   "-c",
-  `for s in ${SFTP_SERVERS.join(" ")}; do [ -x $s ] && exec $s; done; echo "sftp: this image has no sftp-server; install openssh-sftp-server in the VM, or copy with: banger cp" >&2; exit 127`,
+  `for s in ${SFTP_SERVERS.join(" ")}; do [ -x $s ] && exec $s; done; echo "sftp: this VM was saved by an older banger, and its image has no sftp-server; start it anew, or copy with: banger cp" >&2; exit 127`,
 ];
 
 /** Answers everything that the client asks of this session, until its command has ended. */
@@ -37,12 +37,15 @@ export function serveSession(session: Session, guest: SshGuest): void {
   let command: Command | undefined;
   let agent: Promise<AgentForward> | undefined;
 
-  const start = async (channel: ServerChannel, argv: readonly string[]): Promise<void> => {
+  const start = async (
+    channel: ServerChannel,
+    wish: Pick<ExecRequest, "argv" | "builtin">,
+  ): Promise<void> => {
     await using stack = new AsyncDisposableStack();
     try {
       const forward = agent === undefined ? undefined : stack.use(await agent);
       const extra = forward === undefined ? {} : { SSH_AUTH_SOCK: forward.path };
-      const request: ExecRequest = { argv, env: { ...env, ...extra }, user: guest.user, tty };
+      const request: ExecRequest = { ...wish, env: { ...env, ...extra }, user: guest.user, tty };
       command = guest.client.exec(guest.vm, request, {
         onStdout: async (bytes) => await send(channel, bytes),
         onStderr: async (bytes) => await send(channel.stderr, bytes),
@@ -81,10 +84,10 @@ export function serveSession(session: Session, guest: SshGuest): void {
     agent.catch(() => undefined);
     accept?.();
   });
-  session.on("shell", (accept) => void start(accept(), []));
-  session.on("exec", (accept, _, info) => void start(accept(), ["/bin/sh", "-c", info.command]));
+  session.on("shell", (accept) => void start(accept(), {}));
+  session.on("exec", (accept, _, info) => void start(accept(), { argv: ["/bin/sh", "-c", info.command] }));
   session.on("subsystem", (accept, reject, { name }) => {
-    if (name === "sftp") void start(accept(), SFTP);
+    if (name === "sftp") void start(accept(), { argv: SFTP, builtin: "sftp" });
     else reject?.();
   });
 }
