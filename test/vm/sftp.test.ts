@@ -107,8 +107,8 @@ test("scp copies trees both ways, with links and names of any kind", async () =>
   expect(there).toMatchObject({ code: 0, stderr: "" });
   const back = await run(["scp", "-q", "-r", "-p", "-F", config(), "web.vm:/srv/tree", "tree-back"]);
   expect(back).toMatchObject({ code: 0, stderr: "" });
-  const names = (tree: string): ReadonlySet<unknown> =>
-    new Set(readdirSync(join(scratch, tree), { recursive: true }));
+  const names = (tree: string): ReadonlySet<string> =>
+    new Set(readdirSync(join(scratch, tree), { recursive: true, encoding: "utf8" }));
   expect(names("tree-back")).toEqual(names("tree"));
   expect(readFileSync(join(scratch, "tree-back/deep/x\ny"), "utf8")).toBe("odd");
   expect(statSync(join(scratch, "tree-back/ä ö")).mode & 0o777).toBe(0o755);
