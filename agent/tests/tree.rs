@@ -222,17 +222,23 @@ fn in_a_directory_of_the_archive_a_cut_off_file_is_gone_too_and_a_repeated_one_r
     let place = Place::new("fresh");
     let (_agent, mut host) = start();
     let (uid, gid) = owner();
-    let archive = forge(
-        "add('d/',tarfile.DIRTYPE,m=0o775)\nadd('d/a',c=b'whole',m=0o666)\nadd('d/a',c=b'again',m=0o777)\nadd('d/b',c=b'x'*100000)",
-    );
-    let stream = host.open(json!({"kind": "tar-in", "path": place.path(""), "uid": uid, "gid": gid}));
-    host.send_data(stream, &archive[..50_000]);
-    host.send(FrameType::Reset, stream, &[]);
-    host.expect_silence();
-    assert_eq!(place.sh("ls -A d; cat d/a; stat -c %a d/a"), "a\nagain777\n");
-    place.sh("rm -r d");
-    assert!(unpack(&mut host, &place.path(""), &archive)["ok"].is_object());
-    assert_eq!(place.sh("stat -c '%a %s' d d/a d/b | sed '1s/ .*//'"), "775\n777 5\n644 100000\n");
+    // The directory itself, and one in it that the archive does not describe.
+    for at in ["d", "d/e"] {
+        let archive = forge(&format!(
+            "add('d/',tarfile.DIRTYPE,m=0o775)\nadd('{at}/a',c=b'whole',m=0o666)\nadd('{at}/a',c=b'again',m=0o777)\nadd('{at}/b',c=b'x'*100000)",
+        ));
+        let stream = host.open(json!({"kind": "tar-in", "path": place.path(""), "uid": uid, "gid": gid}));
+        host.send_data(stream, &archive[..50_000]);
+        host.send(FrameType::Reset, stream, &[]);
+        host.expect_silence();
+        assert_eq!(place.sh(&format!("cd {at}; ls -A; cat a; stat -c %a a")), "a\nagain777\n");
+        place.sh("rm -r d");
+        assert!(unpack(&mut host, &place.path(""), &archive)["ok"].is_object());
+        let shown = place.sh(&format!("stat -c '%a %s' d {at} {at}/a {at}/b | sed '1,2s/ .*//'"));
+        let own = if at == "d" { "775" } else { "755" };
+        assert_eq!(shown, format!("775\n{own}\n777 5\n644 100000\n"));
+        place.sh("rm -r d");
+    }
 }
 
 #[test]
@@ -244,12 +250,13 @@ fn what_a_directory_hands_down_does_not_reach_the_files_of_an_archive() {
         "mkdir group acl; chmod g+s group; [ $(id -u) != 0 ] || chgrp 12 group
          python3 -c \"import os,struct;os.setxattr('acl','system.posix_acl_default',struct.pack('<I',2)+b''.join(struct.pack('<HHI',t,p,2**32-1) for t,p in ((1,7),(4,5),(32,0))))\"",
     );
-    let archive = forge("add('d/',tarfile.DIRTYPE,m=0o755)\nadd('d/f',c=b'x',m=0o666)");
+    let archive = forge("add('d/',tarfile.DIRTYPE,m=0o755)\nadd('d/f',c=b'x',m=0o666)\nadd('d/e/f',c=b'x',m=0o666)");
     for parent in ["group", "acl"] {
         let result = unpack(&mut host, &place.path(parent), &archive);
         assert!(result["ok"].is_object(), "{result}");
         let (uid, gid) = owner();
-        assert_eq!(place.sh(&format!("stat -c '%a %u %g' {parent}/d/f")), format!("666 {uid} {gid}\n"), "{parent}");
+        let shown = place.sh(&format!("stat -c '%a %u %g' {parent}/d/f {parent}/d/e/f"));
+        assert_eq!(shown, format!("666 {uid} {gid}\n").repeat(2), "{parent}");
     }
 }
 

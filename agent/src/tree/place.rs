@@ -52,9 +52,14 @@ impl Place {
         };
         self.leave_to(parents)?;
         for (depth, &parent) in parents.iter().enumerate().skip(self.levels.len()) {
-            let (directory, _) =
-                self.open_level(parent, DIRECTORY_MODE).map_err(|errno| self.refuse(&parents[..=depth], errno))?;
-            self.levels.push(Level { name: parent.to_vec(), directory, member: None, fresh: false });
+            // Below a directory that nobody else enters yet, nobody else enters this one either.
+            let hidden = self.is_fresh();
+            let opened = self.open_level(parent, DIRECTORY_MODE).and_then(|(directory, made)| {
+                let fresh = hidden && made && is_plain(&directory)?;
+                Ok(Level { name: parent.to_vec(), directory, member: None, fresh })
+            });
+            let level = opened.map_err(|errno| self.refuse(&parents[..=depth], errno))?;
+            self.levels.push(level);
         }
         Ok((self.directory(), name))
     }
