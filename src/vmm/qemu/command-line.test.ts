@@ -99,7 +99,7 @@ describe("qemuArguments()", () => {
       "-accel",
       "tcg,thread=multi",
       "-cpu",
-      "max",
+      "max,erms=off,fsrm=off",
       ...common("pci", "no_timer_check tsc=unstable "),
     ]);
   });
