@@ -1,4 +1,7 @@
-/** A service of the guest over a published port, which rides the agent's channel, against the same service by the guest's address, through its tap. */
+/**
+ * A service of the guest over a published port against the same service by the guest's address, through its tap: one on all addresses, whose
+ * published port goes over the route to it, and one on the guest's loopback, whose published port rides the agent's channel.
+ */
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import type { RealHome } from "../test/support/real-home.ts";
@@ -7,16 +10,21 @@ import { must, timed } from "./tools.ts";
 
 const MIB = 2 ** 20;
 const LARGE_MIB = 64;
+/** Times the tap's. */
+const MOST = 2;
 const RUNS = 5;
 const PINGS = 200;
 const CONNECTS = 50;
 const PORT = 5001;
+/** Of the same service on the guest's loopback. */
+const INNER_PORT = 5002;
 
 /** One process a connection. The first byte says what is wanted: `s`, to be sent so much; `r`, to read to the end and say so; `e`, each byte back. */
 const SERVER = `
 use IO::Socket::INET; use Socket qw(IPPROTO_TCP TCP_NODELAY); $SIG{CHLD} = "IGNORE";
-my $s = IO::Socket::INET->new(LocalAddr => "0.0.0.0", LocalPort => ${PORT}, Listen => 64, ReuseAddr => 1) or die;
-open(my $ready, ">", "/run/ready"); close $ready;
+my ($address, $port) = @ARGV;
+my $s = IO::Socket::INET->new(LocalAddr => $address, LocalPort => $port, Listen => 64, ReuseAddr => 1) or die;
+open(my $ready, ">", "/run/ready-$port"); close $ready;
 my $piece = "x" x 65536;
 while (my $c = $s->accept) {
   setsockopt($c, IPPROTO_TCP, TCP_NODELAY, 1);
@@ -35,26 +43,40 @@ interface Way {
 
 /** Rows of throughput both ways and of latency; without network cards only what the published port does. */
 export async function benchPorts(home: RealHome): Promise<Row[]> {
-  await must(home, ["run", "-d", "-q", "--name", "ports", "-p", `0:${PORT}`]);
+  await must(home, ["run", "-d", "-q", "--name", "ports", "-p", `0:${PORT}`, "-p", `0:${INNER_PORT}`]);
   const client = await home.client();
   const vm = await client.showVm("ports");
   const { kind, why } = await client.showNetwork();
-  await must(home, ["exec", "-d", "ports", "--", "perl", "-e", SERVER]);
-  await must(home, ["exec", "ports", "--", "sh", "-c", "until [ -e /run/ready ]; do :; done"]);
-  const published = { host: "127.0.0.1", port: vm.spec.ports?.[0]?.hostPort ?? 0 };
+  for (const [address, port] of [
+    ["0.0.0.0", PORT],
+    ["127.0.0.1", INNER_PORT],
+  ] as const) {
+    await must(home, ["exec", "-d", "ports", "--", "perl", "-e", SERVER, address, String(port)]);
+    await must(home, ["exec", "ports", "--", "sh", "-c", `until [ -e /run/ready-${port} ]; do :; done`]);
+  }
+  const [routed, inner] = (vm.spec.ports ?? []).map(({ hostPort }) => ({
+    host: "127.0.0.1",
+    port: hostPort,
+  }));
+  if (routed === undefined || inner === undefined) throw new Error("the ports are not published");
   const tap = kind === "namespace" ? { host: vm.address, port: PORT } : undefined;
   if (tap === undefined) process.stderr.write(`no tap to compare with: ${why ?? kind}\n`);
-  const rows: Row[] = [];
-  for (const [name, work, most] of [
-    [`${LARGE_MIB} MiB out of the guest`, takeAll, 2],
-    [`${LARGE_MIB} MiB into the guest`, giveAll, 2],
-  ] as const) {
-    const alone = async (way: Way): Promise<number[]> => [await timed(async () => await work(way))];
-    rows.push(row(name, { ...(await both(published, tap, alone)), most }));
-  }
-  rows.push(row("1 byte there and back", { ...(await both(published, tap, pings)), most: 2 }));
-  rows.push(row("connect, 1 byte there and back", { ...(await both(published, tap, connects)), most: 2 }));
+  const rows = await compare("over the agent's channel", inner, tap);
+  if (tap !== undefined) rows.push(...(await compare("over the route", routed, tap)));
   await must(home, ["rm", "-f", "ports"]);
+  return rows;
+}
+
+async function compare(name: string, published: Way, tap: Way | undefined): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const [what, work] of [
+    [`${LARGE_MIB} MiB out of the guest`, async (way) => [await timed(async () => await takeAll(way))]],
+    [`${LARGE_MIB} MiB into the guest`, async (way) => [await timed(async () => await giveAll(way))]],
+    ["1 byte there and back", pings],
+    ["connect, 1 byte there and back", connects],
+  ] satisfies [string, (way: Way) => Promise<number[]>][]) {
+    rows.push(row(`${name}: ${what}`, await both(published, tap, work)));
+  }
   return rows;
 }
 
@@ -83,15 +105,11 @@ async function measure(
 
 function row(
   name: string,
-  {
-    ours,
-    theirs,
-    most,
-  }: { readonly ours: Sample; readonly theirs: Sample | undefined; readonly most: number },
+  { ours, theirs }: { readonly ours: Sample; readonly theirs: Sample | undefined },
 ): Row {
-  const title = `published port: ${name}`;
+  const title = `published port ${name}`;
   if (theirs === undefined) return limitRow(`${title}, ms (no tap to compare with)`, ours.medianMs, {});
-  return ratioRow(`${title} / through a tap`, ours, theirs, most);
+  return ratioRow(`${title} / through a tap`, ours, theirs, MOST);
 }
 
 async function takeAll(way: Way): Promise<void> {

@@ -24,7 +24,7 @@ import { Vms } from "../vms/vms.ts";
 import { Workspaces } from "../workspaces/workspaces.ts";
 import { createCapabilities, ratesOf } from "./compose/capabilities.ts";
 import { createImages, withBootFiles } from "./compose/images.ts";
-import { createEgress, createNetwork } from "./compose/network.ts";
+import { createEgress, createNetwork, createRoute } from "./compose/network.ts";
 import type { ComposeOptions } from "./compose/options.ts";
 import { reportConfig } from "./config-report.ts";
 import { DriverChoice } from "./driver-choice.ts";
@@ -97,6 +97,7 @@ export function compose(options: ComposeOptions): Composition {
   const published = new PublishedPorts({
     clock: createClock(),
     dial: async (id, target, handlers) => await vms.dial(id, target, handlers),
+    route: createRoute(network, (id) => vms.use(id)),
     onProblem: (id, message, error) => log.warn({ vm: id, reason: error?.message }, message),
     onBroken: (id, message, error) => log.debug({ vm: id, reason: error.message }, message),
     onStep,

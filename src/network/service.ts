@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { keptFor } from "../lib/kept-for.ts";
 import { inNetns } from "../lib/netns.ts";
+import { NOWHERE } from "../model/addresses.ts";
 import { BangerError } from "../model/errors.ts";
 import { parseCidr, parseIp } from "../model/ip.ts";
 import { decideTarget, type NetworkDecision, type NetworkFacts } from "../model/network-decision.ts";
@@ -150,6 +151,12 @@ export class NetworkService {
   clash(): string | undefined {
     const route = hostLinkClash(this.plan);
     return route === undefined ? undefined : `the host's route over ${route.device}`;
+  }
+
+  /** The address by which this host reaches a VM that is up; undefined when there is no way but the agent's channel. */
+  routeTo(id: string): string | undefined {
+    const address = this.network.attachment(id)?.vm.address;
+    return address === undefined || address === NOWHERE || this.clash() !== undefined ? undefined : address;
   }
 
   facts(): NetworkFacts {

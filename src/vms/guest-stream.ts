@@ -39,6 +39,12 @@ export async function runningAgent(ctx: VmContext, vm: VmRecord): Promise<Agent>
   return await reachAgent(vm, liveVm(ctx, vm).agent());
 }
 
+/** A running VM is in use until this is disposed. Errors: `failed_precondition` (state). */
+export function useVm(ctx: VmContext, vm: VmRecord): Disposable {
+  decide("exec", vm);
+  return ctx.idle.use(vm.id);
+}
+
 /**
  * Connects to a port of the guest, for the `nth` of the connections of its published ports; the VM is in use until it has ended.
  * Errors: those of `openGuestStream`; `resource_exhausted` when the guest has no more streams to give away.

@@ -19,7 +19,7 @@ import { type CreateOptions, createVm, type NewVm } from "./create.ts";
 import { attachToExec, type ExecWish, execDetached, execInVm } from "./exec.ts";
 import { findVm, shownVm } from "./find.ts";
 import { type ForkWish, forkVm } from "./fork.ts";
-import { dialGuest, openGuestStream, runningAgent } from "./guest-stream.ts";
+import { dialGuest, openGuestStream, runningAgent, useVm } from "./guest-stream.ts";
 import { type HeldVm, holdVm } from "./hold.ts";
 import { IdleWatch } from "./idle.ts";
 import { type KillOptions, killVm } from "./kill.ts";
@@ -154,6 +154,11 @@ export class Vms {
     handlers: StreamHandlers,
   ): Promise<AgentStream> {
     return await dialGuest(this.#ctx, this.find(id), { target, handlers });
+  }
+
+  /** As `useVm`. */
+  use(id: string): Disposable {
+    return useVm(this.#ctx, this.find(id));
   }
 
   async execDetached(ref: string, wish: ExecWish): Promise<{ id: string; pid: number }> {

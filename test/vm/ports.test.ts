@@ -32,6 +32,14 @@ my $s = IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => 53, Proto =
 open(my $ready, ">", "/run/udp-ready"); close $ready;
 while (defined(my $from = $s->recv(my $b, 65536))) { $s->send(length($b) . ":" . substr($b, 0, 1000)) }`;
 
+/** Says to whoever connects where it comes from. */
+const WHENCE = `
+use IO::Socket::INET;
+my ($address, $port) = @ARGV;
+my $s = IO::Socket::INET->new(LocalAddr => $address, LocalPort => $port, Listen => 64, ReuseAddr => 1) or die;
+open(my $ready, ">", "/run/whence-$port"); close $ready;
+while (my $c = $s->accept) { sysread($c, my $b, 1); syswrite($c, $c->peerhost) }`;
+
 let home: RealHome;
 let ports: readonly number[];
 
@@ -65,6 +73,30 @@ test("a server in the guest answers on the published port, each side ending by i
   expect(await fateOf(port(0))).toBe("ECONNREFUSED");
   await home.banger(["daemon", "start"]);
   expect((await talk(port(0), "and again")).toString()).toBe("and again!");
+});
+
+test("servers are found on the guest's address and on its loopback, whatever it may reach itself", async () => {
+  const servers = [
+    ["0.0.0.0", "82"],
+    ["127.0.0.1", "83"],
+  ] as const;
+  const flags = servers.flatMap(([, at]) => ["-p", `0:${at}`]);
+  const made = await home.banger(["run", "-d", "--name", "closed", "--network", "none", "--json", ...flags]);
+  expect(made).toMatchObject({ code: 0 });
+  const vm = JSON.parse(made.stdout) as Vm;
+  for (const [address, at] of servers) {
+    await home.banger(["exec", "-d", "closed", "--", "perl", "-e", WHENCE, address, at]);
+    const wait = `until [ -e /run/whence-${at} ]; do :; done`;
+    expect(await home.banger(["exec", "closed", "--", "sh", "-c", wait])).toMatchObject({ code: 0 });
+  }
+  const whence = await Promise.all(
+    (vm.spec.ports ?? []).map(async ({ hostPort }) => (await talk(hostPort, "?")).toString()),
+  );
+  // The gateway's where there is a route, unless the guest was too slow to answer on it.
+  const near = vm.address.replace(/\.\d+$/, ".1");
+  expect([near, "127.0.0.1"]).toContain(whence[0] ?? "");
+  expect(whence[1]).toBe("127.0.0.1");
+  expect(await home.banger(["rm", "-f", "closed"])).toMatchObject({ code: 0 });
 });
 
 test("datagrams are echoed with their borders", async () => {

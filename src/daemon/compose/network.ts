@@ -2,6 +2,7 @@
 import type { Agent } from "../../guest/agent.ts";
 import { createClock } from "../../lib/clock.ts";
 import { Egress } from "../../network/egress/egress.ts";
+import { dialByRoute, type Routed } from "../../network/published/route.ts";
 import { NetworkService } from "../../network/service.ts";
 import type { Store } from "../../store/store.ts";
 import type { DriverChoice } from "../driver-choice.ts";
@@ -57,4 +58,22 @@ export function createEgress(
       log[level]({ vm: id, reason: error.message }, "the guest has no way out over the agent's channel");
     },
   });
+}
+
+/** Connections to guests' addresses; a VM is in use while one is open. */
+export function createRoute(
+  network: NetworkService,
+  use: (id: string) => Disposable,
+): (id: string, port: number) => Promise<Routed> {
+  const clock = createClock();
+  return async (id, port) => {
+    const host = network.routeTo(id);
+    if (host === undefined) return "none";
+    const using = use(id);
+    const release = (): void => using[Symbol.dispose]();
+    const routed = await dialByRoute({ host, port }, clock);
+    if (typeof routed === "object" && !routed.destroyed) routed.once("close", release);
+    else release();
+    return routed;
+  };
 }

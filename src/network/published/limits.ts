@@ -22,3 +22,7 @@ export function windowOf(protocol: "tcp" | "udp", nth: number): number {
   const least = protocol === "udp" ? DATAGRAM_WINDOW : SMALLEST_WINDOW;
   return Math.max(least, Math.min(LARGEST_WINDOW, share));
 }
+/** How long a guest may take to answer at its address before it is reached over the agent's channel. */
+export const ROUTE_MS = 1_000;
+/** So long it is not tried again at the address where a port of it did not answer. */
+export const SILENT_MS = 60_000;

@@ -7,12 +7,15 @@ import { formatHostPort, type PublishedPort, samePort } from "../../model/publis
 import type { VmSpec } from "../../model/spec.ts";
 import type { VmRecord } from "../../model/vm.ts";
 import { probePort } from "./listen.ts";
+import type { Routed } from "./route.ts";
 import { type GuestPort, VmPorts } from "./vm-ports.ts";
 
 export interface PublishedPortsOptions {
   readonly clock: Clock;
   /** Connects in a VM that runs. */
   readonly dial: (id: string, target: GuestPort, handlers: StreamHandlers) => Promise<AgentStream>;
+  /** Connects to the guest's address, where there is a route. Errors: those of `dial`. */
+  readonly route: (id: string, port: number) => Promise<Routed>;
   readonly onProblem: (id: string, message: string, error?: BangerError) => void;
   /** One connection broke, or was refused in the guest. */
   readonly onBroken: (id: string, message: string, error: BangerError) => void;
@@ -105,10 +108,11 @@ export class PublishedPorts implements Disposable {
   #of(id: string): VmPorts {
     const known = this.#vms.get(id);
     if (known !== undefined) return known;
-    const { clock, dial, onProblem, onBroken } = this.#options;
+    const { clock, dial, route, onProblem, onBroken } = this.#options;
     const ports = new VmPorts({
       clock,
       dial: (target, handlers) => dial(id, target, handlers),
+      route: (port) => route(id, port),
       onProblem: (message, error) => onProblem(id, message, error),
       onBroken: (message, error) => onBroken(id, message, error),
     });

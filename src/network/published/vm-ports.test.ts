@@ -2,12 +2,14 @@
 import { expect, test } from "bun:test";
 import { createSocket } from "node:dgram";
 import { connect, type Socket } from "node:net";
+import { fateOf, parrot, serveTcp, talk } from "../../../test/support/sockets.ts";
 import { AgentStream, type StreamHandlers } from "../../guest/stream.ts";
-import type { Clock } from "../../lib/clock.ts";
+import { type Clock, createClock } from "../../lib/clock.ts";
 import { BangerError } from "../../model/errors.ts";
 import type { PublishedPort } from "../../model/published-port.ts";
-import { MAX_CONNECTIONS, PEER_IDLE_MS, windowOf } from "./limits.ts";
+import { MAX_CONNECTIONS, PEER_IDLE_MS, SILENT_MS, windowOf } from "./limits.ts";
 import { probePort } from "./listen.ts";
+import { dialByRoute, type Routed } from "./route.ts";
 import { type GuestPort, VmPorts } from "./vm-ports.ts";
 
 interface Dialled {
@@ -39,7 +41,8 @@ function createHandClock(): Clock & { pass(ms: number): void } {
   };
 }
 
-async function published(protocol: "tcp" | "udp") {
+async function published(protocol: "tcp" | "udp", route: () => Promise<Routed> = async () => "none") {
+  const routed: number[] = [];
   const clock = createHandClock();
   const dialled: Dialled[] = [];
   const problems: string[] = [];
@@ -48,6 +51,10 @@ async function published(protocol: "tcp" | "udp") {
     clock,
     onProblem: (message) => problems.push(message),
     onBroken: () => undefined,
+    route: async (guestPort) => {
+      routed.push(guestPort);
+      return await route();
+    },
     dial: async (target, handlers) => {
       const heard: number[] = [];
       const sender = {
@@ -77,6 +84,7 @@ async function published(protocol: "tcp" | "udp") {
     port: port.hostPort,
     clock,
     dialled,
+    routed,
     problems,
     next,
     ports,
@@ -112,6 +120,38 @@ test("connections are counted while they are open, and room comes back", async (
   expect((await open()).dialled.target.nth).toBe(MAX_CONNECTIONS);
   for (const { socket } of all) socket.destroy();
 }, 30_000);
+
+test("a guest is reached by its address where it answers there, and over the agent's channel where not", async () => {
+  await using server = await serveTcp(parrot);
+  let way = async (): Promise<Routed> =>
+    await dialByRoute({ host: "127.0.0.1", port: server.port }, createClock());
+  using vm = await published("tcp", async () => await way());
+  expect((await talk(vm.port, "hello")).toString()).toBe("hello!");
+  expect([vm.dialled.length, vm.routed]).toEqual([0, [80]]);
+  const dial = async (): Promise<void> => {
+    const next = vm.next();
+    const socket = connect({ port: vm.port, host: "127.0.0.1" }).on("error", () => undefined);
+    await next;
+    socket.destroy();
+  };
+  way = async () => "none";
+  await dial();
+  way = async () => "silent";
+  await dial();
+  expect(vm.routed.length).toBe(3);
+  // It is left alone for a while.
+  await dial();
+  expect(vm.routed.length).toBe(3);
+  vm.clock.pass(SILENT_MS);
+  await dial();
+  expect(vm.routed.length).toBe(4);
+  way = async () => {
+    throw new BangerError("failed_precondition", "web is paused");
+  };
+  vm.clock.pass(SILENT_MS);
+  expect(await fateOf(vm.port)).toBe("ECONNRESET");
+  expect(vm.dialled.length).toBe(4);
+});
 
 test("windows shrink with the number of connections and add up to a bounded sum", () => {
   const windows = Array.from({ length: MAX_CONNECTIONS }, (_, at) => windowOf("tcp", at + 1));

@@ -5,9 +5,10 @@ import type { Clock } from "../../lib/clock.ts";
 import { BangerError } from "../../model/errors.ts";
 import { formatHostPort, formatPublished, type PublishedPort } from "../../model/published-port.ts";
 import { carry } from "./carry.ts";
-import { MAX_CONNECTIONS, windowOf } from "./limits.ts";
+import { MAX_CONNECTIONS, SILENT_MS, windowOf } from "./limits.ts";
 import { bindUdp, listenTcp } from "./listen.ts";
 import { Peers } from "./peers.ts";
+import { join, type Routed } from "./route.ts";
 
 /** A port of a guest that is to be reached. */
 export interface GuestPort {
@@ -21,7 +22,10 @@ export interface GuestPort {
 
 export interface VmPortsOptions {
   readonly clock: Clock;
+  /** Over the agent's channel, which reaches the guest's own loopback. */
   readonly dial: (target: GuestPort, handlers: StreamHandlers) => Promise<AgentStream>;
+  /** To the guest's address, where the host has a route to it: tried first. Errors: those of `dial`. */
+  readonly route: (port: number) => Promise<Routed>;
   readonly onProblem: (message: string, error?: BangerError) => void;
   /** One connection broke, or was refused in the guest. */
   readonly onBroken: (message: string, error: BangerError) => void;
@@ -34,6 +38,8 @@ export class VmPorts {
   readonly #problems = new Map<string, string>();
   /** Opened once the guest can be reached: who comes earlier waits. */
   readonly #gate = Promise.withResolvers<void>();
+  /** When ports of the guest may be tried again that did not answer at its address. */
+  readonly #silentUntil = new Map<number, number>();
   #connections = 0;
   /** Whether it was said that there are too many. */
   #saidFull = false;
@@ -110,13 +116,28 @@ export class VmPorts {
     const taken = this.#take(port);
     if (taken === undefined) return void socket.resetAndDestroy();
     const { target, release } = taken;
-    const open = async (handlers: StreamHandlers): Promise<AgentStream> => {
-      await this.#gate.promise;
-      return await this.#options.dial(target, handlers);
-    };
-    carry(socket, open, target.window)
+    this.#join(socket, target)
       .catch((error: unknown) => this.#broke(port, BangerError.from(error)))
       .finally(release);
+  }
+
+  async #join(socket: Socket, target: GuestPort): Promise<void> {
+    socket.on("error", () => undefined);
+    const routed = await this.#route(target.port).catch((error: unknown) => {
+      socket.resetAndDestroy();
+      throw error;
+    });
+    // Who came has gone meanwhile.
+    if (socket.destroyed) return void (typeof routed === "object" && routed.resetAndDestroy());
+    if (typeof routed === "object") return await join(socket, routed);
+    if (routed === "silent") this.#silentUntil.set(target.port, this.#options.clock.now() + SILENT_MS);
+    await carry(socket, (handlers) => this.#options.dial(target, handlers), target.window);
+  }
+
+  async #route(port: number): Promise<Routed> {
+    await this.#gate.promise;
+    if (this.#options.clock.now() < (this.#silentUntil.get(port) ?? -Infinity)) return "none";
+    return await this.#options.route(port);
   }
 
   async #bind(port: PublishedPort): Promise<{ close(): void }> {
