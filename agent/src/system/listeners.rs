@@ -5,10 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde_json::{Value, json};
 
-use crate::files::read_line;
+use crate::files::{read_first_lines, read_line};
 
 /// Entries in one answer.
 const MAX_LISTENERS: usize = 1024;
+/// Of a table of sockets, 150 bytes each.
+const MAX_TABLE: usize = 1024 * 1024;
 
 #[derive(Debug, PartialEq, Eq)]
 struct Socket {
@@ -22,7 +24,8 @@ struct Socket {
 pub fn list_listeners() -> Value {
     let mut sockets = Vec::new();
     for (file, protocol) in [("tcp", "tcp"), ("tcp6", "tcp"), ("udp", "udp"), ("udp6", "udp")] {
-        let text = read_line(&format!("/proc/net/{file}"));
+        // Listening sockets come first (tcp_get_idx() in net/ipv4/tcp_ipv4.c), before what may be many thousand connections.
+        let text = read_first_lines(&format!("/proc/net/{file}"), MAX_TABLE);
         sockets.extend(text.lines().filter_map(|line| parse_socket(line, protocol)));
     }
     sockets.truncate(MAX_LISTENERS);
