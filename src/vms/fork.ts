@@ -11,7 +11,7 @@ import type { VmContext } from "./context.ts";
 import { currentVm } from "./find.ts";
 import { type HeldVm, holdVm } from "./hold.ts";
 import { liveVm } from "./pause.ts";
-import { removeVm } from "./remove.ts";
+import { removeAfterwards } from "./remove.ts";
 import { freeAddress, reserveVm } from "./reserve.ts";
 import { startVm } from "./start.ts";
 
@@ -59,7 +59,7 @@ export async function forkVm(ctx: VmContext, id: string, wish: ForkWish): Promis
       return outcome.value;
     });
   } catch (error) {
-    await Promise.all(children.map((child) => removeVm(ctx, child.id, { force: true })));
+    await Promise.all(children.map(async (child) => await removeAfterwards(ctx, child.id)));
     throw error;
   }
 }

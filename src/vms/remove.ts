@@ -38,10 +38,39 @@ export async function removeVm(
     ctx.store.vms.remove(id);
     ctx.onStep("remove:directory");
     await rm(ctx.layout.vmDir(id), { recursive: true, force: true });
-    for (const capability of ctx.capabilities) capability.removed?.({ id });
+    forget(ctx, id);
     ctx.onStep("remove:done");
     return record;
   });
+}
+
+/**
+ * As `removeVm` by force, for what an operation made and nobody keeps. What became of the operation must not be lost over a removal
+ * that fails: that is the log's, and the next start's of the daemon. Never throws.
+ */
+export async function removeAfterwards(ctx: VmContext, id: string): Promise<void> {
+  try {
+    await removeVm(ctx, id, { force: true });
+  } catch (thrown) {
+    const error = BangerError.from(thrown);
+    // Somebody else removed it meanwhile.
+    if (error.code !== "not_found")
+      ctx.log.error({ vm: id, err: error }, "a VM that nobody keeps could not be removed");
+  }
+}
+
+/** The VM is gone, whatever happens now: what cannot forget it is for the log. */
+function forget(ctx: VmContext, id: string): void {
+  for (const capability of ctx.capabilities) {
+    try {
+      capability.removed?.({ id });
+    } catch (error) {
+      ctx.log.warn(
+        { vm: id, capability: capability.name, err: error },
+        "something of a VM that was removed is left",
+      );
+    }
+  }
 }
 
 /** Ends what holds the lock, but for a guest that writes to a volume: it is given the time that a stop takes. */

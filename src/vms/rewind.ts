@@ -36,8 +36,9 @@ export async function rewindVm(ctx: VmContext, id: string, options: RewindOption
     await replaceDisk(saved.diskPath, ctx.layout.disk(id));
     ctx.onStep("restore:record");
     // What it may reach, and where it is reached, is said of the VM, and no snapshot makes it more open.
-    const { image: _, network: __, ports: ___, volumes: ____, ...size } = snapshot.spec;
-    const record = ctx.store.vms.update(id, { spec: { ...before.spec, ...size } });
+    const { image, network, ports, volumes } = before.spec;
+    const spec = { ...snapshot.spec, image, network, ports, volumes };
+    const record = ctx.store.vms.update(id, { spec });
     if (saved.machineDir === undefined && !wasUp) return record;
     const from = saved.machineDir === undefined ? {} : { saved };
     return await bootVm(ctx, record, { signal: options.signal, onProgress: options.onProgress, ...from });

@@ -1,14 +1,13 @@
 /** `run`: make a VM, start it, run one command in it; and with `remove`, delete it whatever happened. */
 import type { AgentStream, StreamHandlers } from "../guest/stream.ts";
 import type { SetupStep } from "../model/bootstrap.ts";
-import { BangerError } from "../model/errors.ts";
 import type { OnProgress } from "../model/progress.ts";
 import { parseSignal } from "../model/signals.ts";
 import type { VmRecord } from "../model/vm.ts";
 import type { VmContext } from "./context.ts";
 import { createVm, type NewVm } from "./create.ts";
 import { type ExecWish, execInVm, runArgv } from "./exec.ts";
-import { removeVm } from "./remove.ts";
+import { removeAfterwards } from "./remove.ts";
 import { runSetup, type SetupClient } from "./setup.ts";
 import { type StartOptions, startVm } from "./start.ts";
 
@@ -62,18 +61,6 @@ export async function runVm(ctx: VmContext, wish: RunWish, client: RunClient): P
     await client.attach(stream);
   } finally {
     if (remove) await removeAfterwards(ctx, created.id);
-  }
-}
-
-/** What became of the command must not be lost over a removal that fails: that is the log's, and the next start's of the daemon. */
-async function removeAfterwards(ctx: VmContext, id: string): Promise<void> {
-  try {
-    await removeVm(ctx, id, { force: true });
-  } catch (thrown) {
-    const error = BangerError.from(thrown);
-    // Somebody else removed it meanwhile.
-    if (error.code !== "not_found")
-      ctx.log.error({ vm: id, err: error }, "a VM of run --rm could not be removed");
   }
 }
 

@@ -49,9 +49,7 @@ export async function endVm(ctx: VmContext, id: string, options: StopOptions): P
       // Of an image that is gone nothing is known but what was asked for.
       const image = ctx.store.images.byDigest(record.imageDigest)[0]?.config ?? {};
       const timeoutMs = options.timeoutMs ?? ctx.stopTimeoutMs ?? stopTimeMs(record.spec.init, image);
-      // A guest that is paused can neither sync nor power off.
-      if (paused && timeoutMs !== 0) await live.running.resume();
-      unclean = await steps.run("poweroff", () => powerOff(live, timeoutMs));
+      unclean = await steps.run("poweroff", () => powerOff(live, { timeoutMs, paused }));
       // After a clean power-off everything is on disk, and the process has nothing left to write out.
       const graceMs = unclean === undefined && timeoutMs !== 0 ? { graceMs: 0 } : {};
       await steps.run("end process", () => live.running.kill(graceMs));
@@ -70,24 +68,29 @@ export async function endVm(ctx: VmContext, id: string, options: StopOptions): P
 }
 
 /** Asks the guest to power off; undefined when it did, else why it did not. */
-async function powerOff(live: LiveVm, timeoutMs: number): Promise<BangerError | undefined> {
+async function powerOff(
+  live: LiveVm,
+  { timeoutMs, paused }: { readonly timeoutMs: number; readonly paused: boolean },
+): Promise<BangerError | undefined> {
   if (timeoutMs === 0) return undefined;
   const late = Promise.withResolvers<BangerError>();
   const timer = setTimeout(() => {
     const message = `the guest did not power off within ${timeoutMs / 1000} s, so its process was ended`;
     late.resolve(new BangerError("timeout", message));
   }, timeoutMs);
-  const asked = live
-    .agent()
-    .then((agent) => agent.poweroff(Math.max(0, timeoutMs - 2000)))
-    .then(
-      () => undefined,
-      // The channel of a hypervisor that died closes a moment before its end is known.
-      async (error: unknown) => {
-        const gone = await settlesWithin(live.running.exited, EXIT_GRACE_MS);
-        return gone ? failureOfExit(await live.running.exited) : BangerError.from(error);
-      },
-    );
+  const ask = async (): Promise<void> => {
+    // A guest that is paused can neither sync nor power off.
+    if (paused) await live.running.resume();
+    await (await live.agent()).poweroff(Math.max(0, timeoutMs - 2000));
+  };
+  const asked = ask().then(
+    () => undefined,
+    // The channel of a hypervisor that died closes a moment before its end is known.
+    async (error: unknown) => {
+      const gone = await settlesWithin(live.running.exited, EXIT_GRACE_MS);
+      return gone ? failureOfExit(await live.running.exited) : BangerError.from(error);
+    },
+  );
   try {
     return await Promise.race([asked, late.promise]);
   } finally {
