@@ -19,7 +19,7 @@ async function connected(onFrame?: (frame: Frame, agent: ScriptedAgent) => void)
   const [host, guest] = channelPair();
   const agent = new ScriptedAgent(guest, onFrame);
   const connection = await AgentConnection.open(host, { fresh: true, signal });
-  return { connection, agent, [Symbol.dispose]: () => connection.close() };
+  return { connection, agent, host, [Symbol.dispose]: () => connection.close() };
 }
 
 /** A deterministic stream of bytes (xorshift32). */
@@ -116,6 +116,7 @@ test.each([
   ["a control that is no UTF-8", FRAME.control, 1, Buffer.from([0xff, 0xfe]), 1],
   ["an OPEN on our stream", FRAME.open, 1, Buffer.from("{}"), 1],
   ["a SYNC", FRAME.sync, 0, Buffer.alloc(18), 1],
+  ["a PING of more than 8 bytes", FRAME.ping, 0, Buffer.alloc(9), 1],
 ] as const)(
   "a guest that sends %s loses its connection, and every stream hears why",
   async (_, type, id, payload, times) => {
@@ -151,6 +152,17 @@ test("a PING is answered with its own payload", async () => {
   await next.result;
   const pong = pair.agent.frames.find((frame) => frame.type === FRAME.pong);
   expect(Buffer.from(pong?.payload ?? []).toString()).toBe("12345678");
+});
+
+test("PINGs of a guest that does not read are not answered without end", async () => {
+  using pair = await connected();
+  // From here on nothing leaves.
+  pair.host._write = () => undefined;
+  const ping = new Uint8Array(8);
+  for (let i = 0; i < 200_000; i += 1) pair.agent.send(FRAME.ping, 0, ping);
+  await new Promise(setImmediate);
+  expect(pair.host.writableLength).toBeLessThan(4 * WINDOW + 64);
+  expect(pair.connection.responsive).toBe(true);
 });
 
 test("openStream() refuses the 257th stream and a request above the frame cap", async () => {

@@ -10,6 +10,7 @@ const MAX_BACKLOG = 32 * WINDOW;
 /** With so much waiting, those who may choose when to send wait, too, so that nobody has to be refused. */
 const HIGH_BACKLOG = 4 * WINDOW;
 const PING_INTERVAL_MS = 5_000;
+const PING_BYTES = 8;
 /** So long without a word means unresponsive. */
 const SILENCE_MS = 20_000;
 
@@ -67,7 +68,7 @@ export class AgentConnection {
     channel.on("drain", () => this.#wake());
     this.#heartbeat = setInterval(() => {
       // A guest that does not read gets no more questions.
-      if (channel.writableLength === 0) this.#send(FRAME.ping, 0, new Uint8Array(8));
+      if (channel.writableLength === 0) this.#send(FRAME.ping, 0, new Uint8Array(PING_BYTES));
     }, PING_INTERVAL_MS);
     this.#heartbeat.unref();
     this.#receive(greeted.rest);
@@ -159,17 +160,21 @@ export class AgentConnection {
 
   #accept(frame: Frame): void {
     if (frame.stream === 0) {
-      if (frame.type === FRAME.ping) this.#send(FRAME.pong, 0, frame.payload);
-      else if (frame.type !== FRAME.pong) {
-        throw new BangerError(
-          "guest_error",
-          `the guest agent sent frame type ${frame.type} on the connection`,
-        );
-      }
+      this.#acceptBeat(frame);
       return;
     }
     // A stream that is over may have frames under way; they are nobody's.
     this.#streams.get(frame.stream)?.accept(frame.type, frame.payload);
+  }
+
+  #acceptBeat({ type, payload }: Frame): void {
+    if ((type !== FRAME.ping && type !== FRAME.pong) || payload.length !== PING_BYTES) {
+      const what = `frame type ${type} with ${payload.length} bytes on the connection`;
+      throw new BangerError("guest_error", `the guest agent sent ${what}`);
+    }
+    // One that asks and does not read is not answered, or its answers would pile up.
+    if (type === FRAME.ping && this.#channel.writableLength <= HIGH_BACKLOG)
+      this.#send(FRAME.pong, 0, payload);
   }
 
   #send(type: number, stream: number, payload: Uint8Array): void {

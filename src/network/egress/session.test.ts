@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { connect, createServer, type Server } from "node:net";
 import { AgentStream, type StreamHandlers } from "../../guest/stream.ts";
 import type { Clock } from "../../lib/clock.ts";
+import { BangerError } from "../../model/errors.ts";
 import { PUBLIC_NETWORK, parseNetworkPolicy } from "../../model/network-policy.ts";
 import type { NetworkVm } from "../elements.ts";
 import { AllowedNames } from "./allowed-names.ts";
@@ -30,6 +31,7 @@ async function createGuest(network: Partial<typeof PUBLIC_NETWORK> = {}) {
   const dialled: string[] = [];
   const blocked: string[] = [];
   let open = 0;
+  let congested = false;
   const watching = new Set<() => void>();
   const changed = (by: 1 | -1): void => {
     open += by;
@@ -46,13 +48,15 @@ async function createGuest(network: Partial<typeof PUBLIC_NETWORK> = {}) {
   const answered = Promise.withResolvers<Uint8Array>();
   const sender = {
     send: (type: number, _: number, payload: Uint8Array) => {
+      // As the connection has it.
+      if (congested && type === 9) throw new BangerError("resource_exhausted", "the guest does not read");
       if (type === 6) answered.resolve(payload.subarray(1));
       if (type !== 9) return;
       const { refuse } = JSON.parse(Buffer.from(payload).toString()) as { refuse?: { id: number } };
       if (refuse !== undefined) refused.push(refuse.id);
     },
     forget: () => undefined,
-    isCongested: () => false,
+    isCongested: () => congested,
     onceDrained: () => undefined,
   };
   const opened = Promise.withResolvers<void>();
@@ -104,6 +108,7 @@ async function createGuest(network: Partial<typeof PUBLIC_NETWORK> = {}) {
         watching.add(look);
         look();
       }),
+    stopReading: () => void (congested = true),
     say: (message: unknown) => handlers.onControl?.(message as Readonly<Record<string, unknown>>),
     data: (bytes: Uint8Array) => handlers.onData?.(1, bytes),
     ask: (id: number, host = FAR, to = 80) => handlers.onControl?.({ flow: { id, address: host, port: to } }),
@@ -122,6 +127,15 @@ test("a flood of connections is held to a rate and to a number, and the rest ref
   for (let id = 10_001; id <= 20_000; id += 1) guest.ask(id);
   expect(guest.dialled.length).toBe(Math.min(MAX_EGRESS, ASKS_AT_ONCE + ASKS_PER_SECOND));
   expect(guest.refused.length).toBe(20_000 - guest.dialled.length);
+});
+
+test("a guest that asks and does not read is told nothing, and nothing fails for it", async () => {
+  await using guest = await createGuest({ mode: "full" });
+  guest.ask(1, FAR, 80);
+  await guest.connected(1);
+  guest.stopReading();
+  expect(() => guest.ask(2, "127.0.0.1", 80)).not.toThrow();
+  expect(guest.refused).toEqual([]);
 });
 
 test("what is no question is ignored, and what may not be is refused without being dialled", async () => {

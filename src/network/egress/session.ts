@@ -154,7 +154,10 @@ export class EgressSession {
     guest: { agent: EgressAgent; stream: AgentStream },
   ): void {
     const address = parseIp(flow.address);
-    const refuse = (): void => guest.stream.sendControl({ refuse: { id: flow.id } });
+    const refuse = (): void => {
+      // One that asks and does not read hears nothing, or what it is told would pile up.
+      if (!guest.stream.congested) guest.stream.sendControl({ refuse: { id: flow.id } });
+    };
     const open = this.#connections.size + this.#dnsStreams;
     if (address === undefined || !this.#asks.take() || open >= MAX_EGRESS) return refuse();
     const target: NetworkTarget = { address, protocol: "tcp", port: flow.port };
