@@ -1,7 +1,14 @@
 /** What a VM may reach: its mode with the rules that go with it. */
 import { BangerError } from "./errors.ts";
 import { quote } from "./names.ts";
-import { type NetworkRule, parseNetworkRule, subsumes } from "./network-rule.ts";
+import {
+  isPrivate,
+  type NetworkRule,
+  outermost,
+  parseNetworkRule,
+  type RuleUse,
+  subsumes,
+} from "./network-rule.ts";
 
 export const NETWORK_MODES = ["none", "public", "allow", "full"] as const;
 export type NetworkMode = (typeof NETWORK_MODES)[number];
@@ -90,19 +97,18 @@ function normalise(spec: NetworkSpec): NetworkSpec {
   return { ...spec, allow: widest(policy.allow, "allow"), deny: widest(policy.deny, "deny") };
 }
 
-function widest(rules: readonly NetworkRule[], field: string): string[] {
+function widest(rules: readonly NetworkRule[], use: RuleUse): string[] {
   if (rules.length > MAX_NETWORK_RULES) {
     throw new BangerError("invalid_argument", `${rules.length} rules are more than ${MAX_NETWORK_RULES}`, {
       cure: "use wider networks or *.domain",
-      details: { field },
+      details: { field: use },
     });
   }
-  const kept = rules.filter(
-    (rule, at) =>
-      !rules.some(
-        (other, otherAt) =>
-          otherAt !== at && subsumes(other, rule) && !(subsumes(rule, other) && otherAt > at),
-      ),
-  );
+  const kept = outermost(rules, (outer, inner) => holds(outer, inner, use));
   return [...new Set(kept.map((rule) => rule.text))];
+}
+
+/** Whether `inner` says nothing that `outer` does not say. Of what is allowed, only a network inside a private range opens that. */
+function holds(outer: NetworkRule, inner: NetworkRule, use: RuleUse): boolean {
+  return subsumes(outer, inner) && (use === "deny" || isPrivate(outer) === isPrivate(inner));
 }

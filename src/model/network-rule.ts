@@ -1,5 +1,5 @@
 /** One `--allow` or `--deny`: a host, a wildcard or a network, with or without a port and a protocol. */
-import { LINK_LOCAL, rangeOf, UNROUTABLE } from "./address-ranges.ts";
+import { LINK_LOCAL, PRIVATE, rangeOf, UNROUTABLE } from "./address-ranges.ts";
 import { BangerError } from "./errors.ts";
 import { type Cidr, contains, formatCidr, parseCidr } from "./ip.ts";
 import { quote } from "./names.ts";
@@ -63,6 +63,24 @@ export function subsumes(outer: NetworkRule, inner: NetworkRule): boolean {
   const protocol = outer.protocol === undefined || outer.protocol === inner.protocol;
   const port = outer.port === undefined || outer.port === inner.port;
   return protocol && port && contains(outer.host.net, inner.host.net);
+}
+
+/** The rules that no other one holds, of equals the first. */
+export function outermost(
+  rules: readonly NetworkRule[],
+  holds: (outer: NetworkRule, inner: NetworkRule) => boolean = subsumes,
+): NetworkRule[] {
+  return rules.filter(
+    (rule, at) =>
+      !rules.some(
+        (other, otherAt) => otherAt !== at && holds(other, rule) && !(holds(rule, other) && otherAt > at),
+      ),
+  );
+}
+
+/** Whether a rule names a network inside a private range, which nothing else opens. */
+export function isPrivate({ host }: NetworkRule): boolean {
+  return host.kind === "net" && rangeOf(PRIVATE, host.net) !== undefined;
 }
 
 function split(text: string, use: RuleUse): { host: string; port?: number; protocol?: Protocol } {

@@ -155,6 +155,10 @@ test("applyNetworkWish() keeps what nobody speaks of, and leaves no rule that an
     allow: ["10.1.2.3:80", "10.0.0.0/8:80", "a.test", "A.test"],
   });
   expect(allowed).toEqual({ mode: "allow", allow: ["10.0.0.0/8:80", "a.test"], deny: [], peers: false });
+  // The internet holds no private network: that is opened by its own name.
+  const both = ["0.0.0.0/0:443", "10.1.0.0/16:443"];
+  expect(applyNetworkWish(PUBLIC_NETWORK, { allow: both }).allow).toEqual(both);
+  expect(applyNetworkWish(PUBLIC_NETWORK, { deny: both }).deny).toEqual(["0.0.0.0/0:443"]);
   expect(applyNetworkWish(allowed, { peers: true, deny: ["b.test"] })).toEqual({
     ...allowed,
     deny: ["b.test"],

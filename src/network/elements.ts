@@ -1,9 +1,8 @@
 /** A VM as elements of the sets and maps of the rules (ruleset.ts), and scripts that change elements in one transaction. */
 import { createHash } from "node:crypto";
-import { PRIVATE, rangeOf } from "../model/address-ranges.ts";
 import { formatCidr } from "../model/ip.ts";
 import type { NetworkPolicy } from "../model/network-policy.ts";
-import type { NetworkRule, Protocol } from "../model/network-rule.ts";
+import { isPrivate, type NetworkRule, outermost } from "../model/network-rule.ts";
 import { type RuleSet, type RuleShape, setName } from "./ruleset.ts";
 
 export interface Element {
@@ -34,8 +33,13 @@ export function vmElements(vm: NetworkVm, tap: string): Element[] {
     // A guest without a mode is refused everything.
     ...(mode === "none" ? [] : [element("inet banger modes", vm.address, ` : goto ${mode}`)]),
     ...(vm.policy.peers ? [element("inet banger peers", vm.address)] : []),
-    ...vm.policy.deny.flatMap((rule) => networkElements(vm.address, rule, "denied")),
-    ...vm.policy.allow.flatMap((rule) => networkElements(vm.address, rule, allowSet(rule))),
+    ...networkElements(vm.address, vm.policy.deny, "denied"),
+    ...networkElements(vm.address, vm.policy.allow.filter(isPrivate), "inside"),
+    ...networkElements(
+      vm.address,
+      vm.policy.allow.filter((rule) => !isPrivate(rule)),
+      "wide",
+    ),
   ];
 }
 
@@ -48,7 +52,9 @@ export function namedElements(
     timeoutS,
   }: { readonly rule: NetworkRule; readonly address: string; readonly timeoutS: number },
 ): Element[] {
-  return ruleElements(`${vmAddress} . ${address}`, rule, { set: "named", rest: ` timeout ${timeoutS}s` });
+  return byProtocol(rule).map((one) =>
+    ruleElement(`${vmAddress} . ${address}`, one, { set: "named", rest: ` timeout ${timeoutS}s` }),
+  );
 }
 
 /** Adds elements, which may be there. */
@@ -89,28 +95,30 @@ export function policyMark({ id, policy }: Pick<NetworkVm, "id" | "policy">): nu
   return (hash.readUInt32BE(0) & 0x7fff_fffd) | 2;
 }
 
-function allowSet({ host }: NetworkRule): RuleSet {
-  return host.kind === "net" && rangeOf(PRIVATE, host.net) !== undefined ? "inside" : "wide";
+/** Rules about names have no elements of their own: the resolver acts on them. */
+function networkElements(vmAddress: string, rules: readonly NetworkRule[], set: RuleSet): Element[] {
+  // A set of networks takes none inside another (`File exists`), and needs none.
+  return outermost(rules.flatMap(byProtocol)).flatMap((rule) => {
+    if (rule.host.kind !== "net" || rule.host.net.family !== 4) return [];
+    return [ruleElement(`${vmAddress} . ${formatCidr(rule.host.net)}`, rule, { set, rest: "" })];
+  });
 }
 
-/** A rule about names has no elements of its own: the resolver acts on it. */
-function networkElements(vmAddress: string, rule: NetworkRule, set: RuleSet): Element[] {
-  if (rule.host.kind !== "net" || rule.host.net.family !== 4) return [];
-  return ruleElements(`${vmAddress} . ${formatCidr(rule.host.net)}`, rule, { set, rest: "" });
+/** A port is one of a protocol. */
+function byProtocol(rule: NetworkRule): NetworkRule[] {
+  if (rule.port === undefined || rule.protocol !== undefined) return [rule];
+  return (["tcp", "udp"] as const).map((protocol) => ({ ...rule, protocol }));
 }
 
-function ruleElements(
+function ruleElement(
   key: string,
   { protocol, port }: NetworkRule,
   { set, rest }: { readonly set: RuleSet; readonly rest: string },
-): Element[] {
+): Element {
   const one = (shape: RuleShape, tail: string): Element =>
     element(`inet banger ${setName(set, shape)}`, `${key}${tail}`, rest);
-  if (port !== undefined) {
-    const protocols: readonly Protocol[] = protocol === undefined ? ["tcp", "udp"] : [protocol];
-    return protocols.map((name) => one("port", ` . ${name} . ${port}`));
-  }
-  return [protocol === undefined ? one("any", "") : one("protocol", ` . ${protocol}`)];
+  if (protocol === undefined) return one("any", "");
+  return port === undefined ? one("protocol", ` . ${protocol}`) : one("port", ` . ${protocol} . ${port}`);
 }
 
 function element(set: string, key: string, rest = ""): Element {

@@ -58,6 +58,18 @@ const POLICIES: Readonly<
     network: { mode: "allow", allow: ["10.1.0.0/16:80", "10.1.2.0/24:81"] },
     open: { private: ["80/tcp", "81/tcp", "80/udp"] },
   },
+  "a private network and the internet": {
+    network: { mode: "allow", allow: ["0.0.0.0/0:80", "10.1.0.0/16:80"] },
+    open: { site: ["80/tcp", "80/udp"], other: ["80/tcp", "80/udp"], private: ["80/tcp", "80/udp"] },
+  },
+  "networks inside each other": {
+    network: {
+      mode: "allow",
+      allow: ["203.0.113.0/24:80/tcp", `${SITE}:80`, "10.0.0.0/8:80/tcp", "10.1.0.0/16:80"],
+      deny: ["10.0.0.0/8:81/udp", "10.1.0.0/16:81"],
+    },
+    open: { site: ["80/tcp", "80/udp"], other: ["80/tcp"], private: ["80/tcp", "80/udp"] },
+  },
   "allowed and denied": {
     network: { mode: "allow", allow: ["203.0.113.0/24"], deny: [`${SITE}:80`] },
     open: { site: ["81/tcp", "icmp"], other: EVERYTHING },
