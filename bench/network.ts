@@ -78,14 +78,23 @@ async function benchNames(): Promise<Row[]> {
   ];
 }
 
-/** The same start of a daemon that may make networks, and of one that may not, in turns. */
+/** The same start of a daemon that may make networks, of one that goes over the agent's channel, and of one that may do neither, in turns. */
 async function benchStarts(binary: string): Promise<Row[]> {
   await using withCards = await createRealHome({ templates: true });
-  await using without = await createRealHome({ templates: true });
+  await using overChannel = await createRealHome({
+    templates: true,
+    env: { BANGER_NETWORK_MODE: "channel" },
+  });
+  const env = { BANGER_NETWORK_MODE: "namespace" };
+  await using without = await createRealHome({ templates: true, env });
   const confined = ["setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin"];
-  await spawn([...confined, "env", `BANGER_HOME=${without.home}`, binary, "daemon", "start"]);
-  const homes = [withCards, without] as const;
+  const words = Object.entries({ ...env, BANGER_HOME: without.home }).map(
+    ([name, value]) => `${name}=${value}`,
+  );
+  await spawn([...confined, "env", ...words, binary, "daemon", "start"]);
+  const homes = [withCards, overChannel, without] as const;
   await expectKind(withCards, "namespace");
+  await expectKind(overChannel, "channel");
   await expectKind(without, "none");
   // One VM keeps the namespace, as it is after a first start.
   for (const home of homes) {
@@ -94,7 +103,7 @@ async function benchStarts(binary: string): Promise<Row[]> {
     await made;
     await must(home, ["run", "--rm", "-q", ...SHAPE, "--", "true"]);
   }
-  const rows = [await compareStarts(homes, COLD, ["--cold"]), await compareStarts(homes, WARM, [])];
+  const rows = [...(await compareStarts(homes, COLD, ["--cold"])), ...(await compareStarts(homes, WARM, []))];
   for (const home of homes) await must(home, ["template", "prune"]);
   return rows;
 }
@@ -105,27 +114,30 @@ async function expectKind(home: RealHome, kind: string): Promise<void> {
 }
 
 async function compareStarts(
-  [withCards, without]: readonly [RealHome, RealHome],
+  homes: readonly [withCards: RealHome, overChannel: RealHome, without: RealHome],
   rounds: number,
   flags: readonly string[],
-): Promise<Row> {
-  const run = async (home: RealHome): Promise<number> =>
-    await timed(() => must(home, ["run", "--rm", "-q", ...SHAPE, ...flags, "--", "true"]));
-  const [ours, bare]: [number[], number[]] = [[], []];
+): Promise<Row[]> {
+  const times: [number[], number[], number[]] = [[], [], []];
   for (let at = 0; at < rounds; at += 1) {
-    // Neither always goes second.
-    if (at % 2 === 0) ours.push(await run(withCards));
-    bare.push(await run(without));
-    if (at % 2 === 1) ours.push(await run(withCards));
+    // None always goes second.
+    for (let turn = 0; turn < homes.length; turn += 1) {
+      const which = (at + turn) % homes.length;
+      const home = homes[which] ?? homes[0];
+      times[which]?.push(
+        await timed(() => must(home, ["run", "--rm", "-q", ...SHAPE, ...flags, "--", "true"])),
+      );
+    }
+    const last = times.map((each) => `${each.at(-1)?.toFixed(0)} ms`);
     process.stderr.write(
-      `start ${at + 1}/${rounds}: with ${ours.at(-1)?.toFixed(0)} ms, without ${bare.at(-1)?.toFixed(0)} ms\n`,
+      `start ${at + 1}/${rounds}: with a network, over the channel, without: ${last.join(", ")}\n`,
     );
   }
-  const how = flags.length === 0 ? "warm" : "cold";
-  return differenceRow(
-    `run --rm -- true, ${how}: with a network / without a card`,
-    summarise(ours),
-    summarise(bare),
-    10,
-  );
+  const [cards, channel, bare] = times.map(summarise);
+  if (cards === undefined || channel === undefined || bare === undefined) return [];
+  const title = `run --rm -- true, ${flags.length === 0 ? "warm" : "cold"}`;
+  return [
+    differenceRow(`${title}: with a network / without a card`, cards, bare, 10),
+    differenceRow(`${title}: over the agent's channel / without a card`, channel, bare, 10),
+  ];
 }

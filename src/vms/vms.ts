@@ -225,7 +225,7 @@ export class Vms {
   }
 
   /** The machines that are ready for new VMs. */
-  get pool(): Pick<WarmPool, "countOf" | "refill" | "settled" | "endOf" | "stop"> {
+  get pool(): Pick<WarmPool, "countOf" | "refill" | "settled" | "endOf" | "drain" | "stop"> {
     return this.#ctx.pool;
   }
 

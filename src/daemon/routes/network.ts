@@ -3,13 +3,14 @@ import { NetworkCheckSchema } from "../../api/schemas/network.ts";
 import { networkVm } from "../../network/network-capability.ts";
 import { reportNetwork } from "../../network/report.ts";
 import { decodeBody } from "../decode.ts";
+import { takeNetworkDown } from "../network-down.ts";
 import type { Router } from "../router.ts";
 import type { Services } from "../services.ts";
 
 export function routeNetwork(router: Router, { network, vms }: Services): void {
   router.json("network.show", async () => await reportNetwork(network, vms.list()));
   router.json("network.down", async () => {
-    await network.network.down();
+    await takeNetworkDown({ network, vms });
     return {};
   });
   router.json("network.check", async ({ param, request }) => {
