@@ -11,6 +11,7 @@ import type { Config } from "../model/config.ts";
 import { networkVm } from "../network/network-capability.ts";
 import { PublishedPorts } from "../network/published/published-ports.ts";
 import { checkNetwork } from "../network/report.ts";
+import { Bootstraps } from "../snapshots/bootstraps.ts";
 import { Snapshots } from "../snapshots/snapshots.ts";
 import { Templates } from "../snapshots/templates.ts";
 import { Volumes } from "../storage/volumes.ts";
@@ -84,10 +85,20 @@ export function compose(options: ComposeOptions): Composition {
     onMade: () => vms.pool.refill(),
     onRemove: async (id) => await vms.pool.endOf(id),
   });
+  const bootstraps = new Bootstraps({
+    shelf: templates.shelf,
+    vms: () => vms,
+    workspaces: () => workspaces.carried,
+    version: options.version,
+    log,
+    now,
+    onStep,
+  });
   const snapshots = new Snapshots({
     dir: layout.snapshotsDir,
     store,
     vms: () => vms,
+    workspaces: () => workspaces.carried,
     report: async (driver) => (await drivers.choose(driver)).report,
     log,
     now,
@@ -106,6 +117,7 @@ export function compose(options: ComposeOptions): Composition {
     store,
     snapshots,
     warm: templates,
+    bootstraps,
     layout,
     log,
     images: withBootFiles(images, options.bootFiles),
@@ -133,7 +145,7 @@ export function compose(options: ComposeOptions): Composition {
     onStep,
     onTiming: (operation, step, ms) => metrics.step(operation, step, ms),
   });
-  const workspaces = new Workspaces({
+  const workspaces: Workspaces = new Workspaces({
     store,
     guests: vms,
     vmDir: (id) => layout.vmDir(id),

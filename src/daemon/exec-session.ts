@@ -146,12 +146,16 @@ export class ExecSession implements SocketSession {
     const signal = this.#gone.signal;
     const onProgress = (progress: ProgressLine): void => this.#send({ type: "progress", progress });
     const { workspace, ...wish } = run;
-    await using prepared = workspace && (await this.#workspaces.prepare(workspace, signal));
+    const { setup } = wish;
+    const lazy = setup !== undefined && wish.cold !== true;
+    await using prepared = workspace && (await this.#workspaces.prepare(workspace, signal, { lazy }));
+    const { inputs = [] } = setup ?? {};
+    const tree = prepared && (await this.#workspaces.arriving(prepared, { signal, onProgress, inputs }));
     await this.#vms.run(wish, {
       signal,
       handlers: this.#handlers(),
       onProgress,
-      arrive: prepared && (async (vm) => await this.#workspaces.arrive(vm, prepared, { signal, onProgress })),
+      tree,
       setup: {
         onOutput: (bytes) => this.#output(2, bytes),
         onStream: (stream) => {

@@ -74,7 +74,7 @@ async function start(options: DaemonOptions): Promise<void> {
   services.workspaces
     .sweep()
     .catch((error: unknown) => log.warn({ err: error }, "sweeping workspaces failed"));
-  void services.templates.sweep((digest) => store.images.byDigest(digest).length > 0);
+  void services.templates.shelf.sweep((digest) => store.images.byDigest(digest).length > 0);
   services.vms.pool.refill();
   // The first start of a VM then finds the verdict there.
   drivers.choose().catch((error: unknown) => log.warn({ err: error }, "no hypervisor can run here"));

@@ -9,6 +9,8 @@ export interface SavedMachine {
   readonly diskPath: string;
   /** The disk's size. */
   readonly diskMib: number;
+  /** What the host keeps of the VM's workspace, for `WorkspaceCarrier.bring`; absent: it had none. */
+  readonly workspaceFile?: string | undefined;
   /** Present while it is being made. Both reject when that fails. */
   readonly making?: SavedMachineInMaking | undefined;
 }
@@ -18,6 +20,19 @@ export interface SavedMachineInMaking {
   readonly captured: Promise<void>;
   /** Resolves when all of it is there. */
   readonly whole: Promise<void>;
+}
+
+/** What the host keeps of workspaces, where their VMs are saved and multiplied. */
+export interface WorkspaceCarrier {
+  /** Nothing is sent to the VM's workspace, and nothing taken from it, while `work` runs. Taken before the lock of the VM. */
+  hold<T>(vm: string, work: () => Promise<T>): Promise<T>;
+  /** Writes it to `file`, which is not there; nothing when the VM has none. Errors: `resource_exhausted`. */
+  save(vm: string, file: string): Promise<void>;
+  /**
+   * Puts the files of what was saved into the directory of a VM that has none; the returned call, which is quick and synchronous, makes
+   * the record. Errors: `failed_precondition` for what is damaged.
+   */
+  bring(vm: string, file: string): Promise<() => void>;
 }
 
 /** Everything that a machine which booted an image depends on, beside the size of its disk. */
@@ -67,4 +82,6 @@ export interface WarmStarts {
 export interface SavedMachines {
   /** Opens a snapshot for a start; it stays whole until it is disposed. Errors: `failed_precondition` when it is gone or damaged. */
   open(id: string): Promise<SavedMachine & Disposable>;
+  /** As `WorkspaceCarrier.bring`, of the workspace that the snapshot has; nothing when it has none. */
+  bringWorkspace(id: string, vm: string): Promise<() => void>;
 }

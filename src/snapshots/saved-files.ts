@@ -1,5 +1,5 @@
 /**
- * What was saved, on disk: `<id>/{disk.ext4, machine/{machine.json,state,memory}, saved.json}`, published whole or not at all, never
+ * What was saved, on disk: `<id>/{disk.ext4, machine/{machine.json,state,memory}, workspace, saved.json}`, published whole or not at all, never
  * written afterwards. `saved.json` has the hash of each file.
  */
 import { createHash } from "node:crypto";
@@ -14,6 +14,8 @@ import type { SavedMachine } from "../model/saved.ts";
 
 export const DISK = "disk.ext4";
 export const MACHINE = "machine";
+/** What the host keeps of the VM's workspace; not every VM has one. */
+export const WORKSPACE = "workspace";
 const DESCRIPTION = "saved.json";
 const FORMAT = 1;
 
@@ -80,7 +82,8 @@ export class SavedFiles {
     const { diskMib, facts, files } = describe(dir);
     const machineDir = `${MACHINE}/state` in files ? join(dir, MACHINE) : undefined;
     const sizeBytes = Object.keys(files).reduce((sum, name) => sum + allocated(join(dir, name)), 0);
-    return { id, dir, machineDir, diskPath: join(dir, DISK), diskMib, facts, sizeBytes };
+    const workspaceFile = WORKSPACE in files ? join(dir, WORKSPACE) : undefined;
+    return { id, dir, machineDir, diskPath: join(dir, DISK), diskMib, workspaceFile, facts, sizeBytes };
   }
 
   /** What is captured into a directory that is nobody's but the caller's, unhashed. */
@@ -117,8 +120,8 @@ export class SavedFiles {
 
 function fileNames(dir: string): readonly string[] {
   const machine = ["machine.json", "state", "memory"].map((name) => `${MACHINE}/${name}`);
-  const hasMachine = statSync(join(dir, MACHINE), { throwIfNoEntry: false }) !== undefined;
-  return [DISK, ...(hasMachine ? machine : [])];
+  const has = (name: string): boolean => statSync(join(dir, name), { throwIfNoEntry: false }) !== undefined;
+  return [DISK, ...(has(MACHINE) ? machine : []), ...(has(WORKSPACE) ? [WORKSPACE] : [])];
 }
 
 function describe(dir: string): z.infer<typeof Description> {

@@ -1,52 +1,27 @@
 /** Snapshots that users take: made, listed, removed, and gone on from. They outlive the VMs that they were taken from. */
 import { randomBytes } from "node:crypto";
 import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import type { Logger } from "pino";
-import type { Agent } from "../guest/agent.ts";
 import { removeLeftovers, withTemporaryDirectory } from "../lib/publish.ts";
 import type { LongOptions } from "../model/boot.ts";
 import { BangerError } from "../model/errors.ts";
 import { validateVmName } from "../model/names.ts";
-import type { SavedMachine, SavedMachines } from "../model/saved.ts";
+import type { SavedMachine, SavedMachines, WorkspaceCarrier } from "../model/saved.ts";
 import type { SnapshotRecord } from "../model/snapshot.ts";
 import { demandNoVolumes, type VmRecord } from "../model/vm.ts";
 import { snapshotNameTaken } from "../store/snapshots.ts";
 import type { Store } from "../store/store.ts";
-import type { DriverReport, Running } from "../vmm/port.ts";
+import type { DriverReport } from "../vmm/port.ts";
 import { captureDisk, captureGuest } from "./capture.ts";
-import { type SavedFacts, SavedFiles } from "./saved-files.ts";
-
-/** A VM that nobody else changes meanwhile; a part that is undefined is not there. */
-export interface HeldGuest {
-  readonly vm: VmRecord;
-  readonly diskPath: string;
-  readonly running: Running | undefined;
-  readonly agent: Agent | undefined;
-}
-
-/** What snapshots ask of the life of VMs. */
-export interface SnapshotVms {
-  find(ref: string): VmRecord;
-  hold<T>(ref: string, work: (held: HeldGuest) => Promise<T>): Promise<T>;
-  rewind(
-    id: string,
-    options: LongOptions & { readonly saved: SavedMachine; readonly snapshot: SnapshotRecord },
-  ): Promise<VmRecord>;
-  fork(
-    ref: string,
-    wish: LongOptions & {
-      readonly count: number;
-      readonly prefix: string;
-      readonly saved: SavedMachine;
-      readonly save: (held: HeldGuest, captured: () => void) => Promise<void>;
-    },
-  ): Promise<readonly VmRecord[]>;
-}
+import { type SavedFacts, SavedFiles, WORKSPACE } from "./saved-files.ts";
+import type { HeldGuest, SnapshotVms } from "./snapshot-vms.ts";
 
 export interface SnapshotsOptions {
   readonly dir: string;
   readonly store: Store;
   readonly vms: () => SnapshotVms;
+  readonly workspaces: () => WorkspaceCarrier;
   /** What a driver, by name, offers here now; without a name, the one of new VMs. Errors: `unavailable`. */
   readonly report: (driver: string | undefined) => Promise<Extract<DriverReport, { available: true }>>;
   readonly log: Logger;
@@ -109,10 +84,11 @@ export class Snapshots implements SavedMachines {
     let vm: VmRecord | undefined;
     let pauseMs = 0;
     const saved = await this.#files.publish(id, async (dir) => {
-      await this.#options.vms().hold(vmId, async (held) => {
+      await this.#hold(vmId, async (held) => {
         vm = held.vm;
         options.signal.throwIfAborted();
         pauseMs = await stage(options, "capture", () => this.#capture(held, dir, wish));
+        await this.#options.workspaces().save(vmId, join(dir, WORKSPACE));
       });
       this.#step("publish");
       const { driver, snapshotKey: driverKey = "" } = report;
@@ -200,18 +176,31 @@ export class Snapshots implements SavedMachines {
     const parent = this.#options.vms().find(ref);
     let pauseMs = 0;
     // What the children need until they run; afterwards they hold their memory file open, which needs no name.
+    const workspaces = this.#options.workspaces();
     const vms = await withTemporaryDirectory(this.#options.dir, async (dir) => {
-      return await this.#options.vms().fork(parent.id, {
-        ...options,
-        count: wish.count,
-        prefix: wish.prefix ?? parent.name,
-        saved: this.#files.unpublished(dir, parent.spec.diskMib),
-        save: async (held, captured) => {
-          pauseMs = await stage(options, "capture", () => this.#capture(held, dir, { captured }));
-        },
+      return await workspaces.hold(parent.id, async () => {
+        const file = join(dir, WORKSPACE);
+        await workspaces.save(parent.id, file);
+        return await this.#options.vms().fork(parent.id, {
+          ...options,
+          count: wish.count,
+          prefix: wish.prefix ?? parent.name,
+          reserved: async (child) => (await workspaces.bring(child.id, file))(),
+          saved: this.#files.unpublished(dir, parent.spec.diskMib),
+          save: async (held, captured) => {
+            pauseMs = await stage(options, "capture", () => this.#capture(held, dir, { captured }));
+          },
+        });
       });
     });
     return { vms, pauseMs };
+  }
+
+  async bringWorkspace(id: string, vm: string): Promise<() => void> {
+    const file = join(this.#files.path(id), WORKSPACE);
+    if (!existsSync(file)) return () => undefined;
+    using _whole = await this.open(id);
+    return await this.#options.workspaces().bring(vm, file);
   }
 
   async open(id: string): Promise<SavedMachine & Disposable> {
@@ -244,6 +233,10 @@ export class Snapshots implements SavedMachines {
     } catch (error) {
       log.warn({ err: error }, "sweeping snapshots failed");
     }
+  }
+
+  async #hold(vm: string, work: (held: HeldGuest) => Promise<void>): Promise<void> {
+    await this.#options.workspaces().hold(vm, async () => await this.#options.vms().hold(vm, work));
   }
 
   async #capture(held: HeldGuest, dir: string, how: CaptureWish): Promise<number> {

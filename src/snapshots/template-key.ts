@@ -22,3 +22,8 @@ export function parseTemplateId(id: string): { readonly key: string; readonly di
   const [, key, disk] = /^([0-9a-f]{32})-([1-9][0-9]{0,8})$/.exec(id) ?? [];
   return key === undefined ? undefined : { key, diskMib: Number(disk) };
 }
+
+/** Whether this is the id of a template, or of one in which the setup of a work tree has run. */
+export function isTemplateId(id: string): boolean {
+  return parseTemplateId(id.replace(/-w$/, "")) !== undefined;
+}

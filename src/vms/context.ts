@@ -4,6 +4,7 @@ import type { Layout } from "../host/layout.ts";
 import type { KeyedLock } from "../lib/keyed-lock.ts";
 import type { ImageSource } from "../model/boot.ts";
 import type { Capability } from "../model/capability.ts";
+import type { KeptBootstraps } from "../model/kept.ts";
 import type { SavedMachines, WarmStarts } from "../model/saved.ts";
 import type { Store } from "../store/store.ts";
 import type { Driver, DriverReport } from "../vmm/port.ts";
@@ -32,6 +33,7 @@ export interface VmDeps {
   readonly layout: Layout;
   readonly images: ImageSource;
   readonly warm: WarmStarts;
+  readonly bootstraps: KeptBootstraps;
   readonly snapshots: SavedMachines;
   /** In the order in which they are folded. */
   readonly capabilities: readonly Capability[];

@@ -78,6 +78,8 @@ export async function createVm(ctx: VmContext, wanted: NewVm, options: CreateOpt
   ctx.onStep("create:directory");
   mkdirSync(ctx.layout.vmDir(id), { recursive: true, mode: 0o700 });
   try {
+    const noteWorkspace =
+      snapshot === undefined ? undefined : await ctx.snapshots.bringWorkspace(snapshot.id, id);
     ctx.onStep("create:reserve");
     const record = await reserveVm(ctx, ({ addresses }) => {
       const isThere =
@@ -91,6 +93,8 @@ export async function createVm(ctx: VmContext, wanted: NewVm, options: CreateOpt
       for (const mount of wanted.volumes ?? []) {
         if (!isDirectoryMount(mount)) ctx.store.volumes.get(mount.volume);
       }
+      // In the same transaction as the VM.
+      noteWorkspace?.();
       return {
         id,
         name: wanted.name ?? freeName(ctx),

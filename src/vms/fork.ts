@@ -20,6 +20,8 @@ export interface ForkWish extends LongOptions {
   readonly count: number;
   /** The children are called `PREFIX-1`, `PREFIX-2`, … as far as those are free. */
   readonly prefix: string;
+  /** A child has its record and its directory; it starts later. */
+  readonly reserved: (child: VmRecord) => Promise<void>;
   /** What the children go on from, which is still to be made. */
   readonly saved: SavedMachine;
   /** Makes it of the held VM, and calls `captured` as `SavedMachineInMaking` has it. */
@@ -38,6 +40,7 @@ export async function forkVm(ctx: VmContext, id: string, wish: ForkWish): Promis
   const children: VmRecord[] = [];
   try {
     for (let i = 0; i < wish.count; i += 1) children.push(await reserveChild(ctx, parent, wish.prefix));
+    for (const child of children) await wish.reserved(child);
     ctx.onStep("fork:reserved");
     const captured = Promise.withResolvers<void>();
     const whole = holdVm(ctx, id, "fork", async (held) => {

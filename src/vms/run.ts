@@ -1,6 +1,7 @@
 /** `run`: make a VM, start it, run one command in it; and with `remove`, delete it whatever happened. */
 import type { AgentStream, StreamHandlers } from "../guest/stream.ts";
-import type { SetupStep } from "../model/bootstrap.ts";
+import type { Setup } from "../model/bootstrap.ts";
+import type { ArrivingTree } from "../model/kept.ts";
 import type { OnProgress } from "../model/progress.ts";
 import { parseSignal } from "../model/signals.ts";
 import type { VmRecord } from "../model/vm.ts";
@@ -8,8 +9,8 @@ import type { VmContext } from "./context.ts";
 import { createVm, type NewVm } from "./create.ts";
 import { type ExecWish, execInVm, runArgv } from "./exec.ts";
 import { removeAfterwards } from "./remove.ts";
-import { runSetup, type SetupClient } from "./setup.ts";
-import { type StartOptions, startVm } from "./start.ts";
+import type { SetupClient } from "./setup.ts";
+import { startReady } from "./start-ready.ts";
 
 export interface RunWish {
   readonly vm: NewVm;
@@ -17,7 +18,7 @@ export interface RunWish {
   readonly exec?: ExecWish | undefined;
   readonly remove?: boolean | undefined;
   /** Run before the command; the first that fails fails the run. */
-  readonly setup?: readonly SetupStep[] | undefined;
+  readonly setup?: Setup | undefined;
   /** As in `StartOptions`. */
   readonly cold?: boolean | undefined;
 }
@@ -28,8 +29,8 @@ export interface RunClient {
   /** Aborted when the client has gone. */
   readonly signal: AbortSignal;
   readonly handlers: StreamHandlers;
-  /** The guest answers, and nothing was run in it yet: brings what the command needs. What it throws fails the run. */
-  readonly arrive?: ((vm: VmRecord) => Promise<unknown>) | undefined;
+  /** A work tree that the command needs. */
+  readonly tree?: ArrivingTree | undefined;
   readonly setup: SetupClient;
   /** The VM is up, and everything has arrived. */
   onReady(vm: VmRecord): void;
@@ -46,12 +47,11 @@ export async function runVm(ctx: VmContext, wish: RunWish, client: RunClient): P
   const created = await createVm(
     ctx,
     { ...wish.vm, ephemeral: remove },
-    { onProgress, signal, starts: wish.cold !== true },
+    // With a setup it may go on from where that ended before.
+    { onProgress, signal, starts: wish.cold !== true && wish.setup === undefined },
   );
   try {
-    const vm = await startVm(ctx, created.id, startOptions(wish, client));
-    await client.arrive?.(vm);
-    if (wish.setup !== undefined) await runSetup(ctx, vm, wish.setup, client.setup);
+    const vm = await startReady(ctx, created, wish, client);
     client.onReady(vm);
     if (wish.exec === undefined) return;
     const { config } = await ctx.images.byDigest(vm.imageDigest);
@@ -62,8 +62,4 @@ export async function runVm(ctx: VmContext, wish: RunWish, client: RunClient): P
   } finally {
     if (remove) await removeAfterwards(ctx, created.id);
   }
-}
-
-function startOptions({ cold }: RunWish, { onProgress, signal }: RunClient): StartOptions {
-  return { cold, onProgress, signal };
 }

@@ -17,6 +17,10 @@ import { findIngredients, templateWish } from "./template-wish.ts";
 export interface StartOptions extends LongOptions {
   /** Boots, even where a template would be faster; none is made then. */
   readonly cold?: boolean | undefined;
+  /** A new VM goes on from `saved`; where it does not, `refused` hears why, and it starts as any other. */
+  readonly kept?:
+    | { readonly saved: SavedMachine; readonly refused: (why: BangerError) => Promise<void> }
+    | undefined;
   /** Goes on from this and nothing else. */
   readonly saved?: SavedMachine | undefined;
   /** Once it runs, the VM is no longer ephemeral. */
@@ -68,6 +72,15 @@ async function start(ctx: VmContext, vm: VmRecord, steps: Steps, options: StartO
     } catch (error) {
       if (!(error instanceof NotResumed)) throw error;
       ctx.log.warn({ vm: vm.id, err: error.cause }, "a clone of the warm pool did not go on");
+    }
+  }
+  if (options.kept !== undefined) {
+    const { saved, refused } = options.kept;
+    try {
+      return await attempt(ctx, { ...parts, saved }, steps, options);
+    } catch (error) {
+      if (!(error instanceof NotResumed)) throw error;
+      await refused(BangerError.from(error.cause));
     }
   }
   if (options.saved !== undefined) {

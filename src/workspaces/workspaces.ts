@@ -1,23 +1,24 @@
 /** Workspaces as one object: what the routes call. */
-import { randomBytes } from "node:crypto";
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { KeyedLock } from "../lib/keyed-lock.ts";
-import { removeLeftovers, storageError, syncTree, temporaryName } from "../lib/publish.ts";
+import { removeLeftovers, storageError, temporaryName } from "../lib/publish.ts";
 import type { LongOptions } from "../model/boot.ts";
 import { BangerError } from "../model/errors.ts";
+import type { ArrivingTree } from "../model/kept.ts";
+import type { WorkspaceCarrier } from "../model/saved.ts";
 import type { VmRecord } from "../model/vm.ts";
 import type { WorkspaceRecord, WorkspaceWish } from "../model/workspace.ts";
 import type { Store } from "../store/store.ts";
-import { archiveWorkspace, type PackedFile } from "./archive.ts";
+import { arriveWorkspace } from "./arrive.ts";
+import { arrivingTree } from "./arriving.ts";
+import { CarriedWorkspaces } from "./carried.ts";
 import { findDrift } from "./drift.ts";
 import { type ExportOptions, exportPatch } from "./export.ts";
 import { type GuestDoor, GuestTree } from "./guest-tree.ts";
-import { type SentFile, writeManifest } from "./manifest.ts";
 import { WorkspacePlaces } from "./places.ts";
 import { type Preview, previewOf } from "./preview.ts";
 import { type Pulled, pullCommits } from "./pull.ts";
-import { packedRefs } from "./refs.ts";
 import { type Staged, stageWorkspace } from "./stage.ts";
 import { type Survey, surveyWorkspace } from "./survey.ts";
 import { type Synced, syncWorkspace } from "./sync.ts";
@@ -41,9 +42,8 @@ export interface PullWish {
 /** A copy that waits for its VM. Disposing removes what was made for it on the host. */
 export interface PreparedWorkspace extends AsyncDisposable {
   readonly survey: Survey;
-  /** Made meanwhile; rejects with what went wrong. */
-  readonly staged: Promise<Staged>;
-  readonly directory: string;
+  /** Packs what travels, once; rejects with what went wrong. */
+  staged(): Promise<Staged>;
 }
 
 export class Workspaces {
@@ -51,8 +51,13 @@ export class Workspaces {
   /** One a VM, for what changes what the host keeps of its workspace. */
   readonly #locks = new KeyedLock();
 
+  /** What goes along when a VM is saved. */
+  readonly carried: WorkspaceCarrier;
+
   constructor(deps: WorkspaceDeps) {
     this.#deps = deps;
+    const { store } = deps;
+    this.carried = new CarriedWorkspaces({ store, locks: this.#locks, places: (vm) => this.#places(vm) });
   }
 
   /** Removes what a daemon that ended in the middle of something has left. */
@@ -65,30 +70,50 @@ export class Workspaces {
     return previewOf(await surveyWorkspace(wish, signal));
   }
 
-  /** Looks at everything before a VM is touched, and begins to pack. Errors: those of `surveyWorkspace`, `resource_exhausted`. */
-  async prepare(wish: WorkspaceWish, signal: AbortSignal): Promise<PreparedWorkspace> {
+  /**
+   * Looks at everything before a VM is touched, and begins to pack, unless it is `lazy`: then that waits until it is known to be needed.
+   * Errors: those of `surveyWorkspace`, `resource_exhausted`.
+   */
+  async prepare(
+    wish: WorkspaceWish,
+    signal: AbortSignal,
+    { lazy = false }: { readonly lazy?: boolean } = {},
+  ): Promise<PreparedWorkspace> {
     const survey = await surveyWorkspace(wish, signal);
     const directory = join(this.#deps.directory, temporaryName());
     this.#deps.onStep("workspace:stage");
     await mkdir(directory, { recursive: true, mode: 0o700 });
     const giveUp = new AbortController();
-    const staged = stageWorkspace(survey, directory, AbortSignal.any([signal, giveUp.signal])).catch(
-      (error: unknown) => {
+    let staging: Promise<Staged> | undefined;
+    const staged = async (): Promise<Staged> => {
+      staging ??= stageWorkspace(survey, directory, AbortSignal.any([signal, giveUp.signal]));
+      try {
+        return await staging;
+      } catch (error) {
         throw storageError(error, directory);
-      },
-    );
+      }
+    };
     // Whoever waits for it comes later, or never.
-    staged.catch(() => undefined);
+    if (!lazy) staged().catch(() => undefined);
     return {
       survey,
       staged,
-      directory,
       [Symbol.asyncDispose]: async () => {
         giveUp.abort(new BangerError("cancelled", "the workspace is not wanted any more"));
-        await staged.catch(() => undefined);
+        await staging?.catch(() => undefined);
         await rm(directory, { recursive: true, force: true });
       },
     };
+  }
+
+  /** The work tree of a run, as its VM takes it; `inputs` are files of it that decide what its setup makes. */
+  async arriving(
+    prepared: PreparedWorkspace,
+    options: LongOptions & { readonly inputs: readonly string[] },
+  ): Promise<ArrivingTree> {
+    const places = (vm: string): WorkspacePlaces => this.#places(vm);
+    const { store, onStep } = this.#deps;
+    return await arrivingTree({ workspaces: this, places, store, onStep }, prepared, options);
   }
 
   /** Errors: `failed_precondition` when there is none. */
@@ -106,81 +131,8 @@ export class Workspaces {
    * something has the path), `conflict` (a file changed meanwhile), those of the guest, `cancelled`.
    */
   async arrive(vm: VmRecord, prepared: PreparedWorkspace, options: LongOptions): Promise<WorkspaceRecord> {
-    return await this.#locks.hold(vm.id, async () => await this.#arrive(vm, prepared, options));
-  }
-
-  async #arrive(
-    vm: VmRecord,
-    prepared: PreparedWorkspace,
-    { onProgress, signal }: LongOptions,
-  ): Promise<WorkspaceRecord> {
-    const { survey } = prepared;
-    const { guestPath, wish } = survey;
-    const readonly = wish.readonly ?? false;
-    if (this.#deps.store.workspaces.byVm(vm.id) !== undefined) throw hasOne(vm);
-    const from = performance.now();
-    onProgress({ event: "begin", stage: "workspace" });
-    const staged = await prepared.staged;
-    for (const text of staged.notes) onProgress({ event: "note", text });
-    const guest = new GuestTree(this.#deps.guests, vm.id, signal);
-    const { workspaces } = this.#deps.store;
-    const left = workspaces.unfinished(vm.id);
-    if (left !== undefined) for (const path of [left.aside, left.guestPath]) await discard(guest, path);
-    if (await guest.isThere(guestPath)) throw isTaken(vm, guestPath);
-    const parent = dirname(guestPath);
-    const aside = `${parent === "/" ? "" : parent}/.banger-workspace-${randomBytes(6).toString("hex")}`;
-    const files: PackedFile[] = [];
-    let index: Buffer = Buffer.alloc(0);
-    const archive = archiveWorkspace(staged, {
-      root: `${aside.slice(1)}/`,
-      readonly,
-      signal,
-      onFile: (file) => void files.push(file),
-      onIndex: (bytes) => {
-        index = bytes;
-      },
-    });
-    this.#deps.onStep("workspace:begin");
-    workspaces.begin({ vm: vm.id, guestPath, aside });
-    this.#deps.onStep("workspace:send");
-    let arrivedAt: bigint;
-    let naming = false;
-    try {
-      await guest.unpack("/", archive);
-      naming = true;
-      this.#deps.onStep("workspace:name");
-      arrivedAt = await guest.rename(aside, guestPath);
-    } catch (error) {
-      const cleaner = new GuestTree(this.#deps.guests, vm.id, AbortSignal.timeout(DISCARD_MS));
-      await discard(cleaner, aside);
-      // Whoever gave up while the guest named it does not know whether it has.
-      if (naming && BangerError.from(error).code === "cancelled") await discard(cleaner, guestPath);
-      // The VM may be gone, and its row with it.
-      if (this.#deps.store.vms.byId(vm.id) !== undefined) workspaces.remove(vm.id);
-      throw error;
-    }
-    const [first] = staged.parts;
-    const record: WorkspaceRecord = {
-      vm: vm.id,
-      hostPath: first?.repository.top ?? "",
-      guestPath,
-      head: first?.refs.head,
-      tree: staged.tree,
-      branch: first?.refs.branch,
-      readonly,
-      includeUntracked: wish.includeUntracked ?? false,
-      depth: wish.depth,
-      ownBranch: wish.branch !== undefined,
-      ofRevision: wish.from !== undefined,
-      arrivedAtNs: String(arrivedAt),
-      sentAt: this.#deps.now(),
-    };
-    await this.#keep(record, staged, {
-      index,
-      files: files.map((file) => ({ ...file, arrivedNs: arrivedAt })),
-    });
-    onProgress({ event: "end", stage: "workspace", ms: performance.now() - from });
-    return record;
+    const view = { vm, prepared, places: this.#places(vm.id) };
+    return await this.#locks.hold(vm.id, async () => await arriveWorkspace(this.#deps, view, options));
   }
 
   /** A patch of everything that was done in the guest; see `exportPatch`. */
@@ -239,59 +191,7 @@ export class Workspaces {
   #places(vm: string): WorkspacePlaces {
     return new WorkspacePlaces(join(this.#deps.vmDir(vm), "workspace"));
   }
-
-  /** Everything is on disk before the record says so. */
-  async #keep(
-    record: WorkspaceRecord,
-    staged: Staged,
-    { index, files }: { readonly index: Buffer; readonly files: readonly SentFile[] },
-  ): Promise<void> {
-    const places = this.#places(record.vm);
-    this.#deps.onStep("workspace:files");
-    // What a daemon left that ended before it wrote the record.
-    await rm(places.directory, { recursive: true, force: true });
-    await mkdir(places.directory, { mode: 0o700 });
-    await rename(staged.shadow, places.shadow);
-    writeManifest(places.manifest, files);
-    await writeFile(places.index, index, { mode: 0o600 });
-    await writeFile(places.refs, packedRefs(staged.parts[0]?.refs.all ?? []), { mode: 0o600 });
-    await syncTree(places.directory);
-    this.#deps.onStep("workspace:record");
-    this.#deps.store.workspaces.put(record);
-    this.#deps.onStep("workspace:done");
-  }
 }
 
 /** How long looking for what has moved on may take. */
 const DRIFT_MS = 2_000;
-
-/** How long taking away what did not arrive may take; the guest's disk may be full, or its agent gone. */
-const DISCARD_MS = 30_000;
-
-/** Takes a tree away that nobody will use. What cannot be removed stays under its odd name: the first error is the one to tell. */
-async function discard(guest: GuestTree, path: string): Promise<void> {
-  try {
-    const files = await guest.scan(path);
-    // Names of what is in a directory stand behind it in this order.
-    const names = files.map(({ name }) => name).toSorted((a, b) => Buffer.compare(b, a));
-    await guest.remove(path, names);
-    const parent = dirname(path);
-    await guest.remove(parent, [Buffer.from(path.slice(parent === "/" ? 1 : parent.length + 1))]);
-  } catch {
-    // The guest is gone, or never got as far as making it.
-  }
-}
-
-function hasOne({ name }: VmRecord): BangerError {
-  return new BangerError("failed_precondition", `${name} has a workspace already`, {
-    cure: `send what is new with: banger workspace sync ${name}; or make another VM with: banger run PATH`,
-    details: { vm: name },
-  });
-}
-
-function isTaken({ name }: VmRecord, path: string): BangerError {
-  return new BangerError("failed_precondition", `${path} is there already in ${name}`, {
-    cure: "choose another place with --guest-path, or remove it in the guest",
-    details: { vm: name, path },
-  });
-}

@@ -24,7 +24,7 @@ export async function findCrashPoints(operation: FaultOperation): Promise<CrashP
   await removeAll(daemon.client);
   // This daemon is killed next, and no other comes to this home.
   if (operation.nics === true) await daemon.client.takeNetworkDown();
-  return points.slice(before);
+  return points.slice(before).filter(({ step }) => operation.steps?.test(step) ?? true);
 }
 
 /** Every step that a daemon announces while it repairs what a crash at `point` left. */

@@ -15,6 +15,8 @@ export interface FaultOperation {
   /** Brings the home to where the operation begins. */
   prepare(client: Client): Promise<unknown>;
   act(client: Client): Promise<unknown>;
+  /** Steps to die at, when the others are those of other operations. Default: all. */
+  readonly steps?: RegExp | undefined;
   /** The VMs are on the network. */
   readonly nics?: boolean | undefined;
   /** So many clean-ups of the first daemon fail. */

@@ -17,7 +17,7 @@ const runAndMakeTemplate = async (client: Client): Promise<unknown> => {
 };
 
 /** Asks until there is such a template: whoever asks a daemon that dies hears of it. */
-async function templateMade(client: Client, fits: (template: Template) => boolean): Promise<void> {
+export async function templateMade(client: Client, fits: (template: Template) => boolean): Promise<void> {
   while (!(await client.listTemplates()).some(fits));
 }
 

@@ -1,9 +1,11 @@
 /** Workspaces among the operations at whose every step the daemon is killed. */
+import { existsSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Client } from "../../src/sdk/client.ts";
-import type { ImportWorkspace } from "../../src/sdk/index.ts";
+import { BangerError, type ImportWorkspace } from "../../src/sdk/index.ts";
 import { createRepository, git, put } from "../support/repositories.ts";
-import type { FaultOperation } from "./operation.ts";
+import { type FaultOperation, IMAGE } from "./operation.ts";
+import { templateMade } from "./saving-operations.ts";
 
 /** `createAndStart` makes the VM `vm`. */
 export function workspaceOperations(
@@ -15,7 +17,76 @@ export function workspaceOperations(
     const home = dirname(dirname((await client.showVm(vm)).directory));
     return { path: join(home, "work/repo"), guestPath: join(home, "work/guest") };
   };
+  const runWithSetup = async (client: Client): Promise<void> => {
+    const [other] = await client.listVms();
+    const work = join(dirname(dirname(other?.directory ?? "")), "work");
+    const [path, guestPath] = [join(work, "repo"), join(work, "guest")];
+    if (!existsSync(path)) createRepository(path, { "a.txt": "one\n" });
+    const steps = [{ source: "setup", command: "true" } as const];
+    const run = async (): Promise<unknown> =>
+      await client.run({
+        vm: { name: vm, image: IMAGE, env: { BANGER_SETUP_LOG: join(work, "log") } },
+        workspace: { path, guestPath },
+        setup: { steps, inputs: [] },
+        exec: { argv: ["true"] },
+        remove: true,
+      }).exit;
+    try {
+      await run();
+    } catch (error) {
+      // All guests have the host's files, and so those of the attempt before.
+      if (BangerError.from(error).code !== "failed_precondition") throw error;
+      rmSync(guestPath, { recursive: true });
+      await run();
+    }
+  };
   return [
+    {
+      title: "run --rm with a setup, whose result is kept",
+      templates: true,
+      steps: /^(?:bootstrap|workspace):/,
+      prepare: anyTemplateMade,
+      act: runWithSetup,
+      between: ["absent"],
+      after: "absent",
+    },
+    {
+      title: "run --rm that starts where its setup ended",
+      templates: true,
+      steps: /^workspace:|^start:(?:handles|resume|identify|record)$/,
+      prepare: async (client) => {
+        await anyTemplateMade(client);
+        await runWithSetup(client);
+      },
+      act: runWithSetup,
+      between: ["absent"],
+      after: "absent",
+    },
+    {
+      title: "fork of a VM with a workspace",
+      prepare: async (client) => {
+        await createAndStart(client);
+        createRepository((await wishFor(client)).path, { "a.txt": "one\n" });
+        await client.importWorkspace(vm, await wishFor(client));
+      },
+      act: (client) => client.forkVm(vm, { count: 1 }),
+      between: ["running"],
+      after: "running",
+    },
+    {
+      title: "create of a VM from a snapshot with a workspace",
+      prepare: async (client) => {
+        await createAndStart(client);
+        createRepository((await wishFor(client)).path, { "a.txt": "one\n" });
+        await client.importWorkspace(vm, await wishFor(client));
+        await client.createSnapshot(vm, { name: "ready" });
+        await client.removeVm(vm, { force: true });
+      },
+      act: (client) => client.createVm({ name: vm, snapshot: "ready" }, { start: false }),
+      between: ["absent", "stopped"],
+      after: "stopped",
+      done: "already_exists",
+    },
     {
       title: "workspace import",
       prepare: async (client) => {
@@ -42,4 +113,9 @@ export function workspaceOperations(
       after: "running",
     },
   ];
+}
+
+/** The bystander has booted, too. */
+async function anyTemplateMade(client: Client): Promise<void> {
+  await templateMade(client, () => true);
 }

@@ -12,14 +12,20 @@ async function run(
   wish: Partial<RunRequest> = {},
 ): Promise<{ stdout: string; stderr: string; code: number | undefined }> {
   const workspace = { path: world.at("repo"), guestPath: world.at("guest") };
-  const { steps } = await world.daemon.client.planBootstrap(workspace);
+  const { steps, inputs } = await world.daemon.client.planBootstrap(workspace);
   // The guest's programs are this host's, which may have mise in other places.
   const env = { BANGER_SETUP_LOG: world.at("log"), PATH: "/usr/bin:/bin", HOME: world.at("home") };
   const vm = { name: "app", image: "img", env };
   const out = ["", ""];
   const decoder = new TextDecoder();
   const command = world.daemon.client.run(
-    { vm, workspace, setup: steps, exec: { argv: ["/bin/sh", "-c", "echo command; cat made"] }, ...wish },
+    {
+      vm,
+      workspace,
+      setup: { steps, inputs },
+      exec: { argv: ["/bin/sh", "-c", "echo command; cat made"] },
+      ...wish,
+    },
     {
       onStdout: (bytes) => void (out[0] += decoder.decode(bytes)),
       onStderr: (bytes) => void (out[1] += decoder.decode(bytes)),
@@ -93,13 +99,13 @@ test("a client that gives up during the setup ends it", async () => {
   await using world = await createWorkspaceDaemon();
   createRepository(world.at("repo"), { "banger.toml": `setup = "echo begun; exec sleep 1000"\n` });
   const workspace = { path: world.at("repo"), guestPath: world.at("guest") };
-  const { steps } = await world.daemon.client.planBootstrap(workspace);
+  const { steps, inputs } = await world.daemon.client.planBootstrap(workspace);
   const begun = Promise.withResolvers<void>();
   const command = world.daemon.client.run(
     {
       vm: { name: "app", image: "img", env: { BANGER_SETUP_LOG: world.at("log") } },
       workspace,
-      setup: steps,
+      setup: { steps, inputs },
       remove: true,
     },
     { onStderr: (bytes) => void (Buffer.from(bytes).includes("begun\n") && begun.resolve()) },
@@ -139,6 +145,7 @@ test("a plan is made of the revision that travels, follows no link and waits for
     settings: {},
     reserved: [],
     steps: [],
+    inputs: [],
     notes: [],
   });
 });

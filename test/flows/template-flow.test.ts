@@ -190,6 +190,6 @@ test("a template outlives the daemon, and one of an image that is gone does not"
   const client = await Client.create(next.layout.socket);
   const vm = await client.createVm(WISH);
   expect(isWarm(vm)).toBe(true);
-  await next.templates.sweep(() => false);
+  await next.templates.shelf.sweep(() => false);
   expect(await client.listTemplates()).toEqual([]);
 });

@@ -93,7 +93,7 @@ export async function createTestDaemon(options: TestDaemonOptions = {}): Promise
   await vms.reconcile();
   await composition.recoverNetwork();
   await composition.services.snapshots.sweep();
-  await templates.sweep((digest) => composition.store.images.byDigest(digest).length > 0);
+  await templates.shelf.sweep((digest) => composition.store.images.byDigest(digest).length > 0);
   const server = serve(layout.socket, composition.services);
   const client = await Client.create(layout.socket);
   const end = async ({ crashing = false } = {}): Promise<void> => {

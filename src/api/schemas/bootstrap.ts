@@ -1,6 +1,14 @@
 /** Bodies about what a work tree says of its VM. */
 import { z } from "zod";
-import { MAX_SETUP_COMMAND, MAX_SETUP_STEPS, SETUP_SOURCES, type SetupStep } from "../../model/bootstrap.ts";
+import {
+  isInputPath,
+  MAX_SETUP_COMMAND,
+  MAX_SETUP_INPUTS,
+  MAX_SETUP_STEPS,
+  SETUP_SOURCES,
+  type Setup,
+  type SetupStep,
+} from "../../model/bootstrap.ts";
 import type { WorkspaceBootstrap } from "../types/workspaces.ts";
 import { NetworkWishSchema } from "./network.ts";
 import { PublishedPortSchema } from "./ports.ts";
@@ -17,7 +25,13 @@ const SetupStepSchema: z.ZodType<SetupStep> = z
   })
   .meta({ id: "SetupStep" });
 
-export const SetupSchema: z.ZodType<readonly SetupStep[]> = z.array(SetupStepSchema).max(MAX_SETUP_STEPS);
+const steps = z.array(SetupStepSchema).max(MAX_SETUP_STEPS);
+const inputs = z
+  .array(z.string().refine(isInputPath, "is no path below the top of the work tree"))
+  .max(MAX_SETUP_INPUTS)
+  .describe("Files of the work tree: what the setup made is not used again when one of them has changed");
+
+export const SetupSchema: z.ZodType<Setup> = z.strictObject({ steps, inputs }).meta({ id: "Setup" });
 
 export const WorkspaceBootstrapSchema: z.ZodType<WorkspaceBootstrap> = z
   .strictObject({
@@ -33,7 +47,8 @@ export const WorkspaceBootstrapSchema: z.ZodType<WorkspaceBootstrap> = z
     reserved: z
       .array(z.strictObject({ field: z.enum(["image", "network", "ports"]), flag: z.string() }))
       .describe("What it asks for and only a user may give"),
-    steps: SetupSchema,
+    steps,
+    inputs,
     notes: z.array(z.string()).describe("What it says and nothing is made of"),
   })
   .meta({ id: "WorkspaceBootstrap" });

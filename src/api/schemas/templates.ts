@@ -11,6 +11,7 @@ export const TemplateSchema: z.ZodType<Template> = z
     memoryMib: z.int(),
     diskMib: z.int(),
     driver: z.string(),
+    workspace: z.string().optional().describe("The work tree of the host whose setup has run in it"),
     sizeBytes: z.int().describe("What it takes of the host's disk"),
     createdAt: z.int().describe("Unix milliseconds"),
     usedAt: z.int(),

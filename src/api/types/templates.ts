@@ -10,6 +10,8 @@ export interface Template {
   readonly memoryMib: number;
   readonly diskMib: number;
   readonly driver: string;
+  /** The work tree of the host whose setup has run in it; absent: it has only booted. */
+  readonly workspace?: string | undefined;
   /** What it takes of the host's disk. */
   readonly sizeBytes: number;
   /** Unix milliseconds, as the next. */

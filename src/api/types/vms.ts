@@ -1,5 +1,5 @@
 /** The bodies of the API as types, here those about VMs. The schemas of the same names check them; a unit stands in the field's name. */
-import type { SetupStep } from "../../model/bootstrap.ts";
+import type { Setup } from "../../model/bootstrap.ts";
 import type { ErrorBody } from "../../model/errors.ts";
 import type { EventKind } from "../../model/event.ts";
 import type { Init } from "../../model/init.ts";
@@ -87,7 +87,7 @@ export interface RunRequest {
   /** A git work tree that comes along; the command starts in it. */
   readonly workspace?: ImportWorkspace | undefined;
   /** What is run before the command, once everything has arrived; the first that fails ends the run. */
-  readonly setup?: readonly SetupStep[] | undefined;
+  readonly setup?: Setup | undefined;
 }
 
 export interface KillVm {

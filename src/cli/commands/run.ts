@@ -5,7 +5,7 @@ import type { Command } from "commander";
 import type { ExecRequest } from "../../api/types/exec.ts";
 import type { CreateVm, Vm } from "../../api/types/vms.ts";
 import type { ImportWorkspace, WorkspaceBootstrap } from "../../api/types/workspaces.ts";
-import type { BootstrapSettings } from "../../model/bootstrap.ts";
+import type { BootstrapSettings, Setup } from "../../model/bootstrap.ts";
 import { BangerError } from "../../model/errors.ts";
 import { validateImageName } from "../../model/image-reference.ts";
 import { parseInit } from "../../model/init.ts";
@@ -123,6 +123,12 @@ interface Tree {
   readonly bootstrap: WorkspaceBootstrap | undefined;
 }
 
+/** Nothing, where nothing is to be run: such a VM may be one of the warm pool. */
+function setupOf(tree: Tree | undefined): Setup | undefined {
+  const { steps = [], inputs = [] } = tree?.bootstrap ?? {};
+  return steps.length === 0 ? undefined : { steps, inputs };
+}
+
 async function runAttached(ctx: CliContext, flags: RunFlags, tree: Tree | undefined): Promise<number> {
   const tty = flags.tty === true || ctx.command.length === 0 ? findTty() : undefined;
   const exec: ExecRequest = { ...execRequest(flags, ctx.command), tty };
@@ -144,7 +150,7 @@ async function runAttached(ctx: CliContext, flags: RunFlags, tree: Tree | undefi
   trace.phase("start");
   const listener = outputListener(view);
   const command = client.run(
-    { vm, exec, remove, cold, workspace: tree?.workspace, setup: tree?.bootstrap?.steps },
+    { vm, exec, remove, cold, workspace: tree?.workspace, setup: setupOf(tree) },
     {
       ...listener,
       onProgress: (line) => {
@@ -197,7 +203,7 @@ async function runDetached(ctx: CliContext, flags: RunFlags, tree: Tree | undefi
   const from = performance.now();
   let ready: Vm | undefined;
   const command = client.run(
-    { vm: wish, cold: flags.cold ?? false, workspace: tree?.workspace, setup: tree?.bootstrap?.steps },
+    { vm: wish, cold: flags.cold ?? false, workspace: tree?.workspace, setup: setupOf(tree) },
     {
       ...outputListener(view),
       onReady: (vm) => {

@@ -10,13 +10,13 @@ export function defineTemplate(program: Command, ctx: CliContext): void {
     .command("template")
     .summary("what warm starts go on from")
     .description(
-      "Machines that booted an image and were saved, so that the next VM of the same image, vCPUs and memory need not boot. banger makes them by itself.",
+      "Machines that booted an image and were saved, so that the next VM of the same image, vCPUs and memory need not boot; and machines in which the setup of a work tree has run. banger makes them by itself.",
     );
   template
     .command("ls")
     .alias("list")
     .description(
-      "list templates, the one used last first; READY: clones of it that wait in the warm pool (see warm_pool in the configuration)",
+      "list templates, the one used last first; READY: clones of it that wait in the warm pool (see warm_pool in the configuration); SETUP OF: the work tree whose setup has run in it",
     )
     .option("-q, --quiet", "only ids")
     .option("--json", "as JSON")
@@ -34,8 +34,11 @@ export function defineTemplate(program: Command, ctx: CliContext): void {
           formatBytes(one.sizeBytes),
           String(one.pooled),
           `${formatDurationMs(Math.max(0, now - one.usedAt))} ago`,
+          one.workspace ?? "-",
         ]);
-        ctx.print(renderTable(["ID", "IMAGE", "VCPUS", "MEMORY", "DISK", "SIZE", "READY", "USED"], rows));
+        ctx.print(
+          renderTable(["ID", "IMAGE", "VCPUS", "MEMORY", "DISK", "SIZE", "READY", "USED", "SETUP OF"], rows),
+        );
       } else if (templates.length > 0) ctx.print(templates.map((one) => one.id).join("\n"));
     });
   template

@@ -1,15 +1,15 @@
 /** Routes of templates: decode, one call, encode. */
 import type { Template as TemplateBody } from "../../api/types/templates.ts";
-import type { Template } from "../../snapshots/templates.ts";
+import type { Template } from "../../snapshots/template-shelf.ts";
 import type { Router } from "../router.ts";
 import type { Services } from "../services.ts";
 
-export function routeTemplates(router: Router, { templates, vms }: Services): void {
+export function routeTemplates(router: Router, { templates: { shelf }, vms }: Services): void {
   const present = (template: Template): TemplateBody => ({
     ...template,
     pooled: vms.pool.countOf(template.id),
   });
-  router.json("template.list", async () => ({ templates: templates.list().map(present) }));
-  router.json("template.remove", async ({ param }) => present(await templates.remove(param("template"))));
-  router.json("template.prune", async () => ({ removed: await templates.prune() }));
+  router.json("template.list", async () => ({ templates: shelf.list().map(present) }));
+  router.json("template.remove", async ({ param }) => present(await shelf.remove(param("template"))));
+  router.json("template.prune", async () => ({ removed: await shelf.prune() }));
 }

@@ -76,7 +76,7 @@ export abstract class KeptClient extends ImageClient {
     return await this.calls.json("workspace.preview", { ...options, body: wish });
   }
 
-  /** What a work tree says of its VM; its `steps` are for `run`. */
+  /** What a work tree says of its VM; its `steps` and `inputs` are the `setup` of a run. */
   async planBootstrap(wish: ImportWorkspace, options?: CallOptions): Promise<WorkspaceBootstrap> {
     return await this.calls.json("workspace.bootstrap", { ...options, body: wish });
   }

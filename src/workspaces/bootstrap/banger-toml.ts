@@ -4,7 +4,9 @@ import { nearest } from "../../lib/nearest.ts";
 import { lineOfKey, parseToml, TomlError } from "../../lib/toml.ts";
 import {
   type BootstrapSettings,
+  isInputPath,
   MAX_SETUP_COMMAND,
+  MAX_SETUP_INPUTS,
   MAX_SETUP_STEPS,
   type ReservedWish,
   type SetupStep,
@@ -27,6 +29,8 @@ import { reservedWishes } from "./reserved.ts";
 export const BANGER_TOML = "banger.toml";
 
 const MAX_ENV = 256;
+/** The commands name files, too. */
+const MAX_INPUTS: number = MAX_SETUP_INPUTS / 2;
 /** Finding the line of a mistake parses the text again and again: only in files that a person reads. */
 const MAX_LINES = 200;
 
@@ -70,6 +74,12 @@ const KEYS = {
       z.array(Command).max(MAX_SETUP_STEPS - 2),
     )
     .optional(),
+  inputs: z
+    .array(
+      Text.refine(isInputPath, "it is no path below the top of the work tree, such as package-lock.json"),
+    )
+    .max(MAX_INPUTS)
+    .optional(),
   ports: z.array(ruled(parsePublish)).max(MAX_PUBLISHED).optional(),
   network: ruled(parseNetworkMode).optional(),
   allow: z
@@ -92,12 +102,13 @@ export function parseBangerToml(bytes: Buffer): {
   readonly settings: BootstrapSettings;
   readonly reserved: readonly ReservedWish[];
   readonly steps: readonly SetupStep[];
+  readonly inputs: readonly string[];
 } {
   const text = decode(bytes);
   const document = parse(text);
   const { success, data, error } = Schema.safeParse(document);
   if (!success) throw firstFault(error, text);
-  const { image, vcpus, memory, disk, setup = [], ports, network, allow, env } = data;
+  const { image, vcpus, memory, disk, setup = [], inputs = [], ports, network, allow, env } = data;
   if (network !== undefined && network !== "allow" && allow !== undefined)
     throw fault(text, ["allow"], `it says nothing in the mode ${network}`);
   if (network === "allow" && allow === undefined)
@@ -117,6 +128,7 @@ export function parseBangerToml(bytes: Buffer): {
     },
     reserved,
     steps: setup.map((command) => ({ source: "setup", command })),
+    inputs,
   };
 }
 

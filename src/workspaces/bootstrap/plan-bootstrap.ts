@@ -1,5 +1,5 @@
 /** What a work tree says of its VM, read from what would travel; nothing is run. */
-import type { Bootstrap, SetupStep } from "../../model/bootstrap.ts";
+import { type Bootstrap, isInputPath, MAX_SETUP_INPUTS, type SetupStep } from "../../model/bootstrap.ts";
 import type { WorkspaceWish } from "../../model/workspace.ts";
 import { resolveCommit } from "../refs.ts";
 import { findRepository } from "../repository.ts";
@@ -11,7 +11,7 @@ import { filesOfCommit, filesOnDisk, type TreeFiles } from "./tree-files.ts";
 /** Files of mise and asdf: one of them means that there are tools to install. */
 const TOOL_FILES = [".mise.toml", "mise.toml", ".tool-versions"] as const;
 
-const NOTHING: ReturnType<typeof parseBangerToml> = { settings: {}, reserved: [], steps: [] };
+const NOTHING: ReturnType<typeof parseBangerToml> = { settings: {}, reserved: [], steps: [], inputs: [] };
 
 /**
  * Tools first, then what the devcontainer says, then `setup`. Errors: those of `findRepository`, `invalid_argument`,
@@ -25,17 +25,29 @@ export async function planBootstrap(wish: WorkspaceWish, signal: AbortSignal): P
       ? filesOnDisk(repository.top)
       : filesOfCommit(git, await resolveCommit(git, wish.from));
   const own = await files.read(BANGER_TOML);
-  const { settings, reserved, steps } = own === undefined ? NOTHING : parseBangerToml(own);
-  const tools = await findTools(files);
+  const { settings, reserved, steps: last, inputs } = own === undefined ? NOTHING : parseBangerToml(own);
+  const tools = await findAll(files, TOOL_FILES);
   const container = await findDevcontainer(files);
-  return { settings, reserved, steps: [...tools, ...container.steps, ...steps], notes: container.notes };
+  const install: SetupStep[] = tools.length === 0 ? [] : [{ source: "tools", command: "mise install" }];
+  const steps = [...install, ...container.steps, ...last];
+  // Of a revision nothing is kept.
+  const words = wish.from === undefined ? steps.flatMap(({ command }) => pathsIn(command)) : [];
+  const named = await findAll(files, words);
+  const all = [...new Set([...inputs, ...tools, ...named])];
+  const { notes } = container;
+  return { settings, reserved, steps, inputs: all.slice(0, MAX_SETUP_INPUTS), notes };
 }
 
-async function findTools(files: TreeFiles): Promise<readonly SetupStep[]> {
-  for (const path of TOOL_FILES) {
-    if (await files.has(path)) return [{ source: "tools", command: "mise install" }];
-  }
-  return [];
+async function findAll(files: TreeFiles, paths: readonly string[]): Promise<string[]> {
+  const found: string[] = [];
+  for (const path of new Set(paths)) if (await files.has(path)) found.push(path);
+  return found;
+}
+
+/** What may be a path of the tree, such as `scripts/setup.sh`, among the words of a command. */
+function pathsIn(command: string): string[] {
+  const words = command.split(/[\s'"`;&|()<>=]+/).map((word) => word.replace(/^(?:\.\/)+/, ""));
+  return words.filter(isInputPath).slice(0, MAX_SETUP_INPUTS);
 }
 
 async function findDevcontainer(files: TreeFiles): Promise<ReturnType<typeof parseDevcontainer>> {

@@ -28,7 +28,7 @@ export function filesOnDisk(top: string): TreeFiles {
     }
   };
   return {
-    has: async (path) => lstatSync(join(top, path), { throwIfNoEntry: false })?.isFile() === true,
+    has: async (path) => isFile(join(top, path)),
     read: async (path) => {
       const file = open(path);
       if (file === undefined) return undefined;
@@ -42,6 +42,15 @@ export function filesOnDisk(top: string): TreeFiles {
       }
     },
   };
+}
+
+/** No name is too odd for a question. */
+function isFile(path: string): boolean {
+  try {
+    return lstatSync(path).isFile();
+  } catch {
+    return false;
+  }
 }
 
 /** The files of a commit. */
