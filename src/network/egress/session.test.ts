@@ -60,13 +60,15 @@ async function createGuest(network: Partial<typeof PUBLIC_NETWORK> = {}) {
     onceDrained: () => undefined,
   };
   const opened = Promise.withResolvers<void>();
+  let stream: AgentStream | undefined;
   const session = new EgressSession(vmWith(network), {
     clock,
     agent: async () => ({
       openEgress: (_, given) => {
         handlers = given;
         opened.resolve();
-        return new AgentStream(1, sender, given, 262_144);
+        stream = new AgentStream(1, sender, given, 262_144);
+        return stream;
       },
       takeFlow: (flow, given) => {
         const stream = new AgentStream(3, sender, given, flow.window);
@@ -108,6 +110,7 @@ async function createGuest(network: Partial<typeof PUBLIC_NETWORK> = {}) {
         watching.add(look);
         look();
       }),
+    fail: (error: BangerError) => stream?.fail(error),
     stopReading: () => void (congested = true),
     say: (message: unknown) => handlers.onControl?.(message as Readonly<Record<string, unknown>>),
     data: (bytes: Uint8Array) => handlers.onData?.(1, bytes),
@@ -118,6 +121,23 @@ async function createGuest(network: Partial<typeof PUBLIC_NETWORK> = {}) {
     },
   };
 }
+
+test.each([
+  ["allow", 1],
+  ["full", 1],
+  ["none", 0],
+] as const)("with %s it is told when a guest's kernel has no TUN devices", async (mode, told) => {
+  await using guest = await createGuest(mode === "allow" ? { mode, allow: ["good.test:80"] } : { mode });
+  guest.fail(new BangerError("unsupported", "the guest's kernel has no TUN devices"));
+  await guest.session.settled;
+  expect(guest.session.hopeless).toBe(true);
+  expect(guest.blocked.length).toBe(told);
+  for (const message of guest.blocked) {
+    expect(message).toStartWith(
+      "nothing can be reached: the guest's kernel has no TUN devices; banger kernel",
+    );
+  }
+});
 
 test("a flood of connections is held to a rate and to a number, and the rest refused", async () => {
   await using guest = await createGuest();

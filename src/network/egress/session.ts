@@ -107,10 +107,17 @@ export class EgressSession {
         this.#settled.resolve();
         // It will not be otherwise the next time.
         this.#hopeless = error.code === "unsupported";
-        if (this.#hopeless) return;
+        if (this.#hopeless) return this.#tellHopeless(error);
       }
       await pause(RETRY_MS, this.#options.clock, signal).catch(() => undefined);
     }
+  }
+
+  /** Where whoever asked for a way out looks for what was refused. */
+  #tellHopeless({ message }: BangerError): void {
+    if (this.#vm.policy.mode === "none") return;
+    const cure = "banger kernel pull debian and a restart of the VM give it one that has them";
+    this.#options.onBlocked(this.#vm, `nothing can be reached: ${message}; ${cure}`);
   }
 
   async #attach(): Promise<void> {
