@@ -24,7 +24,7 @@ export async function* readBytes(answer: HttpAnswer): AsyncGenerator<Uint8Array>
 
 export async function readText(answer: HttpAnswer): Promise<string> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of answer.body) chunks.push(chunk);
+  for await (const chunk of readBytes(answer)) chunks.push(chunk);
   return Buffer.concat(chunks).toString("utf8");
 }
 

@@ -25,7 +25,10 @@ export interface Exit {
   readonly detached?: string;
 }
 
-/** Where a command's output and news go. Output waits for the promise that a handler returns. */
+/**
+ * Where a command's output and news go. Output waits for the promise that a handler returns; when one throws, the command is cancelled, and
+ * `exit` rejects with what was thrown.
+ */
 export interface CommandListener {
   onStdout?(bytes: Uint8Array): void | Promise<void>;
   onStderr?(bytes: Uint8Array): void | Promise<void>;
@@ -49,6 +52,8 @@ export class Command {
   readonly #consumed: Record<1 | 2, number> = { 1: 0, 2: 0 };
   /** Output in the order of its arrival: the next piece waits until the handler is done with the last. */
   #output: Promise<void> = Promise.resolve();
+  /** What a handler of output threw. */
+  #failure: { readonly error: unknown } | undefined;
   #credit = WINDOW;
   #creditWaiter: Deferred<void> | undefined;
   #over = false;
@@ -161,9 +166,20 @@ export class Command {
     const channel = framed[0] === 2 ? 2 : 1;
     const bytes = framed.subarray(1);
     this.#output = this.#output.then(async () => {
-      await (channel === 1 ? this.#listener.onStdout?.(bytes) : this.#listener.onStderr?.(bytes));
+      await this.#hand(channel, bytes);
       this.#consume(channel, bytes.length);
     });
+  }
+
+  /** Never rejects: where nobody takes the output any more, the command is given up. */
+  async #hand(channel: 1 | 2, bytes: Uint8Array): Promise<void> {
+    if (this.#failure !== undefined) return;
+    try {
+      await (channel === 1 ? this.#listener.onStdout?.(bytes) : this.#listener.onStderr?.(bytes));
+    } catch (error) {
+      this.#failure = { error };
+      this.#send({ type: "cancel" });
+    }
   }
 
   #consume(channel: 1 | 2, bytes: number): void {
@@ -190,7 +206,10 @@ export class Command {
     this.#wakeWriter();
     if (startError === undefined) this.#started.resolve();
     else this.#started.reject(startError);
-    this.#output = this.#output.then(settle, (error: unknown) => this.#exit.reject(error));
+    this.#output = this.#output.then(() => {
+      if (this.#failure === undefined) settle();
+      else this.#exit.reject(this.#failure.error);
+    });
   }
 
   #wakeWriter(): void {

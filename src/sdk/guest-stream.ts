@@ -1,6 +1,6 @@
 /** A stream to files or connections of a guest, seen by the client: data both ways, each at the other end's pace. */
 import type { GuestStreamClientMessage, GuestStreamServerMessage } from "../api/types/guest-stream.ts";
-import { createDeferred } from "../lib/deferred.ts";
+import { createDeferred, type Deferred } from "../lib/deferred.ts";
 import { BangerError } from "../model/errors.ts";
 import type { GuestStreamMessage, GuestStreamRequest } from "../model/guest-stream.ts";
 import type { Socket, Transport } from "./transport.ts";
@@ -25,7 +25,8 @@ export class GuestStream implements AsyncDisposable {
   readonly #result = createDeferred<Readonly<Record<string, unknown>>>();
   readonly #queue: Uint8Array[] = [];
   #wakeReader: (() => void) | undefined;
-  #wakeWriter: (() => void) | undefined;
+  /** Those who wait to write. */
+  #room: Deferred<void> | undefined;
   #credit = WINDOW;
   #consumed = 0;
   #ended = false;
@@ -59,9 +60,8 @@ export class GuestStream implements AsyncDisposable {
     if (this.#over === undefined) await this.#opened.promise.catch(() => undefined);
     for (let at = 0; at < bytes.length && this.#over === undefined; ) {
       if (this.#credit === 0) {
-        await new Promise<void>((resolve) => {
-          this.#wakeWriter = resolve;
-        });
+        this.#room ??= createDeferred();
+        await this.#room.promise;
         continue;
       }
       const piece = bytes.subarray(at, at + Math.min(this.#credit, PIECE));
@@ -131,7 +131,7 @@ export class GuestStream implements AsyncDisposable {
         return this.#options.onMessage?.(message.message);
       case "credit":
         this.#credit += message.bytes;
-        return this.#wakeWriter?.();
+        return this.#wakeWriters();
       case "end":
         this.#ended = true;
         return this.#wakeReader?.();
@@ -140,6 +140,11 @@ export class GuestStream implements AsyncDisposable {
       case "error":
         return this.#finish(BangerError.fromBody(message.error));
     }
+  }
+
+  #wakeWriters(): void {
+    this.#room?.resolve();
+    this.#room = undefined;
   }
 
   #lost(reason: string): void {
@@ -159,7 +164,7 @@ export class GuestStream implements AsyncDisposable {
     this.#opened.resolve();
     // What has arrived may still be read.
     this.#wakeReader?.();
-    this.#wakeWriter?.();
+    this.#wakeWriters();
     this.#socket.close();
   }
 }
