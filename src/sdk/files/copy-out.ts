@@ -18,6 +18,7 @@ import { partialKey, RESUME_BYTES } from "./copy-in.ts";
 import { shownName } from "./place.ts";
 import { lookAtHost, seenInGuest } from "./places.ts";
 import { type CopyPlan, planCopy } from "./rules.ts";
+import { utimeOf } from "./times.ts";
 import { type UnpackLimits, unpack, writeAll } from "./unpack.ts";
 
 const DEFAULT_LIMITS: UnpackLimits = { entries: 5_000_000, bytes: 2 ** 40 };
@@ -112,7 +113,9 @@ async function getFile(
     await stream.result;
     if (at !== size) throw changed(job.guestPath);
     fchmodSync(fd, mode & (job.archive === true ? 0o7777 : 0o1777));
-    futimesSync(fd, mtimeMs / 1000, mtimeMs / 1000);
+    const seconds = Math.floor(mtimeMs / 1000);
+    const mtime = { seconds, nanoseconds: (mtimeMs - seconds * 1000) * 1e6 };
+    futimesSync(fd, utimeOf(mtime), utimeOf(mtime));
     renameSync(partial, final);
     return { entries: 1, bytes: size - offset, notes: [] };
   } finally {

@@ -5,6 +5,7 @@
 import { closeSync, constants, fchmodSync, fchownSync, futimesSync, mkdirSync, openSync } from "node:fs";
 import type { Member } from "../../lib/tar/member.ts";
 import { BangerError } from "../../model/errors.ts";
+import { utimeOf } from "./times.ts";
 
 /** Directories inside each other. */
 const MAX_DEPTH = 512;
@@ -81,8 +82,7 @@ export class Place implements Disposable {
   apply(fd: number, member: Member): void {
     if (this.#rules.archive && process.getuid?.() === 0) fchownSync(fd, member.uid, member.gid);
     fchmodSync(fd, member.mode & (this.#rules.archive ? 0o7777 : 0o1777));
-    const seconds = member.mtime.seconds + member.mtime.nanoseconds / 1e9;
-    futimesSync(fd, seconds, seconds);
+    futimesSync(fd, utimeOf(member.mtime), utimeOf(member.mtime));
   }
 
   /** Leaves every directory. */

@@ -18,6 +18,7 @@ import { TarReader } from "../../lib/tar/reader.ts";
 import { BangerError } from "../../model/errors.ts";
 import { components, Place, shownName, type UnpackRules } from "./place.ts";
 import { type Piece, readMap } from "./sparse.ts";
+import { utimeOf } from "./times.ts";
 
 export interface UnpackOptions extends UnpackRules {
   /** An existing directory. */
@@ -105,8 +106,7 @@ class Unpacker implements Unpacked {
         return this.#make(parts, (path) => {
           symlinkSync(member.link, path);
           if (this.#options.archive && process.getuid?.() === 0) lchownSync(path, member.uid, member.gid);
-          const seconds = member.mtime.seconds + member.mtime.nanoseconds / 1e9;
-          lutimesSync(path, seconds, seconds);
+          lutimesSync(path, utimeOf(member.mtime), utimeOf(member.mtime));
         });
       case "hardlink":
         return this.#link(member, parts);
