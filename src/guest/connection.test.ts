@@ -159,7 +159,8 @@ test("PINGs of a guest that does not read are not answered without end", async (
   // From here on nothing leaves.
   pair.host._write = () => undefined;
   const ping = new Uint8Array(8);
-  for (let i = 0; i < 200_000; i += 1) pair.agent.send(FRAME.ping, 0, ping);
+  // Their answers would take more than what may wait.
+  for (let i = 0; i < 60_000; i += 1) pair.agent.send(FRAME.ping, 0, ping);
   await new Promise(setImmediate);
   expect(pair.host.writableLength).toBeLessThan(4 * WINDOW + 64);
   expect(pair.connection.responsive).toBe(true);
