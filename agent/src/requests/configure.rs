@@ -1,7 +1,7 @@
 //! `configure`: how the guest is to be set up.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::Deserialize;
 
@@ -93,6 +93,18 @@ pub struct Network {
     pub address: Ipv4Addr,
     /// Where every packet goes.
     pub gateway: Ipv4Addr,
+    /// The same over IPv6; absent: the guest has none.
+    #[serde(default)]
+    pub ipv6: Option<Place6>,
+}
+
+/// A place in an IPv6 network.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+pub struct Place6 {
+    /// The guest's address.
+    pub address: Ipv6Addr,
+    /// Where every packet goes.
+    pub gateway: Ipv6Addr,
 }
 
 /// A disk mounted inside the root.

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use crate::failure::{Code, Failure, Outcome};
 
 pub use base64::decode_base64;
-pub use configure::{Configure, Disk, HostEntry, Network, PowerOff, Volume};
+pub use configure::{Configure, Disk, HostEntry, Network, Place6, PowerOff, Volume};
 pub use egress::{EgressMessage, EgressRequest, TakeRequest};
 pub use exec::{Builtin, ExecRequest, Tty};
 pub use files::{PutRequest, ReadRequest, StatRequest, TarEntry, TarInRequest, TarOutRequest};

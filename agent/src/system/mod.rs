@@ -11,6 +11,7 @@ mod kernel;
 mod listeners;
 mod machine;
 mod network;
+mod network6;
 mod rehearsal;
 mod root;
 mod stats;

@@ -11,9 +11,11 @@ use rustix::ioctl::{Setter, ioctl};
 use rustix::net::netdevice::{index_to_name, name_to_index};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
+use super::network6::{Router, link_local};
+use crate::console;
 use crate::failure::{Code, Failure, OrFail, Outcome};
 use crate::files::read_line;
-use crate::requests::Network;
+use crate::requests::{Network, Place6};
 
 const SIOCADDRT: u32 = 0x890b;
 const SIOCSIFFLAGS: u32 = 0x8914;
@@ -71,6 +73,7 @@ struct RouteEntry {
 pub struct Card {
     index: u32,
     mac: String,
+    ipv6: Option<Place6>,
 }
 
 /// Sets the card up. `failed_precondition` when there is no card with that MAC.
@@ -83,15 +86,19 @@ pub fn set_up_network(network: &Network) -> Outcome<Card> {
     let index =
         name_to_index(&socket, text.trim_end_matches('\0')).or_fail(Code::Internal, "finding the network card")?;
     place(&socket, name, (network.address, network.gateway))?;
-    Ok(Card { index, mac: network.mac.clone() })
+    let mut card = Card { index, mac: network.mac.clone(), ipv6: None };
+    place6(&mut card, network, None);
+    Ok(card)
 }
 
 /// Gives the card that the machine was saved with a new MAC and a new place; with a new address the kernel forgets the old one's routes.
-/// Nothing changes for a card that has the MAC already. `failed_precondition` when it is gone.
+/// Nothing of its IPv4 place changes for a card that has the MAC already. `failed_precondition` when it is gone.
 pub fn move_network(card: &mut Card, network: &Network) -> Outcome<()> {
     if card.mac == network.mac {
+        place6(card, network, None);
         return Ok(());
     }
+    let before = parse_mac(&card.mac);
     let mac = parse_mac(&network.mac)
         .ok_or_else(|| Failure::new(Code::InvalidArgument, format!("network: bad MAC {:?}", network.mac)))?;
     let socket = open_socket()?;
@@ -105,7 +112,39 @@ pub fn move_network(card: &mut Card, network: &Network) -> Outcome<()> {
     unsafe { ioctl(&socket, Setter::<SIOCSIFHWADDR, _>::new(InterfaceRequest { name, value })) }
         .or_fail(Code::Internal, "giving the network card its MAC")?;
     card.mac.clone_from(&network.mac);
-    place(&socket, name, (network.address, network.gateway))
+    place(&socket, name, (network.address, network.gateway))?;
+    place6(card, network, before);
+    Ok(())
+}
+
+/// Gives the card its IPv6 place and takes the one that it had; `before` is its MAC when that has changed. A guest whose kernel or whose owner wants no
+/// IPv6 goes without, and the console says so.
+fn place6(card: &mut Card, network: &Network, before: Option<[u8; 6]>) {
+    if card.ipv6 == network.ipv6 {
+        return;
+    }
+    if let Err(failure) = try_place6(card, network, before) {
+        console::say(&format!("network: no IPv6: {}", failure.message));
+    }
+}
+
+fn try_place6(card: &mut Card, network: &Network, before: Option<[u8; 6]>) -> Outcome<()> {
+    let router = Router::open(card.index)?;
+    if let Some(had) = card.ipv6.take() {
+        router.remove(had.address, 128)?;
+    }
+    let Some(place) = network.ipv6 else { return Ok(()) };
+    router.place(&place)?;
+    card.ipv6 = Some(place);
+    // The kernel makes one of the MAC that the card has when it sees its carrier: too late for a card that comes up, and never again for
+    // one with another MAC. The host believes what goes with the MAC that the card has now.
+    if let Some(old) = before {
+        router.remove(link_local(old), 64)?;
+    }
+    if let Some(mac) = parse_mac(&network.mac) {
+        router.set_link_local(mac)?;
+    }
+    Ok(())
 }
 
 fn open_socket() -> Outcome<OwnedFd> {
