@@ -45,13 +45,21 @@ export function presentVm(vms: Vms, record: VmRecord): Vm {
 
 /** One VM with what its image says of itself, and with what is wrong with its ports. */
 export function presentShownVm(
-  { vms, published, networkWay }: Pick<Services, "vms" | "published" | "networkWay">,
+  { vms, published, networkWay, network }: Pick<Services, "vms" | "published" | "networkWay" | "network">,
   record: VmRecord,
 ): Vm {
   const { exposedPorts, labels } = vms.imageConfig(record);
   const problems = published.problems(record.id);
   const portProblems = problems.length === 0 ? undefined : problems;
-  return { ...presentVm(vms, record), networkWay: networkWay(record.id), portProblems, exposedPorts, labels };
+  const address6 = network.network.attachment(record.id)?.vm.address6;
+  return {
+    ...presentVm(vms, record),
+    address6,
+    networkWay: networkWay(record.id),
+    portProblems,
+    exposedPorts,
+    labels,
+  };
 }
 
 /** What listens in a guest, with where this host listens for it. */

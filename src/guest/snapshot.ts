@@ -5,11 +5,13 @@ type Fields = Readonly<Record<string, unknown>>;
 /** Sends one request and returns its answer. */
 export type Ask = (request: Fields) => Promise<Fields>;
 
-/** A guest's network card, and its place in the network; addresses are IPv4. */
+/** A guest's network card, and its place in the network; addresses are IPv4 unless they say otherwise. */
 export interface GuestCard {
   readonly mac: string;
   readonly address: string;
   readonly gateway: string;
+  /** The same over IPv6; absent: the guest has none. */
+  readonly ipv6?: { readonly address: string; readonly gateway: string } | undefined;
 }
 
 /** Who a guest is that goes on from a snapshot. What is left out stays as it was when the snapshot was made. */

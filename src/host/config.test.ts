@@ -21,6 +21,7 @@ const OTHERS: { readonly [P in keyof Config]: readonly [fromFile: string | numbe
   memoryMib: ["3G", "5G"],
   diskMib: ["3G", "5G"],
   addressPool: ["10.1.0.0/16", "10.2.0.0/16"],
+  pool6: ["fd01:2::/64", "fd03:4::/64"],
   networkWay: ["namespace", "channel"],
   tapPoolSize: [3, "5"],
   dnsPort: [3, "5"],
@@ -122,6 +123,7 @@ memory = 3072
 disk = "3G"
 [network]
 address_pool = "10.1.0.0/16"
+pool6 = "fd01:2::/64"
 mode = "namespace"
 tap_pool_size = 3
 dns_port = 3

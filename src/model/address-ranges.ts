@@ -23,6 +23,8 @@ export const UNROUTABLE: readonly Range[] = ranges({
 /** Denied in `public` and `allow`, whatever a rule says. */
 export const LINK_LOCAL: readonly Range[] = ranges({
   "link-local (and cloud metadata)": ["169.254.0.0/16", "fe80::/10"],
+  // Clouds answer there over IPv6: Amazon's instance metadata, DNS and time, and Google's metadata server.
+  "cloud metadata": ["fd00:ec2::/32", "fd20:ce::/64"],
 });
 
 /** Denied in `public`; in `allow` too unless a rule names a network inside one of them. */

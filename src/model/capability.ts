@@ -27,6 +27,8 @@ export interface GuestNetwork {
   /** IPv4, as the next. */
   readonly address: string;
   readonly gateway: string;
+  /** The same over IPv6; undefined: the guest has none. */
+  readonly ipv6?: { readonly address: string; readonly gateway: string } | undefined;
   readonly nameservers: readonly string[];
   /** Domains that are tried behind a short name. */
   readonly search: readonly string[];

@@ -3,6 +3,7 @@
  * does. A key that nothing obeys is not here.
  */
 import { DEFAULT_POOL, validatePool } from "./addresses.ts";
+import { validatePool6 } from "./addresses6.ts";
 import { catalogKind } from "./catalog-settings.ts";
 import {
   ACCELERATORS,
@@ -94,6 +95,15 @@ export const CONFIG_KEYS: { readonly [P in keyof Config]: ConfigKey<Config[P]> }
     kind: ruled('an IPv4 network from /8 to /30, such as "172.16.0.0/24"', validatePool),
     byDefault: () => DEFAULT_POOL,
     description: "Where new VMs get their addresses from; VMs that exist keep theirs",
+  },
+  pool6: {
+    path: "network.pool6",
+    kind: orWord(
+      "off",
+      ruled('a unique local IPv6 network from /16 to /96, such as "fd5b:a9e1:30c7::/64"', validatePool6),
+    ),
+    byDefault: () => undefined,
+    description: "Where guests with a network card get their IPv6 addresses from; off: they have none",
   },
   networkWay: {
     path: "network.mode",

@@ -124,6 +124,27 @@ export const SAMPLES: { readonly [P in keyof Config]: Sample } = {
     bad: ["10.0.0.0", "10.0.0.0/31", "10.0.0.0/7", "300.0.0.0/24", "::/64", "x"],
     badToml: NOT_TEXT,
   },
+  pool6: {
+    good: [
+      ["off", undefined, "off"],
+      ["fd5b:a9e1:30c7::/64", "fd5b:a9e1:30c7::/64", "fd5b:a9e1:30c7::/64"],
+      ["FD5B:0:0:1::/96", "fd5b:0:0:1::/96", "fd5b:0:0:1::/96"],
+    ],
+    toml: [["fd5b::/16", "fd5b::/16"]],
+    bad: [
+      "on",
+      "fd5b::",
+      "fd5b::1/64",
+      "fd5b::/97",
+      "fd00::/8",
+      "2001:db8::/64",
+      "fe80::/64",
+      "fd00:ec2::/64",
+      "fd62:616e::/32",
+      "10.0.0.0/8",
+    ],
+    badToml: NOT_TEXT,
+  },
   bootTimeoutMs: {
     good: [
       ["30s", 30_000, "30s"],

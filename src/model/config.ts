@@ -20,6 +20,8 @@ export interface Config {
   readonly diskMib: number;
   /** IPv4 network, RFC 4632 notation. */
   readonly addressPool: string;
+  /** Undefined: guests have no IPv6. */
+  readonly pool6: string | undefined;
   readonly networkWay: (typeof NETWORK_WAYS)[number];
   /** Network taps kept ready. */
   readonly tapPoolSize: number;

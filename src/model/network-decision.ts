@@ -22,6 +22,8 @@ export interface NetworkFacts {
   readonly pool: Cidr;
   /** The address in the pool at which banger's resolver answers. */
   readonly gateway: Ip;
+  /** The same of the IPv6 plan; undefined: guests have no IPv6. */
+  readonly ipv6?: { readonly pool: Cidr; readonly gateway: Ip } | undefined;
   /** Whether the guest of that address wants peers; undefined when there is none. */
   readonly peerAt: (address: string) => boolean | undefined;
 }
@@ -52,15 +54,18 @@ export function decideTarget(
 function decideNear(
   policy: NetworkPolicy,
   { address, protocol, port }: NetworkTarget,
-  { gateway, pool, peerAt }: NetworkFacts,
+  facts: NetworkFacts,
 ): NetworkDecision | undefined {
-  if (address.family === 6) return deny("guests have no IPv6");
+  const place = address.family === 4 ? facts : facts.ipv6;
+  if (place === undefined) return deny("guests have no IPv6");
+  const { pool, gateway } = place;
   if (address.value === gateway.value) {
     if (protocol === "icmp") return allow("gateway");
+    if (address.family === 6) return deny("gateway: its resolver answers over IPv4");
     return port === 53 ? allow("banger's resolver") : deny("gateway: only its resolver answers");
   }
   if (contains(pool, address)) {
-    const peer = peerAt(formatIp(address));
+    const peer = facts.peerAt(formatIp(address));
     if (peer === undefined) return deny("address pool: no such guest");
     return policy.peers && peer
       ? allow("--network-peers of both")

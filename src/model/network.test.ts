@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { gatewayOf, macFromAddress, prefixOf, validatePool } from "./addresses.ts";
+import { address6Of, gateway6Of, linkLocalOf, validatePool6 } from "./addresses6.ts";
 import { BangerError } from "./errors.ts";
 import { contains, formatCidr, formatIp, overlap, parseCidr, parseIp } from "./ip.ts";
 import { decideTarget, type NetworkFacts } from "./network-decision.ts";
@@ -206,11 +207,41 @@ test("a MAC is made of the address, and the pool's first address is the gateway"
   expect([gatewayOf("10.1.2.200/25"), prefixOf("10.1.2.200/25")]).toEqual(["10.1.2.129", 25]);
 });
 
+test.each([
+  ["10.0.0.0/8", "is not an IPv6 network"],
+  ["fd5b::/97", "is not an IPv6 network from /16 to /96"],
+  ["2001:db8::/64", "is not unique local"],
+  ["fd5b::1/64", "is a part of a network"],
+  ["fd00:ec2::/64", "has cloud metadata addresses"],
+  ["fd62:616e::/32", "has the addresses of banger's own uplink"],
+])("the IPv6 pool %s is refused: %s", (pool, why) => {
+  const error = refusal(() => validatePool6(pool));
+  expect(error.code).toBe("invalid_argument");
+  expect(error.message).toContain(why);
+  expect(error.cure).toBeDefined();
+});
+
+test("an IPv6 address is the IPv4 address inside the pool, whatever both are, and a card's own is made of its MAC", () => {
+  const pool = "fd5b:a9e1:30c7::/64";
+  expect(address6Of(pool, "172.16.0.2")).toBe("fd5b:a9e1:30c7::ac10:2");
+  expect(address6Of(pool, "0.0.0.0")).toBeUndefined();
+  expect(gateway6Of(pool)).toBe("fd5b:a9e1:30c7::1");
+  expect(linkLocalOf(macFromAddress("172.16.0.2"))).toBe("fe80::62:acff:fe10:2");
+  fc.assert(
+    fc.property(ipv4, ipv4, (one, other) => {
+      if (one !== other && one !== "0.0.0.0") expect(address6Of(pool, one)).not.toBe(address6Of(pool, other));
+    }),
+  );
+});
+
 test("no target at all is allowed under none, and nothing special-purpose under public", () => {
   const pool = parseCidr("172.30.5.0/24");
   const gateway = parseIp("172.30.5.1");
   if (pool === undefined || gateway === undefined) throw new Error("unparsed");
-  const facts: NetworkFacts = { hostAddresses: [], pool, gateway, peerAt: () => undefined };
+  const [pool6, gateway6] = [parseCidr("fd30:5::/64"), parseIp("fd30:5::1")];
+  if (pool6 === undefined || gateway6 === undefined) throw new Error("unparsed");
+  const ipv6Place = { pool: pool6, gateway: gateway6 };
+  const facts: NetworkFacts = { hostAddresses: [], pool, gateway, ipv6: ipv6Place, peerAt: () => undefined };
   const target = (text: string, mode: "none" | "public") => {
     const address = parseIp(text);
     if (address === undefined) throw new Error(text);
@@ -232,13 +263,18 @@ test("no target at all is allowed under none, and nothing special-purpose under 
     "::1",
     "fe80::1",
     "fd00::1",
+    "fd00:ec2::254",
+    "fd20:ce::254",
+    "fec0::1",
+    "fd30:5::ac1e:502",
+    "2002:a00:1::1",
     "ff02::1",
     "::ffff:10.0.0.1",
     "64:ff9b::a00:1",
   ];
   expect(near.filter((text) => target(text, "public") === "allow")).toEqual([]);
   expect(
-    ["9.9.9.9", "172.15.255.255", "172.32.0.1", "100.128.0.1"].filter(
+    ["9.9.9.9", "172.15.255.255", "172.32.0.1", "100.128.0.1", "2620:fe::fe", "2001:db8::1"].filter(
       (text) => target(text, "public") === "deny",
     ),
   ).toEqual([]);

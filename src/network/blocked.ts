@@ -4,7 +4,7 @@ import type { FdSocketOptions, UnixSocketOptions } from "bun";
 import { socket } from "../lib/libc.ts";
 import { inNetns } from "../lib/netns.ts";
 import { formatIp } from "../model/ip.ts";
-import { BLOCKED_GROUP } from "./ruleset.ts";
+import { BLOCKED_GROUP } from "./family-rules.ts";
 
 /** A packet that was refused. */
 export interface Blocked {
@@ -28,7 +28,7 @@ const NFULNL_CFG_CMD_BIND = 1;
 const NFULNL_COPY_PACKET = 2;
 /** struct nlmsghdr and struct nfgenmsg. */
 const HEADERS = 20;
-/** IPv4 header with options, and the ports. */
+/** An IPv4 header with options or an IPv6 header, and the ports. */
 const COPY_BYTES = 64;
 
 /** Reads until it is disposed. `onEnd`: the kernel had more than could be read, and the rest is not told. Errors: `SystemCallError`. */
@@ -71,7 +71,7 @@ export function readBlocked(
   };
 }
 
-/** The IPv4 packets of a buffer of netlink messages; what makes no sense is left out. */
+/** The IPv4 and IPv6 packets of a buffer of netlink messages; what makes no sense is left out. */
 export function parsePackets(bytes: Uint8Array): Blocked[] {
   const buffer = Buffer.from(bytes);
   const packets: Blocked[] = [];
@@ -99,19 +99,37 @@ function findAttribute(attributes: Buffer, wanted: number): Buffer | undefined {
   return undefined;
 }
 
-/** RFC 791, section 3.1. */
 function parsePacket(packet: Buffer): Blocked | undefined {
-  if (packet.length < 20 || (packet[0] ?? 0) >> 4 !== 4) return undefined;
-  const header = ((packet[0] ?? 0) & 15) * 4;
-  const protocol = packet[9] ?? 0;
-  const name = { 1: "icmp", 6: "tcp", 17: "udp" }[protocol] ?? `protocol ${protocol}`;
-  const hasPort = (protocol === 6 || protocol === 17) && packet.length >= header + 4;
-  return {
-    source: formatIp({ family: 4, value: BigInt(packet.readUInt32BE(12)) }),
-    target: formatIp({ family: 4, value: BigInt(packet.readUInt32BE(16)) }),
-    protocol: name,
-    port: hasPort ? packet.readUInt16BE(header + 2) : undefined,
-  };
+  switch ((packet[0] ?? 0) >> 4) {
+    case 4:
+      return parsePacket4(packet);
+    case 6:
+      return parsePacket6(packet);
+    default:
+      return undefined;
+  }
+}
+
+/** RFC 791, section 3.1. */
+function parsePacket4(packet: Buffer): Blocked | undefined {
+  if (packet.length < 20) return undefined;
+  const ip = (at: number): string => formatIp({ family: 4, value: BigInt(packet.readUInt32BE(at)) });
+  const rest = packet.subarray(((packet[0] ?? 0) & 15) * 4);
+  return { source: ip(12), target: ip(16), ...readPorts(packet[9] ?? 0, rest) };
+}
+
+/** RFC 8200, section 3. What is behind an extension header is not looked at. */
+function parsePacket6(packet: Buffer): Blocked | undefined {
+  if (packet.length < 40) return undefined;
+  const ip = (at: number): string =>
+    formatIp({ family: 6, value: BigInt(`0x${packet.toString("hex", at, at + 16)}`) });
+  return { source: ip(8), target: ip(24), ...readPorts(packet[6] ?? 0, packet.subarray(40)) };
+}
+
+function readPorts(protocol: number, rest: Buffer): Pick<Blocked, "protocol" | "port"> {
+  const name = { 1: "icmp", 6: "tcp", 17: "udp", 58: "icmp" }[protocol] ?? `protocol ${protocol}`;
+  const hasPort = (protocol === 6 || protocol === 17) && rest.length >= 4;
+  return { protocol: name, port: hasPort ? rest.readUInt16BE(2) : undefined };
 }
 
 function configMessage(attribute: number, payload: Buffer): Buffer {

@@ -53,7 +53,11 @@ export async function checkTarget(
     return [{ address, protocol, port, ...decision }];
   });
   const best = addresses.find(({ verdict }) => verdict === "allow") ?? addresses[0];
-  return { verdict: best?.verdict ?? "deny", rule: best?.rule ?? "the name has no IPv4 address", addresses };
+  return {
+    verdict: best?.verdict ?? "deny",
+    rule: best?.rule ?? "the name has no address that guests reach",
+    addresses,
+  };
 }
 
 function notATarget(text: string): BangerError {

@@ -1,9 +1,10 @@
 /** A VM as elements of the sets and maps of the rules (ruleset.ts), and scripts that change elements in one transaction. */
 import { createHash } from "node:crypto";
-import { formatCidr } from "../model/ip.ts";
+import { linkLocalOf } from "../model/addresses6.ts";
+import { type Family, formatCidr, formatIp, parseIp } from "../model/ip.ts";
 import type { NetworkPolicy } from "../model/network-policy.ts";
 import { isPrivate, type NetworkRule, outermost } from "../model/network-rule.ts";
-import { type RuleSet, type RuleShape, setName } from "./ruleset.ts";
+import { FAMILY_WORDS, type RuleSet, type RuleShape, setName } from "./family-rules.ts";
 
 export interface Element {
   /** Family, table and name of the set or map. */
@@ -18,43 +19,76 @@ export interface NetworkVm {
   readonly id: string;
   /** IPv4. */
   readonly address: string;
+  /** Of a VM that is on a network with IPv6. */
+  readonly address6?: string | undefined;
   readonly mac: string;
   readonly policy: NetworkPolicy;
 }
 
+/** What packets of a VM come from. */
+export type GuestAddresses = Pick<NetworkVm, "address" | "address6">;
+
 /** All that makes a VM with this tap reach what its policy says. */
 export function vmElements(vm: NetworkVm, tap: string): Element[] {
-  const mark = `0x${policyMark(vm).toString(16)}`;
-  const { mode } = vm.policy;
   return [
     element("bridge banger ports", `"${tap}" . ${vm.mac} . ${vm.address}`, ` comment "${vm.id}"`),
-    element("inet banger mark_of", vm.address, ` : ${mark}`),
-    element("inet banger marks", `${vm.address} . ${mark}`),
+    ...policyElements(vm, vm.address, 4),
+    ...(vm.address6 === undefined
+      ? []
+      : [...neighbourElements(vm, tap, vm.address6), ...policyElements(vm, vm.address6, 6)]),
+  ];
+}
+
+function policyElements(vm: NetworkVm, address: string, family: Family): Element[] {
+  const { suffix } = FAMILY_WORDS[family];
+  const mark = `0x${policyMark(vm).toString(16)}`;
+  const { mode, peers, deny, allow } = vm.policy;
+  return [
+    element(`inet banger mark_of${suffix}`, address, ` : ${mark}`),
+    element(`inet banger marks${suffix}`, `${address} . ${mark}`),
     // A guest without a mode is refused everything.
-    ...(mode === "none" ? [] : [element("inet banger modes", vm.address, ` : goto ${mode}`)]),
-    ...(vm.policy.peers ? [element("inet banger peers", vm.address)] : []),
-    ...networkElements(vm.address, vm.policy.deny, "denied"),
-    ...networkElements(vm.address, vm.policy.allow.filter(isPrivate), "inside"),
+    ...(mode === "none" ? [] : [element(`inet banger modes${suffix}`, address, ` : goto ${mode}${suffix}`)]),
+    ...(peers ? [element(`inet banger peers${suffix}`, address)] : []),
+    ...networkElements(address, deny, { set: "denied", family }),
+    ...networkElements(address, allow.filter(isPrivate), { set: "inside", family }),
     ...networkElements(
-      vm.address,
-      vm.policy.allow.filter((rule) => !isPrivate(rule)),
-      "wide",
+      address,
+      allow.filter((rule) => !isPrivate(rule)),
+      { set: "wide", family },
     ),
   ];
 }
 
+/** What the guest may send, and say of itself, at its tap (neighbour-rules.ts). */
+function neighbourElements({ mac }: NetworkVm, tap: string, address6: string): Element[] {
+  const own = [address6, linkLocalOf(mac)];
+  return [
+    element("bridge banger ports6", `"${tap}" . ${mac} . ${address6}`),
+    ...own.map((address) => element("bridge banger neighbours", `"${tap}" . ${mac} . ${address}`)),
+    // Sets of raw bytes take numbers.
+    element("bridge banger neighbour_links", `"${tap}" . 0x${mac.replaceAll(":", "")}`),
+    ...own.map((address) => element("bridge banger neighbour_targets", `"${tap}" . ${hexOf(address)}`)),
+  ];
+}
+
+function hexOf(address: string): string {
+  return `0x${parseIp(address)?.value.toString(16).padStart(32, "0")}`;
+}
+
 /** What makes an address reachable under a rule that allows its name, for `timeoutS` seconds. */
 export function namedElements(
-  vmAddress: string,
+  vm: GuestAddresses,
   {
     rule,
     address,
     timeoutS,
   }: { readonly rule: NetworkRule; readonly address: string; readonly timeoutS: number },
 ): Element[] {
-  return byProtocol(rule).map((one) =>
-    ruleElement(`${vmAddress} . ${address}`, one, { set: "named", rest: ` timeout ${timeoutS}s` }),
-  );
+  const ip = parseIp(address);
+  const source = ip?.family === 6 ? vm.address6 : vm.address;
+  if (ip === undefined || source === undefined) return [];
+  const how = { set: "named", rest: ` timeout ${timeoutS}s`, family: ip.family } as const;
+  return byProtocol(rule).map((one) => ruleElement(`${source} . ${formatIp(ip)}`, one, how));
 }
 
 /** Adds elements, which may be there. */
@@ -96,11 +130,15 @@ export function policyMark({ id, policy }: Pick<NetworkVm, "id" | "policy">): nu
 }
 
 /** Rules about names have no elements of their own: the resolver acts on them. */
-function networkElements(vmAddress: string, rules: readonly NetworkRule[], set: RuleSet): Element[] {
+function networkElements(
+  source: string,
+  rules: readonly NetworkRule[],
+  { set, family }: { readonly set: RuleSet; readonly family: Family },
+): Element[] {
   // A set of networks takes none inside another (`File exists`), and needs none.
   return outermost(rules.flatMap(byProtocol)).flatMap((rule) => {
-    if (rule.host.kind !== "net" || rule.host.net.family !== 4) return [];
-    return [ruleElement(`${vmAddress} . ${formatCidr(rule.host.net)}`, rule, { set, rest: "" })];
+    if (rule.host.kind !== "net" || rule.host.net.family !== family) return [];
+    return [ruleElement(`${source} . ${formatCidr(rule.host.net)}`, rule, { set, rest: "", family })];
   });
 }
 
@@ -113,12 +151,13 @@ function byProtocol(rule: NetworkRule): NetworkRule[] {
 function ruleElement(
   key: string,
   { protocol, port }: NetworkRule,
-  { set, rest }: { readonly set: RuleSet; readonly rest: string },
+  { set, rest, family }: { readonly set: RuleSet; readonly rest: string; readonly family: Family },
 ): Element {
   const one = (shape: RuleShape, tail: string): Element =>
-    element(`inet banger ${setName(set, shape)}`, `${key}${tail}`, rest);
+    element(`inet banger ${setName(set, shape, family)}`, `${key}${tail}`, rest);
   if (protocol === undefined) return one("any", "");
-  return port === undefined ? one("protocol", ` . ${protocol}`) : one("port", ` . ${protocol} . ${port}`);
+  if (port !== undefined) return one("port", ` . ${protocol} . ${port}`);
+  return one("protocol", ` . ${protocol === "icmp" ? FAMILY_WORDS[family].icmp : protocol}`);
 }
 
 function element(set: string, key: string, rest = ""): Element {

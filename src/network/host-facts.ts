@@ -1,5 +1,5 @@
 /** What the host's own network looks like, read without another process. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { type Cidr, formatIp, type Ip, network, overlap, parseCidr, parseIp } from "../model/ip.ts";
 
@@ -23,6 +23,28 @@ export function listDevices(): Set<string> {
 /** The IPv4 routes of the main table but the default ones (proc_net(5): /proc/net/route). */
 export function hostRoutes(): HostRoute[] {
   return parseRoutes(readFileSync("/proc/thread-self/net/route", "latin1"));
+}
+
+/** The IPv6 routes of every table but default, multicast and loopback ones (net/ipv6/route.c: rt6_info_route of /proc/net/ipv6_route). */
+export function hostRoutes6(): HostRoute[] {
+  return hasIpv6() ? parseRoutes6(readFileSync("/proc/thread-self/net/ipv6_route", "latin1")) : [];
+}
+
+/** Whether the kernel speaks IPv6 at all. */
+export function hasIpv6(): boolean {
+  return existsSync("/proc/sys/net/ipv6/conf/all");
+}
+
+/** The text form of the file: destination and prefix first, the device last, numbers hexadecimal. Lines that make no sense are left out. */
+export function parseRoutes6(text: string): HostRoute[] {
+  return text.split("\n").flatMap((line) => {
+    const fields = line.trim().split(/\s+/);
+    const [base = "", bits = "", device = ""] = [fields[0], fields[1], fields[9]];
+    if (!/^[0-9a-f]{32}$/.test(base) || !/^[0-9a-f]{2}$/.test(bits) || device === "") return [];
+    const prefix = Number.parseInt(bits, 16);
+    if (prefix === 0 || prefix > 128 || base.startsWith("ff") || device === "lo") return [];
+    return [{ device, net: network({ family: 6, value: BigInt(`0x${base}`) }, prefix) }];
+  });
 }
 
 /** The text form of the file above: numbers are hexadecimal in the byte order of the host. Lines that make no sense are left out. */

@@ -1,10 +1,10 @@
 /** Addresses that the resolver answered for names that a VM's policy allows: in the rules as long as the answer lives. */
 import type { NetworkRule } from "../model/network-rule.ts";
-import { addScript, deleteScript, type Element, namedElements } from "./elements.ts";
+import { addScript, deleteScript, type Element, type GuestAddresses, namedElements } from "./elements.ts";
 
 export interface NamedAnswer {
   readonly rules: readonly NetworkRule[];
-  /** IPv4. */
+  /** IPv4 and IPv6. */
   readonly addresses: readonly string[];
   /** How long the guest may use the answer, in seconds. */
   readonly ttlS: number;
@@ -34,18 +34,18 @@ export class NamedAddresses {
   }
 
   /** Whether all of an answer can be reached for about as long as it lives: most answers come again and again. */
-  holds(vmAddress: string, answer: NamedAnswer): boolean {
-    return this.#missing(vmAddress, answer).length === 0;
+  holds(vm: GuestAddresses, answer: NamedAnswer): boolean {
+    return this.#missing(vm, answer).length === 0;
   }
 
   /** Resolves when the addresses can be reached. Errors: those of `apply`. */
-  async allow(vmAddress: string, answer: NamedAnswer): Promise<void> {
-    const wanted = this.#missing(vmAddress, answer);
+  async allow(vm: GuestAddresses, answer: NamedAnswer): Promise<void> {
+    const wanted = this.#missing(vm, answer);
     if (wanted.length === 0) return;
     const expiresAt = this.#now() + timeoutOf(answer) * 1000;
     await this.#apply(deleteScript(wanted) + addScript(wanted));
-    const held = this.#held.get(vmAddress) ?? new Map<string, Held>();
-    this.#held.set(vmAddress, held);
+    const held = this.#held.get(vm.address) ?? new Map<string, Held>();
+    this.#held.set(vm.address, held);
     for (const element of wanted) held.set(idOf(element), { element, expiresAt });
     this.#trim(held);
   }
@@ -60,13 +60,13 @@ export class NamedAddresses {
     this.#held.delete(vmAddress);
   }
 
-  #missing(vmAddress: string, answer: NamedAnswer): Element[] {
+  #missing(vm: GuestAddresses, answer: NamedAnswer): Element[] {
     const timeoutS = timeoutOf(answer);
     const needed = this.#now() + timeoutS * 1000 - GRACE_S * 500;
-    const held = this.#held.get(vmAddress);
+    const held = this.#held.get(vm.address);
     return answer.rules
       .flatMap((rule) =>
-        answer.addresses.flatMap((address) => namedElements(vmAddress, { rule, address, timeoutS })),
+        answer.addresses.flatMap((address) => namedElements(vm, { rule, address, timeoutS })),
       )
       .filter((element) => (held?.get(idOf(element))?.expiresAt ?? 0) < needed);
   }

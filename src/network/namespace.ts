@@ -5,9 +5,10 @@ import { inNetns } from "../lib/netns.ts";
 import { macFromAddress } from "../model/addresses.ts";
 import { clashingRoute, type HostRoute, hostRoutes, listDevices } from "./host-facts.ts";
 import { BRIDGE, HOST_LINK, type NetworkPlan, TAP_PREFIX } from "./names.ts";
+import { bridgeLines6, linkHost6, setHostLink6, setSysctls6 } from "./namespace6.ts";
 import type { NetPrograms } from "./programs.ts";
 
-/** On the bridge, written last: a namespace without it was not finished. Raised when the layout changes. */
+/** On the bridge, written last: a namespace without it was not finished. Raised when the layout changes. Behind it, the IPv6 pool. */
 const READY = "banger-ready-1";
 
 const LinksSchema: z.ZodType<{ ifname: string; ifalias?: string | undefined }[]> = z.array(
@@ -17,6 +18,8 @@ const LinksSchema: z.ZodType<{ ifname: string; ifalias?: string | undefined }[]>
 /** What was found in a namespace. */
 export interface FoundNamespace {
   readonly taps: readonly string[];
+  /** What it was made with. */
+  readonly pool6: string | undefined;
 }
 
 /** The finished namespace of this plan; undefined when there is none. Errors: `internal`, `unavailable`. */
@@ -26,8 +29,9 @@ export async function findNamespace(
 ): Promise<FoundNamespace | undefined> {
   if (!existsSync(plan.netnsPath)) return undefined;
   const links = LinksSchema.parse(await programs.ipJson(plan.netnsPath, ["link", "show"]));
-  if (!links.some(({ ifname, ifalias }) => ifname === BRIDGE && ifalias === READY)) return undefined;
-  return { taps: links.map(({ ifname }) => ifname).filter((name) => name.startsWith(TAP_PREFIX)) };
+  const [ready, pool6] = links.find(({ ifname }) => ifname === BRIDGE)?.ifalias?.split(" ") ?? [];
+  if (ready !== READY) return undefined;
+  return { taps: links.map(({ ifname }) => ifname).filter((name) => name.startsWith(TAP_PREFIX)), pool6 };
 }
 
 /**
@@ -43,17 +47,19 @@ export async function createNamespace(
   await using undo = new AsyncDisposableStack();
   undo.defer(() => removeNamespace(plan, programs));
   await programs.ip(undefined, [`netns add ${plan.name}`]);
-  inNetns(plan.netnsPath, () => setSysctls());
+  inNetns(plan.netnsPath, () => setSysctls(plan));
   await programs.nft(plan.netnsPath, ruleset);
   await programs.ip(plan.netnsPath, [
     "link set lo up",
     // Without a MAC of its own it takes the lowest of its taps', and guests lose their gateway when a tap comes or goes.
     `link add ${BRIDGE} address ${macFromAddress(plan.gateway)} type bridge stp_state 0 mcast_snooping 0`,
     `addr add ${plan.gateway}/${plan.poolBits} dev ${BRIDGE}`,
+    ...(plan.ipv6 === undefined ? [] : bridgeLines6(plan.ipv6)),
     `link set ${BRIDGE} up`,
   ]);
   await linkHost(plan, programs);
-  await programs.ip(plan.netnsPath, [`link set ${BRIDGE} alias ${READY}`]);
+  const alias = plan.ipv6 === undefined ? READY : `"${READY} ${plan.ipv6.pool}"`;
+  await programs.ip(plan.netnsPath, [`link set ${BRIDGE} alias ${alias}`]);
   undo.move();
 }
 
@@ -77,7 +83,7 @@ async function linkHost(plan: NetworkPlan, programs: NetPrograms): Promise<void>
   await programs.ip(undefined, [
     `link add ${plan.hostLink} type veth peer name ${HOST_LINK} netns ${plan.name}`,
   ]);
-  quietIpv6(plan.hostLink);
+  setHostLink6(plan.hostLink, plan.ipv6 !== undefined);
   await programs.ip(plan.netnsPath, [
     `addr add ${plan.inside}/${plan.linkBits} dev ${HOST_LINK}`,
     `link set ${HOST_LINK} up`,
@@ -88,15 +94,13 @@ async function linkHost(plan: NetworkPlan, programs: NetPrograms): Promise<void>
     `link set ${plan.hostLink} up`,
     ...(hostLinkClash(plan) === undefined ? [route] : []),
   ]);
+  await linkHost6(plan, programs);
 }
 
 /** Kernel's Documentation/networking/ip-sysctl.rst. /proc/sys/net shows the namespace of the thread that opens it. */
-function setSysctls(): void {
+function setSysctls({ ipv6 }: NetworkPlan): void {
   const set = (name: string, value: number): void => writeFileSync(`/proc/sys/net/${name}`, String(value));
-  if (existsSync("/proc/sys/net/ipv6/conf/all")) {
-    set("ipv6/conf/all/disable_ipv6", 1);
-    set("ipv6/conf/default/disable_ipv6", 1);
-  }
+  setSysctls6(ipv6 !== undefined);
   set("ipv4/ip_forward", 1);
   // A refusal that is not told costs the guest a timeout; guests are behind one bridge and flood nobody else with it.
   set("ipv4/icmp_ratelimit", 0);
@@ -105,10 +109,4 @@ function setSysctls(): void {
   set("ipv4/conf/default/send_redirects", 0);
   // Where br_netfilter is loaded, bridged packets would meet the rules for routed ones.
   if (existsSync("/proc/sys/net/bridge/bridge-nf-call-iptables")) set("bridge/bridge-nf-call-iptables", 0);
-}
-
-/** The host's end is banger's own link; without this the kernel adds link-local routes for it. */
-function quietIpv6(device: string): void {
-  const path = `/proc/sys/net/ipv6/conf/${device}/disable_ipv6`;
-  if (existsSync(path)) writeFileSync(path, "1");
 }

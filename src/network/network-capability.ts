@@ -63,18 +63,19 @@ export function createNetworkCapability(options: NetworkCapabilityOptions): Capa
       }
     },
     contribute({ vm }, draft) {
-      const { netnsPath, gateway } = network.plan;
+      const { netnsPath, gateway, ipv6 } = network.plan;
       if (overChannel.has(vm.id)) {
         draft.cmdline.push(TUN_WORD);
         draft.resolver = { nameservers: [gateway], search: options.search() };
       }
       const attachment = network.attachment(vm.id);
       if (attachment === undefined) return;
-      const { mac, address } = attachment.vm;
+      const { mac, address, address6 } = attachment.vm;
       draft.nics.push({ id: NIC, mac, tap: attachment.tap, netns: netnsPath });
       // A template's guest has its card up, which takes longest, and no place: each clone is told of its own.
       const guest: GuestNetwork = { mac, address, gateway, nameservers: [gateway], search: options.search() };
-      draft.network = guest;
+      const isPlaced = ipv6 !== undefined && address6 !== undefined;
+      draft.network = isPlaced ? { ...guest, ipv6: { address: address6, gateway: ipv6.gateway } } : guest;
     },
     async changed({ before, after }) {
       if (JSON.stringify(before.spec.network) === JSON.stringify(after.spec.network)) return;

@@ -5,7 +5,7 @@ import { formatCidr } from "../model/ip.ts";
 import { parsePackets } from "./blocked.ts";
 import { BLOCKED_PER_MINUTE, BlockedEvents } from "./blocked-events.ts";
 import { createAnswer, createRefusal, parseQuery, RCODES, readAnswer } from "./dns/message.ts";
-import { clashingRoute, parseResolvConf, parseRoutes } from "./host-facts.ts";
+import { clashingRoute, parseResolvConf, parseRoutes, parseRoutes6 } from "./host-facts.ts";
 import { createPlan } from "./names.ts";
 
 /** A file of a host with a default route, a network and an odd line. */
@@ -25,6 +25,43 @@ test("parseRoutes() reads /proc/net/route, and leaves the default route out", ()
   expect(clashingRoute("172.16.0.0/24", "bng0", routes)?.device).toBe("lan0");
   expect(clashingRoute("172.16.0.0/24", "lan0", routes)).toBeUndefined();
   expect(clashingRoute("10.0.0.0/24", "bng0", routes)).toBeUndefined();
+});
+
+/** As the kernel writes it: a network, a default route, an address of its own, multicast, the loopback's, and an odd line. */
+const ROUTES6 = [
+  "fd300005000000000000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001     eth0",
+  "00000000000000000000000000000000 00 00000000000000000000000000000000 00 fe800000000000000000000000000001 00000400 00000003 00000000 00000003     eth0",
+  "fd990000000000000000000000000002 80 00000000000000000000000000000000 00 00000000000000000000000000000000 00000000 00000003 00000000 80200001     lan0",
+  "ff000000000000000000000000000000 08 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000003 00000000 00000001     eth0",
+  "00000000000000000000000000000001 80 00000000000000000000000000000000 00 00000000000000000000000000000000 00000000 00000004 00000000 80200001       lo",
+  "nonsense",
+].join("\n");
+
+test("parseRoutes6() reads /proc/net/ipv6_route, and leaves out what no pool could clash with", () => {
+  const routes = parseRoutes6(ROUTES6);
+  expect(routes.map(({ device, net }) => `${device} ${formatCidr(net)}`)).toEqual([
+    "eth0 fd30:5::/64",
+    "lan0 fd99::2",
+  ]);
+  expect(clashingRoute("fd30::/16", "bng0", routes)?.device).toBe("eth0");
+  expect(clashingRoute("fd30:6::/64", "bng0", routes)).toBeUndefined();
+});
+
+test("parsePackets() reads an IPv6 packet", () => {
+  const header = Buffer.alloc(44);
+  header.set([0x60, 0, 0, 0, 0, 4, 6, 63]);
+  header.set([0xfd, 0x30, 0, 5], 8);
+  header[23] = 2;
+  header.set([0x20, 1, 0x0d, 0xb8], 24);
+  header.writeUInt16BE(443, 42);
+  const attribute = Buffer.concat([Buffer.from([48, 0, 9, 0]), header]);
+  const message = Buffer.concat([Buffer.alloc(20), attribute]);
+  message.writeUInt32LE(message.length, 0);
+  message.writeUInt16LE(0x400, 4);
+  expect(parsePackets(message)).toEqual([
+    { source: "fd30:5::2", target: "2001:db8::", protocol: "tcp", port: 443 },
+  ]);
+  expect(parsePackets(message.subarray(0, 60))).toEqual([]);
 });
 
 test("parseResolvConf() takes at most three nameservers and six domains, and no nonsense", () => {

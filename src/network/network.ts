@@ -5,12 +5,13 @@
 import { existsSync } from "node:fs";
 import { Turns } from "../lib/turns.ts";
 import { NOWHERE } from "../model/addresses.ts";
+import { address6Of } from "../model/addresses6.ts";
 import { BangerError } from "../model/errors.ts";
-import { formatIp } from "../model/ip.ts";
 import { addScript, changeScript, deleteScript, type NetworkVm, vmElements } from "./elements.ts";
-import { hostAddresses, listDevices } from "./host-facts.ts";
+import { currentHost, hostScript, hostText } from "./host-addresses.ts";
+import { listDevices } from "./host-facts.ts";
 import { NamedAddresses, type NamedAnswer } from "./named-addresses.ts";
-import type { NetworkPlan } from "./names.ts";
+import { type NetworkPlan, withPool6 } from "./names.ts";
 import { createNamespace, findNamespace, removeNamespace } from "./namespace.ts";
 import type { Attachment, NetworkOptions } from "./network-options.ts";
 import { listPorts } from "./ports.ts";
@@ -27,6 +28,7 @@ export class Network implements Disposable {
   readonly #named: NamedAddresses;
   #services = new DisposableStack();
   #up = false;
+  #plan: NetworkPlan;
   #host = "";
   readonly #turns = new Turns();
   #linger: Disposable | undefined;
@@ -34,17 +36,20 @@ export class Network implements Disposable {
   constructor(options: NetworkOptions) {
     const { plan, programs, onProblem } = options;
     this.#options = options;
+    this.#plan = plan;
     this.#named = new NamedAddresses((script) => programs.nft(plan.netnsPath, script));
     this.#pool = new TapPool({
       netnsPath: plan.netnsPath,
       programs,
       size: options.tapPoolSize,
+      isIpv6: () => this.#plan.ipv6 !== undefined,
       onProblem: (error) => onProblem("making taps", error),
     });
   }
 
+  /** Of the namespace that is there: one that VMs are in keeps the IPv6 pool that it was made with. */
   get plan(): NetworkPlan {
-    return this.#options.plan;
+    return this.#plan;
   }
 
   /** Whether the namespace is there, as far as this daemon knows. */
@@ -62,14 +67,17 @@ export class Network implements Disposable {
 
   /** The VM that has this address. */
   vmAt(address: string): NetworkVm | undefined {
-    for (const { vm } of this.#attached.values()) if (vm.address === address) return vm;
+    for (const { vm } of this.#attached.values()) {
+      if (vm.address === address || vm.address6 === address) return vm;
+    }
     return undefined;
   }
 
   /** Puts a VM on the network: its tap lets through what its policy says and nothing else. Errors: `unavailable`, `internal`. */
-  async attach(vm: NetworkVm): Promise<Attachment> {
+  async attach(wanted: NetworkVm): Promise<Attachment> {
     return await this.#turns.run(async () => {
       await this.#ensure();
+      const vm = this.#placed(wanted);
       await this.#remove(vm.id);
       this.#options.onStep("network:tap");
       const tap = await this.#pool.take();
@@ -85,8 +93,9 @@ export class Network implements Disposable {
   }
 
   /** Gives a VM that is attached another policy, at once and for its open connections too; does nothing for others. */
-  async change(vm: NetworkVm): Promise<void> {
+  async change(wanted: NetworkVm): Promise<void> {
     await this.#turns.run(async () => {
+      const vm = this.#placed(wanted);
       const before = this.#attached.get(vm.id);
       if (before === undefined) return;
       const elements = vmElements(vm, before.tap);
@@ -100,9 +109,9 @@ export class Network implements Disposable {
 
   /** Lets a VM reach what the resolver is about to tell it; does nothing when its policy is another one by now. */
   async allowNamed(vm: NetworkVm, answer: NamedAnswer): Promise<void> {
-    if (this.#named.holds(vm.address, answer)) return;
+    if (this.#named.holds(vm, answer)) return;
     await this.#turns.run(async () => {
-      if (this.#attached.get(vm.id)?.vm === vm) await this.#named.allow(vm.address, answer);
+      if (this.#attached.get(vm.id)?.vm === vm) await this.#named.allow(vm, answer);
     });
   }
 
@@ -131,8 +140,10 @@ export class Network implements Disposable {
     await this.#turns.run(async () => {
       const found = await findNamespace(this.plan, this.#options.programs);
       if (found === undefined) return await this.#removeRemains();
+      this.#plan = withPool6(this.plan, found.pool6);
       const ports = await listPorts(this.plan.netnsPath, this.#options.programs);
-      for (const vm of vms) {
+      for (const wanted of vms) {
+        const vm = this.#placed(wanted);
         const port = ports.find((one) => one.id === vm.id);
         if (port === undefined) continue;
         this.#attached.set(vm.id, { vm, tap: port.tap, elements: vmElements(vm, port.tap) });
@@ -143,7 +154,7 @@ export class Network implements Disposable {
       await this.#nft(this.#ruleset() + addScript(elements));
       const used = new Set([...this.#attached.values()].map(({ tap }) => tap));
       this.#pool.discard(found.taps.filter((tap) => !used.has(tap)));
-      await this.#options.uplink.ensure();
+      await this.#options.uplink.ensure(this.plan);
       this.#serve();
       this.#pool.fill();
     });
@@ -177,15 +188,22 @@ export class Network implements Disposable {
     this.#options.programs.release(this.plan.netnsPath);
   }
 
+  /** With the address that goes with this network's IPv6 pool. */
+  #placed(vm: NetworkVm): NetworkVm {
+    const { ipv6 } = this.#plan;
+    return { ...vm, address6: ipv6 === undefined ? undefined : address6Of(ipv6.pool, vm.address) };
+  }
+
   async #ensure(): Promise<void> {
-    const { plan, programs, uplink, onStep } = this.#options;
+    const { programs, uplink, onStep } = this.#options;
     this.#linger?.[Symbol.dispose]();
-    if (this.#up && !existsSync(plan.netnsPath)) await this.#lose();
-    if (this.#up) return await uplink.ensure();
+    if (this.#up && !existsSync(this.plan.netnsPath)) await this.#lose();
+    if (this.#up) return await uplink.ensure(this.plan);
+    this.#plan = this.#options.plan;
     onStep("network:up");
-    await createNamespace(plan, programs, this.#ruleset());
+    await createNamespace(this.plan, programs, this.#ruleset());
     onStep("network:uplink");
-    await uplink.ensure();
+    await uplink.ensure(this.plan);
     this.#serve();
   }
 
@@ -212,7 +230,7 @@ export class Network implements Disposable {
   }
 
   async #takeDown(): Promise<void> {
-    const { plan, programs, uplink, onStep } = this.#options;
+    const { programs, uplink, onStep } = this.#options;
     this.#up = false;
     this.#linger?.[Symbol.dispose]();
     this.#services.dispose();
@@ -220,7 +238,8 @@ export class Network implements Disposable {
     this.#pool.clear();
     onStep("network:down");
     await uplink.stop();
-    await removeNamespace(plan, programs);
+    await removeNamespace(this.plan, programs);
+    this.#plan = this.#options.plan;
   }
 
   /** What a daemon left that died while it made the namespace or removed it. */
@@ -244,25 +263,20 @@ export class Network implements Disposable {
   }
 
   #ruleset(): string {
-    this.#host = currentHost().join(", ");
-    return createRuleset(currentHost());
+    const host = currentHost();
+    this.#host = hostText(host);
+    return createRuleset({ ...host, pool6: this.#plan.ipv6?.pool });
   }
 
   /** The host's addresses come and go. */
   #hostScript(): string {
-    const host = currentHost().join(", ");
-    if (host === this.#host) return "";
-    this.#host = host;
-    return `flush set inet banger host\n${host === "" ? "" : `add element inet banger host { ${host} }\n`}`;
+    const host = currentHost();
+    if (hostText(host) === this.#host) return "";
+    this.#host = hostText(host);
+    return hostScript(host, this.#plan.ipv6 !== undefined);
   }
 
   async #nft(script: string): Promise<void> {
     await this.#options.programs.nft(this.plan.netnsPath, script);
   }
-}
-
-function currentHost(): string[] {
-  return hostAddresses()
-    .filter(({ family }) => family === 4)
-    .map(formatIp);
 }

@@ -1,5 +1,6 @@
 /** What there is to say of the network: for `network show`, and the rows of `doctor`. */
 import type { DoctorCheck } from "../model/doctor.ts";
+import type { NetworkVm } from "./elements.ts";
 import type { NetworkService } from "./service.ts";
 
 export interface NetworkReport {
@@ -14,6 +15,11 @@ export interface NetworkReport {
   readonly hostLink: string;
   readonly pool: string;
   readonly gateway: string;
+  /** Where guests' IPv6 addresses come from, and their gateway; absent: they have none. */
+  readonly pool6?: string | undefined;
+  readonly gateway6?: string | undefined;
+  /** Why guests have no IPv6, or another pool, although the configuration says otherwise. */
+  readonly problem6?: string | undefined;
   readonly uplink: string;
   /** Taps that wait for a VM. */
   readonly readyTaps: number;
@@ -27,6 +33,7 @@ export interface NetworkedVm {
   readonly id: string;
   readonly name: string;
   readonly address: string;
+  readonly address6?: string | undefined;
   readonly mode: string;
   readonly tap: string;
 }
@@ -45,6 +52,7 @@ export async function reportNetwork(
     hostLink: plan.hostLink,
     pool: plan.pool,
     gateway: plan.gateway,
+    ...(found.kind === "namespace" ? reportIpv6(service) : {}),
     uplink: { none: "none", channel: "the daemon", namespace: "pasta" }[found.kind],
     readyTaps: network.readyTaps,
     nameservers: service.upstreams().map(({ address }) => address),
@@ -53,9 +61,22 @@ export async function reportNetwork(
       const attachment = network.attachment(id);
       if (attachment === undefined) return [];
       const { vm, tap } = attachment;
-      return [{ id, name, address: vm.address, mode: vm.policy.mode, tap }];
+      return [{ id, name, address: vm.address, mode: vm.policy.mode, tap, ...address6Of(vm) }];
     }),
   };
+}
+
+function reportIpv6(service: NetworkService): Pick<NetworkReport, "pool6" | "gateway6" | "problem6"> {
+  const { ipv6 } = service.plan;
+  const problem6 = service.problem6();
+  return {
+    ...(ipv6 === undefined ? {} : { pool6: ipv6.pool, gateway6: ipv6.gateway }),
+    ...(problem6 === undefined ? {} : { problem6 }),
+  };
+}
+
+function address6Of({ address6 }: NetworkVm): Pick<NetworkedVm, "address6"> {
+  return address6 === undefined ? {} : { address6 };
 }
 
 export function checkNetwork(service: NetworkService): DoctorCheck {
@@ -71,12 +92,14 @@ export function checkNetwork(service: NetworkService): DoctorCheck {
       const message = `guests have no network card, and TCP and names over the agent's channel: ${found.why}`;
       return { rows: [{ check: "network", verdict: "warn", message, cure: found.cure }], capabilities };
     }
-    const { pool, name } = service.plan;
+    const { pool, name, ipv6 } = service.plan;
+    const problem6 = service.problem6();
+    const pools = ipv6 === undefined ? pool : `${pool} and ${ipv6.pool}`;
     const rows = [
       {
         check: "network",
         verdict: "pass" as const,
-        message: `guests have cards in the namespace ${name}, addresses of ${pool}, and pasta as their way out`,
+        message: `guests have cards in the namespace ${name}, addresses of ${pools}, and pasta as their way out`,
       },
       ...(clash === undefined
         ? []
@@ -88,6 +111,9 @@ export function checkNetwork(service: NetworkService): DoctorCheck {
               cure: "choose another one with network.address_pool in config.toml",
             },
           ]),
+      ...(problem6 === undefined
+        ? []
+        : [{ check: "network", verdict: "warn" as const, message: `IPv6 of guests: ${problem6}` }]),
     ];
     return { rows, capabilities };
   };

@@ -3,8 +3,6 @@ import { readFileSync } from "node:fs";
 import { keptFor } from "../lib/kept-for.ts";
 import { inNetns } from "../lib/netns.ts";
 import { NOWHERE } from "../model/addresses.ts";
-import { BangerError } from "../model/errors.ts";
-import { parseCidr, parseIp } from "../model/ip.ts";
 import { decideTarget, type NetworkDecision, type NetworkFacts } from "../model/network-decision.ts";
 import { type Availability, findAvailability, type NetworkWay } from "./availability.ts";
 import { readBlocked } from "./blocked.ts";
@@ -17,11 +15,11 @@ import { createDnsServer } from "./dns/server.ts";
 import { createUpstream, type Nameserver } from "./dns/upstream.ts";
 import { decideEgress } from "./egress/decide.ts";
 import type { NetworkVm } from "./elements.ts";
-import { hostAddresses, parseResolvConf } from "./host-facts.ts";
+import { hasIpv6, hostAddresses, parseResolvConf } from "./host-facts.ts";
 import type { NamedAnswer } from "./named-addresses.ts";
 import { createPlan, type NetworkPlan } from "./names.ts";
-import { hostLinkClash } from "./namespace.ts";
 import { Network } from "./network.ts";
+import { checkPools, placeOf, pool6Problem, poolClash } from "./pools.ts";
 import { createNetPrograms, type NetPrograms } from "./programs.ts";
 import { tellResolved } from "./resolved.ts";
 import { createPastaUplink } from "./uplink.ts";
@@ -32,6 +30,8 @@ export interface NetworkServiceOptions {
   /** The address pool, and whether somebody chose it. */
   readonly pool: string;
   readonly poolIsChosen: boolean;
+  /** The IPv6 pool; undefined: guests have no IPv6. */
+  readonly pool6?: string | undefined;
   readonly tapPoolSize: number;
   /** Where names of guests are answered on 127.0.0.1; 0: nowhere. */
   readonly dnsPort: number;
@@ -78,11 +78,11 @@ export class NetworkService {
   constructor(options: NetworkServiceOptions) {
     this.#options = options;
     this.#hostResolver = options.hostResolver ?? keptFor(HOST_KEPT_MS, readHostResolver);
-    const plan = createPlan(options);
+    const plan = createPlan({ ...options, pool6: hasIpv6() ? options.pool6 : undefined });
     const { onProblem } = options;
-    const uplink = createPastaUplink(plan, () => {
+    const uplink = createPastaUplink(plan.netnsPath, () => {
       onProblem("the uplink ended", new Error("pasta ended; it is started anew"));
-      uplink.ensure().catch((error: unknown) => onProblem("the uplink", error));
+      uplink.ensure(this.plan).catch((error: unknown) => onProblem("the uplink", error));
     });
     this.network = new Network({
       plan,
@@ -105,6 +105,10 @@ export class NetworkService {
         now: () => performance.now(),
       }),
       addressOf: options.addressOf,
+      address6Of: (name) => {
+        const address = options.addressOf(name);
+        return address === undefined ? undefined : this.network.vmAt(address)?.address6;
+      },
       // What an answer points at is looked at once more when a packet goes there.
       facts: keptFor(HOST_KEPT_MS, () => this.facts()),
     });
@@ -139,18 +143,17 @@ export class NetworkService {
 
   /** Refuses a chosen pool that the host uses itself. Errors: `failed_precondition`. */
   checkPool(): void {
-    const clash = this.#options.poolIsChosen ? this.clash() : undefined;
-    if (clash === undefined) return;
-    throw new BangerError("failed_precondition", `the address pool ${this.plan.pool} overlaps ${clash}`, {
-      cure: "choose another one with network.address_pool in config.toml",
-      details: { pool: this.plan.pool },
-    });
+    checkPools(this.plan, this.#options.poolIsChosen);
   }
 
   /** What of the host overlaps the pool, for a person. */
   clash(): string | undefined {
-    const route = hostLinkClash(this.plan);
-    return route === undefined ? undefined : `the host's route over ${route.device}`;
+    return poolClash(this.plan);
+  }
+
+  /** Why guests have no IPv6, or another pool, although the configuration says otherwise. */
+  problem6(): string | undefined {
+    return pool6Problem(this.plan, this.#options.pool6);
   }
 
   /** The address by which this host reaches a VM that is up; undefined when there is no way but the agent's channel. */
@@ -160,12 +163,10 @@ export class NetworkService {
   }
 
   facts(): NetworkFacts {
-    const { pool, gateway } = this.plan;
-    const [net, ip] = [parseCidr(pool), parseIp(gateway)];
-    // Both were validated with the configuration.
-    if (net === undefined || ip === undefined) throw new Error(`the address pool ${pool} is none`);
+    const { ipv6 } = this.plan;
     const peerAt = (address: string): boolean | undefined => this.network.vmAt(address)?.policy.peers;
-    return { hostAddresses: hostAddresses(), pool: net, gateway: ip, peerAt };
+    const place6 = ipv6 === undefined ? undefined : placeOf(ipv6);
+    return { hostAddresses: hostAddresses(), ...placeOf(this.plan), ipv6: place6, peerAt };
   }
 
   /** What would become of a VM's packet. Errors: `invalid_argument`. */
@@ -187,7 +188,7 @@ export class NetworkService {
     const refused = (name: string, why: string): void => this.blocked(vm, `${name} was not answered: ${why}`);
     return await this.#answer(
       message,
-      { policy: vm.policy, allow: async (found) => allow(found), refused },
+      { policy: vm.policy, isIpv6: false, allow: async (found) => allow(found), refused },
       transport,
     );
   }
@@ -209,6 +210,7 @@ export class NetworkService {
   #askerOf(vm: NetworkVm): Asker {
     return {
       policy: vm.policy,
+      isIpv6: this.plan.ipv6 !== undefined,
       allow: async (answer) => await this.network.allowNamed(vm, answer),
       refused: (name, why) => this.#blocked.add(vm.address, `${name} was not answered: ${why}`),
     };
@@ -249,8 +251,9 @@ export class NetworkService {
     return readBlocked(plan.netnsPath, {
       onBlocked: ({ source, target, protocol, port }) =>
         this.#blocked.add(
-          source,
-          `${protocol} to ${target}${port === undefined ? "" : `:${port}`} was refused`,
+          // One guest has one share, over both families.
+          this.network.vmAt(source)?.address ?? source,
+          `${protocol} to ${port === undefined ? target : hostPort(target, port)} was refused`,
         ),
       onEnd: () => this.#options.onProblem("refused packets", new Error("the kernel's log was lost")),
     });
@@ -268,6 +271,10 @@ export class NetworkService {
       return undefined;
     }
   }
+}
+
+function hostPort(address: string, port: number): string {
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 function noCard(why: string, cure: string): Extract<Availability, { kind: "none" }> {

@@ -10,6 +10,8 @@ export interface TapPoolOptions {
   readonly programs: NetPrograms;
   /** So many taps are kept ready. */
   readonly size: number;
+  /** Whether the namespace speaks IPv6. */
+  readonly isIpv6: () => boolean;
   /** Hears why the pool could not be filled. */
   readonly onProblem: (error: unknown) => void;
 }
@@ -77,6 +79,8 @@ export class TapPool {
       this.#options.netnsPath,
       names.flatMap((name) => [
         `tuntap add dev ${name} mode tap vnet_hdr`,
+        // The bridge has the addresses; a tap with one would only send its guest what that has no use for.
+        ...(this.#options.isIpv6() ? [`link set dev ${name} addrgenmode none`] : []),
         `link set dev ${name} master ${BRIDGE} up`,
         `link set dev ${name} type bridge_slave isolated on`,
       ]),

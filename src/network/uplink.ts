@@ -11,11 +11,19 @@ import { isAlive, type ProcessHandle } from "../lib/process-identity.ts";
 import { type ProcessWatch, watchProcess } from "../lib/process-watch.ts";
 import { findProgram } from "../lib/run-program.ts";
 import { BangerError } from "../model/errors.ts";
-import { type NetworkPlan, UPLINK, UPLINK_ADDRESS, UPLINK_BITS, UPLINK_GATEWAY } from "./names.ts";
+import {
+  type NetworkPlan,
+  UPLINK,
+  UPLINK_ADDRESS,
+  UPLINK_ADDRESS6,
+  UPLINK_BITS,
+  UPLINK_GATEWAY,
+  UPLINK_GATEWAY6,
+} from "./names.ts";
 
 export interface Uplink {
-  /** Starts it unless it runs; resolves when packets can leave. Errors: `unavailable`. */
-  ensure(): Promise<void>;
+  /** Starts it unless it runs, for the namespace of this plan; resolves when packets can leave. Errors: `unavailable`. */
+  ensure(plan: NetworkPlan): Promise<void>;
   /** Ends it and waits until it is gone. Safe to repeat. */
   stop(): Promise<void>;
   /** Lets go of it: it serves on, and nobody here hears of its end. */
@@ -26,27 +34,27 @@ export interface Uplink {
 const WORDS_BYTES = 1024;
 
 /** `onEnd` hears when a pasta that ran has ended and nobody asked it to. */
-export function createPastaUplink(plan: NetworkPlan, onEnd: () => void): Uplink {
-  return new PastaUplink(plan, onEnd);
+export function createPastaUplink(netnsPath: string, onEnd: () => void): Uplink {
+  return new PastaUplink(netnsPath, onEnd);
 }
 
 class PastaUplink implements Uplink {
-  readonly #plan: NetworkPlan;
+  readonly #netnsPath: string;
   readonly #onEnd: () => void;
   #watch: ProcessWatch | undefined;
   #handle: ProcessHandle | undefined;
   #starting: Promise<void> | undefined;
 
-  constructor(plan: NetworkPlan, onEnd: () => void) {
-    this.#plan = plan;
+  constructor(netnsPath: string, onEnd: () => void) {
+    this.#netnsPath = netnsPath;
     this.#onEnd = onEnd;
   }
 
-  async ensure(): Promise<void> {
+  async ensure(plan: NetworkPlan): Promise<void> {
     // The news of its end may be on its way.
     if (this.#watch !== undefined && this.#handle !== undefined && isAlive(this.#handle)) return;
     this.release();
-    this.#starting ??= this.#start().finally(() => {
+    this.#starting ??= this.#start(plan).finally(() => {
       this.#starting = undefined;
     });
     await this.#starting;
@@ -62,23 +70,23 @@ class PastaUplink implements Uplink {
     await this.#starting?.catch(() => undefined);
     this.release();
     // It goes into the background by a fork: the child may have come after the look that found its parent.
-    let found = await findAllByCommandLine(this.#plan.netnsPath);
+    let found = await findAllByCommandLine(this.#netnsPath);
     while (found.length > 0) {
       // It has nothing to save, and takes 100 ms to see a TERM.
       await Promise.all(found.map(endProcess));
-      found = await findAllByCommandLine(this.#plan.netnsPath);
+      found = await findAllByCommandLine(this.#netnsPath);
     }
   }
 
-  async #start(): Promise<void> {
+  async #start(plan: NetworkPlan): Promise<void> {
     // One that an earlier daemon started serves on.
     if (await this.#take()) return;
-    await startPasta(this.#plan);
+    await startPasta(plan);
     await this.#take();
   }
 
   async #take(): Promise<boolean> {
-    const [found] = await findAllByCommandLine(this.#plan.netnsPath);
+    const [found] = await findAllByCommandLine(this.#netnsPath);
     const watch = found === undefined ? undefined : await watchProcess(found);
     if (watch === undefined) return false;
     this.#watch = watch;
@@ -127,11 +135,15 @@ function pastaArguments(plan: NetworkPlan): string[] {
     ["--quiet"],
     // It would become nobody and then lack the right to enter the namespace; it drops its capabilities and is under seccomp.
     ["--runas", "0:0"],
-    ["--netns", plan.netnsPath, "--config-net", "--ipv4-only", "--ns-ifname", UPLINK],
+    ["--netns", plan.netnsPath, "--config-net", "--ns-ifname", UPLINK],
+    // Where the host has no IPv6 it leaves that out by itself, and the namespace has no route for it.
+    plan.ipv6 === undefined ? ["--ipv4-only"] : ["--address", UPLINK_ADDRESS6, "--gateway", UPLINK_GATEWAY6],
     ["--address", UPLINK_ADDRESS, "--netmask", String(UPLINK_BITS), "--gateway", UPLINK_GATEWAY],
     // Else the gateway would be the host's loopback.
     ["--no-map-gw"],
     ["--tcp-ports", "none", "--udp-ports", "none", "--tcp-ns", "none", "--udp-ns", "none"],
-    ["--no-dhcp", "--no-dhcpv6", "--no-ndp", "--no-ra"],
+    ["--no-dhcp", "--no-dhcpv6", "--no-ra"],
+    // The namespace finds the uplink's gateway by neighbour discovery.
+    plan.ipv6 === undefined ? ["--no-ndp"] : [],
   ].flat();
 }

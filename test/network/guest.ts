@@ -2,17 +2,18 @@
 import { writeFileSync } from "node:fs";
 import { decode, encode } from "dns-packet";
 import { inNetns } from "../../src/lib/netns.ts";
+import { address6Of } from "../../src/model/addresses6.ts";
 import type { Protocol } from "../../src/model/network-rule.ts";
 import type { NetworkVm } from "../../src/network/elements.ts";
-import type { NetworkPlan } from "../../src/network/names.ts";
+import type { NetworkPlan, Plan6 } from "../../src/network/names.ts";
 import type { NetPrograms } from "../../src/network/programs.ts";
 import { GREETING, serveTcp } from "./internet.ts";
 import { ask } from "./probe.ts";
 
 /** A packet that is refused is refused at once; this is for one that is lost. */
 const LOST_MS = 2_000;
-/** RFC 792; the kernel fills in checksum and identifier. */
-const ECHO_REQUEST = Buffer.from([8, 0, 0, 0, 0, 0, 0, 1, 1, 2, 3, 4]);
+/** RFC 792 and RFC 4443; the kernel fills in checksum and identifier. */
+const ECHO = { 4: { request: 8, reply: 0 }, 6: { request: 128, reply: 129 } } as const;
 
 export interface Guest extends AsyncDisposable {
   readonly id: string;
@@ -21,8 +22,8 @@ export interface Guest extends AsyncDisposable {
   readonly device: string;
   /** Whether an answer comes back. */
   reaches(address: string, protocol: Protocol, port?: number): Promise<boolean>;
-  /** Asks the gateway for A records; the addresses, or the code of the answer. */
-  resolve(name: string): Promise<readonly string[] | number>;
+  /** Asks the gateway for A records, or others; the addresses, or the code of the answer. */
+  resolve(name: string, type?: "A" | "AAAA"): Promise<readonly string[] | number>;
 }
 
 export async function createGuest(
@@ -41,19 +42,23 @@ export async function createGuest(
     `route add ${plan.gateway}/32 dev ${peer}`,
     `route add default via ${plan.gateway}`,
   ]);
+  if (plan.ipv6 !== undefined) await placeIpv6(programs, { netns, peer, vm, ipv6: plan.ipv6 });
   inNetns(netns, () => writeFileSync("/proc/sys/net/ipv4/ping_group_range", "0 2147483647"));
-  const server = serveTcp(netns, 80);
+  if (plan.ipv6 !== undefined) await meetGateway(netns, plan.ipv6.gateway);
+  const server = serveTcp(netns, 80, plan.ipv6 !== undefined);
   return {
     id: vm.id,
     address: vm.address,
     netns,
     device: peer,
     async reaches(target, protocol, port = 0) {
-      const message = { tcp: undefined, udp: Buffer.from("hi"), icmp: ECHO_REQUEST }[protocol];
+      const { reply } = ECHO[target.includes(":") ? 6 : 4];
+      const echo = echoRequest(target.includes(":") ? 6 : 4);
+      const message = { tcp: undefined, udp: Buffer.from("hi"), icmp: echo }[protocol];
       const answer = await ask(netns, { protocol, address: target, port, message, timeoutMs: LOST_MS });
-      return protocol === "icmp" ? answer?.[0] === 0 : answer?.toString() === GREETING;
+      return protocol === "icmp" ? answer?.[0] === reply : answer?.toString() === GREETING;
     },
-    resolve: async (question) => await resolveA(netns, plan.gateway, question),
+    resolve: async (name, type = "A") => await resolve(netns, plan.gateway, { name, type }),
     async [Symbol.asyncDispose]() {
       server.stop(true);
       await programs.ip(undefined, [`netns del ${name}`]);
@@ -61,18 +66,49 @@ export async function createGuest(
   };
 }
 
-async function resolveA(netns: string, server: string, name: string): Promise<readonly string[] | number> {
-  const query = encode({ type: "query", id: 7, flags: 0x100, questions: [{ type: "A", name }] });
+/** As the agent does: the address alone, the gateway on the link, no waiting for others that might have the address. */
+async function placeIpv6(
+  programs: NetPrograms,
+  { netns, peer, vm, ipv6 }: { netns: string; peer: string; vm: NetworkVm; ipv6: Plan6 },
+): Promise<void> {
+  await programs.ip(netns, [
+    `addr add ${address6Of(ipv6.pool, vm.address)}/128 dev ${peer} nodad`,
+    `route add ${ipv6.gateway}/128 dev ${peer}`,
+    `route add ::/0 via ${ipv6.gateway}`,
+  ]);
+}
+
+/** The bridge passes nothing for a moment after the card came up, and a question for a neighbour is asked again only a second later. */
+async function meetGateway(netns: string, address: string): Promise<void> {
+  const question = {
+    protocol: "icmp",
+    address,
+    port: 0,
+    message: echoRequest(6),
+    timeoutMs: 10_000,
+  } as const;
+  if ((await ask(netns, question)) === undefined) throw new Error(`${address} does not answer`);
+}
+
+function echoRequest(family: 4 | 6): Buffer {
+  return Buffer.from([ECHO[family].request, 0, 0, 0, 0, 0, 0, 1, 1, 2, 3, 4]);
+}
+
+async function resolve(
+  netns: string,
+  server: string,
+  question: { readonly name: string; readonly type: "A" | "AAAA" },
+): Promise<readonly string[] | number> {
   const bytes = await ask(netns, {
     protocol: "udp",
     address: server,
     port: 53,
-    message: query,
+    message: encode({ type: "query", id: 7, flags: 0x100, questions: [question] }),
     timeoutMs: LOST_MS,
   });
-  if (bytes === undefined) throw new Error(`no answer for ${name}`);
+  if (bytes === undefined) throw new Error(`no answer for ${question.name}`);
   const code = (bytes[3] ?? 0) & 15;
   return code !== 0
     ? code
-    : (decode(bytes).answers ?? []).flatMap((one) => (one.type === "A" ? [one.data] : []));
+    : (decode(bytes).answers ?? []).flatMap((one) => (one.type === question.type ? [one.data] : []));
 }

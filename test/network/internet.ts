@@ -1,7 +1,19 @@
 /** The servers of the world: TCP and UDP on some ports of every address, and a nameserver that tells lies. */
 import { decode, encode, RECURSION_AVAILABLE } from "dns-packet";
 import { inNetns } from "../../src/lib/netns.ts";
-import { HOST, INTERNET, METADATA, OTHER_SITE, PRIVATE_HOST, SITE } from "./addresses.ts";
+import {
+  HOST,
+  HOST6,
+  INTERNET,
+  INTERNET6,
+  METADATA,
+  METADATA6,
+  OTHER_SITE,
+  PRIVATE_HOST,
+  PRIVATE_HOST6,
+  SITE,
+  SITE6,
+} from "./addresses.ts";
 
 export const GREETING = "hello";
 const PORTS = [80, 81];
@@ -16,19 +28,28 @@ export const RECORDS: Readonly<
   "rebind.test": { addresses: [PRIVATE_HOST], ttl: 60 },
   "mixed.test": { addresses: [SITE, PRIVATE_HOST], ttl: 60 },
   "cloud.test": { addresses: [METADATA], ttl: 60 },
+  "both.test": { addresses: [SITE, SITE6], ttl: 60 },
+  "six.test": { addresses: [SITE6], ttl: 60 },
+  "rebind6.test": { addresses: [PRIVATE_HOST6], ttl: 60 },
+  "cloud6.test": { addresses: [METADATA6], ttl: 60 },
 };
 
 /** Serves in the internet's namespace, and the same ports on the host's own address. */
 export async function serveInternet(
   netns: string,
-  { host, nameservers }: { readonly host: string; readonly nameservers: readonly string[] },
+  {
+    host,
+    nameservers,
+    ipv6,
+  }: { readonly host: string; readonly nameservers: readonly string[]; readonly ipv6: boolean },
 ): Promise<Disposable> {
   const undo = new DisposableStack();
   for (const place of [netns, host]) {
     for (const port of PORTS) {
-      undo.adopt(serveTcp(place, port), (server) => server.stop(true));
+      undo.adopt(serveTcp(place, port, ipv6), (server) => server.stop(true));
       // An answer must come from where the question went, and a socket of all addresses would choose one of its own.
-      for (const address of place === host ? [HOST] : INTERNET) {
+      const sixes = place === host ? [HOST6] : INTERNET6;
+      for (const address of [...(place === host ? [HOST] : INTERNET), ...(ipv6 ? sixes : [])]) {
         undo.adopt(await serveUdp(place, { address, port }), (server) => server.close());
       }
     }
@@ -40,10 +61,11 @@ export async function serveInternet(
   return undo;
 }
 
-export function serveTcp(netns: string, port: number): { stop(force: boolean): void } {
+/** On all addresses; of both families when there are two. */
+export function serveTcp(netns: string, port: number, ipv6: boolean): { stop(force: boolean): void } {
   return inNetns(netns, () =>
     Bun.listen({
-      hostname: "0.0.0.0",
+      hostname: ipv6 ? "::" : "0.0.0.0",
       port,
       socket: { open: (socket) => void socket.end(GREETING), data: () => undefined, error: () => undefined },
     }),
@@ -112,9 +134,9 @@ function answer(bytes: Uint8Array, transport: "udp" | "tcp"): Buffer {
     return encode({ ...base, flags: RECURSION_AVAILABLE, answers });
   }
   if (found === undefined) return encode({ ...base, flags: RECURSION_AVAILABLE | 3 });
-  const answers =
-    question?.type === "A"
-      ? found.addresses.map((data) => ({ type: "A" as const, name, ttl: found.ttl, data }))
-      : [];
+  const answers = found.addresses
+    .map((data) => ({ type: data.includes(":") ? ("AAAA" as const) : ("A" as const), name, data }))
+    .filter(({ type }) => type === question?.type)
+    .map((one) => ({ ...one, ttl: found.ttl }));
   return encode({ ...base, flags: RECURSION_AVAILABLE, answers });
 }

@@ -3,17 +3,22 @@ import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { inNetns } from "../../src/lib/netns.ts";
 import { createNetPrograms, type NetPrograms } from "../../src/network/programs.ts";
-import { HOST, INTERNET, ROUTER } from "./addresses.ts";
+import { HOST, HOST6, INTERNET, INTERNET6, ROUTER, ROUTER6 } from "./addresses.ts";
 import { EnteredNetns } from "./entered-netns.ts";
 import { serveInternet } from "./internet.ts";
 
-/** From its making to its disposal this thread, and with it all that it makes, is on that host. `id`: six characters for names; default: random ones. */
+/**
+ * From its making to its disposal this thread, and with it all that it makes, is on that host. `id`: six characters for names; default:
+ * random ones. `ipv6`: host and internet speak it, too.
+ */
 export async function createOwnHost({
   id = randomBytes(3).toString("hex"),
   nameservers,
+  ipv6 = false,
 }: {
   readonly id?: string;
   readonly nameservers: readonly string[];
+  readonly ipv6?: boolean;
 }): Promise<AsyncDisposable> {
   await using undo = new AsyncDisposableStack();
   const programs = createNetPrograms();
@@ -21,20 +26,38 @@ export async function createOwnHost({
   for (const name of [host, internet]) {
     await programs.ip(undefined, [`netns add ${name}`]);
     undo.defer(() => programs.ip(undefined, [`netns del ${name}`]));
-    withoutIpv6(`/run/netns/${name}`);
+    setIpv6(`/run/netns/${name}`, ipv6);
   }
   await connect(programs, { host, internet, addresses: new Set([...INTERNET, ...nameservers]) });
+  if (ipv6) await connect6(programs, { host, internet });
   undo.use(new EnteredNetns(`/run/netns/${host}`));
   writeFileSync("/proc/sys/net/ipv4/ping_group_range", "0 2147483647");
-  undo.use(await serveInternet(`/run/netns/${internet}`, { host: `/run/netns/${host}`, nameservers }));
+  undo.use(await serveInternet(`/run/netns/${internet}`, { host: `/run/netns/${host}`, nameservers, ipv6 }));
   return undo.move();
 }
 
 /** An address that the kernel gives itself after a while would make no two looks alike. */
-function withoutIpv6(netns: string): void {
+function setIpv6(netns: string, isWanted: boolean): void {
   inNetns(netns, () => {
-    for (const part of ["all", "default"]) writeFileSync(`/proc/sys/net/ipv6/conf/${part}/disable_ipv6`, "1");
+    for (const part of ["all", "default"]) {
+      writeFileSync(`/proc/sys/net/ipv6/conf/${part}/disable_ipv6`, isWanted ? "0" : "1");
+      writeFileSync(`/proc/sys/net/ipv6/conf/${part}/accept_dad`, "0");
+    }
   });
+}
+
+async function connect6(
+  programs: NetPrograms,
+  { host, internet }: { readonly host: string; readonly internet: string },
+): Promise<void> {
+  await programs.ip(`/run/netns/${internet}`, [
+    `addr add ${ROUTER6}/64 dev eth0 nodad`,
+    ...INTERNET6.map((address) => `addr add ${address}/128 dev lo nodad`),
+  ]);
+  await programs.ip(`/run/netns/${host}`, [
+    `addr add ${HOST6}/64 dev eth0 nodad`,
+    `route add ::/0 via ${ROUTER6}`,
+  ]);
 }
 
 async function connect(

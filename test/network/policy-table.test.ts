@@ -1,9 +1,8 @@
 /** Every policy × every target × every protocol, each cell a packet: what arrives is what `network check` says, and what is written here. */
 import { test as anyTest, expect } from "bun:test";
-import type { NetworkSpec } from "../../src/model/network-policy.ts";
-import type { Protocol } from "../../src/model/network-rule.ts";
 import { HOST, LAN_HOST, METADATA, OTHER_SITE, PRIVATE_HOST, SHARED_HOST, SITE } from "./addresses.ts";
-import { createWorld, NO_WORLD, vmOf } from "./world.ts";
+import { disagreements, EVERYTHING, type PolicyRow, walkCells } from "./policy-cells.ts";
+import { createWorld, NO_WORLD } from "./world.ts";
 
 const test = anyTest.skipIf(NO_WORLD !== undefined);
 
@@ -17,18 +16,9 @@ const TARGETS = {
   host: HOST,
 } as const;
 type TargetName = keyof typeof TARGETS;
-const PROBES: readonly (readonly [name: string, protocol: Protocol, port: number | undefined])[] = [
-  ["80/tcp", "tcp", 80],
-  ["81/tcp", "tcp", 81],
-  ["80/udp", "udp", 80],
-  ["icmp", "icmp", undefined],
-];
-const EVERYTHING = PROBES.map(([name]) => name);
 
 /** What a policy lets through; everything else is to be refused. */
-const POLICIES: Readonly<
-  Record<string, { network: Partial<NetworkSpec>; open: Partial<Record<TargetName, readonly string[]>> }>
-> = {
+const POLICIES: Readonly<Record<string, PolicyRow<TargetName>>> = {
   none: { network: { mode: "none" }, open: {} },
   public: { network: { mode: "public" }, open: { site: EVERYTHING, other: EVERYTHING } },
   full: {
@@ -79,32 +69,9 @@ const POLICIES: Readonly<
 test("each cell of policy × target × protocol is what a packet experiences", async () => {
   await using world = await createWorld();
   const guest = await world.guest("172.30.5.2", { mode: "none" });
-  let cells = 0;
-  for (const [title, { network, open }] of Object.entries(POLICIES)) {
-    await world.set(guest, network);
-    const found = await Promise.all(
-      Object.entries(TARGETS).flatMap(([target, address]) =>
-        PROBES.map(async ([probe, protocol, port]) => {
-          const wanted = (open[target as TargetName] ?? []).includes(probe);
-          const text = `${address}${port === undefined ? "" : `:${port}`}/${protocol}`;
-          const { verdict, rule } = await world.service.check(vmOf(guest.address, network), text);
-          const arrived = await guest.reaches(address, protocol, port);
-          cells += 1;
-          return {
-            cell: `${title}: ${target} ${probe}`,
-            wanted,
-            arrived,
-            checked: verdict === "allow",
-            rule,
-          };
-        }),
-      ),
-    );
-    expect(found.filter(({ wanted, arrived, checked }) => wanted !== arrived || wanted !== checked)).toEqual(
-      [],
-    );
-  }
-  expect(cells).toBe(Object.keys(POLICIES).length * Object.keys(TARGETS).length * PROBES.length);
-  console.log(`policy table: ${cells} packets`);
+  const cells = await walkCells(world, guest, { targets: TARGETS, policies: POLICIES });
+  expect(disagreements(cells)).toEqual([]);
+  expect(cells).toHaveLength(Object.keys(POLICIES).length * Object.keys(TARGETS).length * EVERYTHING.length);
+  console.log(`policy table: ${cells.length} packets`);
   expect(world.problems).toEqual([]);
 });

@@ -4,10 +4,13 @@ import { writeSync } from "node:fs";
 import type { FdSocketOptions, UnixSocketOptions } from "bun";
 import { socket } from "../../src/lib/libc.ts";
 import { inNetns } from "../../src/lib/netns.ts";
+import { parseIp } from "../../src/model/ip.ts";
 
 const { symbols } = dlopen("libc.so.6", { connect: { args: ["i32", "ptr", "u32"], returns: "i32" } });
 
 const AF_INET = 2;
+const AF_INET6 = 10;
+const IPPROTO_ICMPV6 = 58;
 const CLOEXEC_NONBLOCK = 0o2000000 | 0o4000;
 /** Type and protocol; the last are the ping sockets of icmp(7). */
 const SOCKETS = { tcp: [1, 6], udp: [2, 17], icmp: [2, 1] } as const;
@@ -23,13 +26,18 @@ export interface Question {
 
 /** The first bytes that come back; undefined when the question is refused or lost. */
 export async function ask(netns: string, question: Question): Promise<Buffer | undefined> {
-  const [type, protocol] = SOCKETS[question.protocol];
-  const target = Buffer.alloc(16);
-  target.writeUInt16LE(AF_INET, 0);
+  const [type, protocol4] = SOCKETS[question.protocol];
+  const ip = parseIp(question.address);
+  if (ip === undefined) throw new Error(`${question.address} is no address`);
+  const isSix = ip.family === 6;
+  const protocol = isSix && question.protocol === "icmp" ? IPPROTO_ICMPV6 : protocol4;
+  // struct sockaddr_in, and struct sockaddr_in6 with flow and scope of zero.
+  const target = Buffer.alloc(isSix ? 28 : 16);
+  target.writeUInt16LE(isSix ? AF_INET6 : AF_INET, 0);
   target.writeUInt16BE(question.port, 2);
-  target.set(question.address.split(".").map(Number), 4);
+  target.set(Buffer.from(ip.value.toString(16).padStart(isSix ? 32 : 8, "0"), "hex"), isSix ? 8 : 4);
   const fd = inNetns(netns, () => {
-    const made = socket(AF_INET, type | CLOEXEC_NONBLOCK, protocol);
+    const made = socket(isSix ? AF_INET6 : AF_INET, type | CLOEXEC_NONBLOCK, protocol);
     symbols.connect(made, target, target.length);
     return made;
   });

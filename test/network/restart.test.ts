@@ -3,7 +3,17 @@ import { test as anyTest, expect } from "bun:test";
 import type { NetworkSpec } from "../../src/model/network-policy.ts";
 import type { Network } from "../../src/network/network.ts";
 import type { NetworkService } from "../../src/network/service.ts";
-import { HOST, METADATA, PRIVATE_HOST, SITE } from "./addresses.ts";
+import {
+  HOST,
+  HOST6,
+  METADATA,
+  METADATA6,
+  POOL6,
+  PRIVATE_HOST,
+  PRIVATE_HOST6,
+  SITE,
+  SITE6,
+} from "./addresses.ts";
 import type { Guest } from "./guest.ts";
 import { createWorld, NO_WORLD, vmOf } from "./world.ts";
 
@@ -12,9 +22,24 @@ const test = anyTest.skipIf(NO_WORLD !== undefined);
 const DEATH = "the daemon dies here";
 /** What each guest may never reach, whichever of its policies holds. */
 const CLOSED = [
-  ["172.30.5.2", { mode: "none" }, { mode: "none", peers: true }, [SITE, PRIVATE_HOST, HOST, METADATA]],
-  ["172.30.5.3", { mode: "public" }, { mode: "allow", allow: ["203.0.113.0/24:80"] }, [PRIVATE_HOST, HOST]],
-  ["172.30.5.4", { mode: "allow", allow: ["10.1.0.0/16:81"] }, { mode: "public" }, [PRIVATE_HOST, METADATA]],
+  [
+    "172.30.5.2",
+    { mode: "none" },
+    { mode: "none", peers: true },
+    [SITE, PRIVATE_HOST, HOST, METADATA, SITE6],
+  ],
+  [
+    "172.30.5.3",
+    { mode: "public" },
+    { mode: "allow", allow: ["203.0.113.0/24:80"] },
+    [PRIVATE_HOST, HOST, PRIVATE_HOST6, HOST6],
+  ],
+  [
+    "172.30.5.4",
+    { mode: "allow", allow: ["10.1.0.0/16:81"] },
+    { mode: "public" },
+    [PRIVATE_HOST, METADATA, METADATA6],
+  ],
 ] as const satisfies readonly (readonly [
   string,
   Partial<NetworkSpec>,
@@ -23,7 +48,7 @@ const CLOSED = [
 ])[];
 
 test("no guest reaches more than its policies say while daemons die at every step and others take over", async () => {
-  await using world = await createWorld();
+  await using world = await createWorld({ pool6: POOL6 });
   const guests: Guest[] = [];
   for (const [address, network] of CLOSED) guests.push(await world.guest(address, network));
   const knocking = new Knocking(guests.map((guest, at) => [guest, CLOSED[at]?.[3] ?? []]));
@@ -59,6 +84,7 @@ test("no guest reaches more than its policies say while daemons die at every ste
   // The knocks were real ones: with another policy the same guest is let in.
   await last?.network.change(vmOf("172.30.5.2", { mode: "full" }));
   expect(await guests[0]?.reaches(SITE, "tcp", 80)).toBe(true);
+  expect(await guests[0]?.reaches(SITE6, "tcp", 80)).toBe(true);
   for (const [address] of CLOSED) await last?.network.detach(vmOf(address, {}).id);
   await last?.network.down();
 });

@@ -36,12 +36,15 @@ export interface World extends AsyncDisposable {
   set(guest: Guest, network: Partial<NetworkSpec>): Promise<void>;
 }
 
-/** Makes one. Disposing leaves nothing of it. */
-export async function createWorld(options: Partial<NetworkServiceOptions> = {}): Promise<World> {
+/** Makes one. Disposing leaves nothing of it. `ipv6`: host and internet speak it; default: when guests do. */
+export async function createWorld(
+  options: Partial<NetworkServiceOptions> = {},
+  { ipv6 = options.pool6 !== undefined }: { readonly ipv6?: boolean } = {},
+): Promise<World> {
   const id = randomBytes(3).toString("hex");
   await using undo = new AsyncDisposableStack();
   const real = createNetPrograms();
-  undo.use(await createOwnHost({ id, nameservers: [NAMESERVER] }));
+  undo.use(await createOwnHost({ id, nameservers: [NAMESERVER], ipv6 }));
   const blocked: World["blocked"] = [];
   const problems: string[] = [];
   const steps: string[] = [];

@@ -40,6 +40,12 @@ export const NetworkReportSchema: z.ZodType<NetworkReport> = z
     hostLink: z.string().describe("The host's end of the link into the namespace"),
     pool: z.string(),
     gateway: z.string(),
+    pool6: z.string().optional().describe("Where guests' IPv6 addresses come from; absent: they have none"),
+    gateway6: z.string().optional(),
+    problem6: z
+      .string()
+      .optional()
+      .describe("Why guests have no IPv6, or another pool, although the configuration says otherwise"),
     uplink: z.string().describe("The program that carries packets out"),
     readyTaps: z.int(),
     nameservers: z.array(z.string()),
@@ -49,6 +55,7 @@ export const NetworkReportSchema: z.ZodType<NetworkReport> = z
         id: z.string(),
         name: z.string(),
         address: z.string(),
+        address6: z.string().optional(),
         mode: z.string(),
         tap: z.string(),
       }),

@@ -43,6 +43,10 @@ export const VmSchema: z.ZodType<Vm> = z
     spec: VmSpecSchema,
     imageDigest: z.string().describe("sha256 of the image's root file system"),
     address: z.string().describe("The guest's address in the plan"),
+    address6: z
+      .string()
+      .optional()
+      .describe("Its IPv6 address; where one VM is shown that is up and has one"),
     ephemeral: z.boolean().describe("True: deleted with the run that made it"),
     directory: z.string().describe("The VM's directory on the host"),
     parent: z.string().optional().describe("The id of the snapshot that it was made from"),

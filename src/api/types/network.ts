@@ -25,6 +25,11 @@ export interface NetworkReport {
   readonly hostLink: string;
   readonly pool: string;
   readonly gateway: string;
+  /** Where guests' IPv6 addresses come from, and their gateway; absent: they have none. */
+  readonly pool6?: string | undefined;
+  readonly gateway6?: string | undefined;
+  /** Why guests have no IPv6, or another pool, although the configuration says otherwise. */
+  readonly problem6?: string | undefined;
   /** The program that carries packets out. */
   readonly uplink: string;
   readonly readyTaps: number;
@@ -38,6 +43,7 @@ export interface NetworkedVm {
   readonly id: string;
   readonly name: string;
   readonly address: string;
+  readonly address6?: string | undefined;
   readonly mode: string;
   readonly tap: string;
 }

@@ -20,6 +20,8 @@ export interface Vm {
   readonly imageDigest: string;
   /** The guest's address in the plan. */
   readonly address: string;
+  /** Its IPv6 address, where one VM is shown that is up and has one. */
+  readonly address6?: string | undefined;
   /** True: deleted with the run that made it. */
   readonly ephemeral: boolean;
   /** The VM's directory on the host. */

@@ -87,6 +87,8 @@ function renderNetwork(report: NetworkReport): string {
     ],
     ["uplink", report.kind === "none" ? undefined : report.uplink],
     ["addresses", `${report.pool}, gateway and resolver ${report.gateway}`],
+    ["IPv6", report.pool6 === undefined ? undefined : `${report.pool6}, gateway ${report.gateway6}`],
+    ["but", report.problem6],
     ["asks", report.nameservers.join(", ") || "no nameserver: /etc/resolv.conf has none"],
     ["clash", report.clash === undefined ? undefined : `the pool overlaps ${report.clash}`],
     ["taps", report.up ? `${report.readyTaps} ready` : undefined],
@@ -95,6 +97,10 @@ function renderNetwork(report: NetworkReport): string {
     value === undefined ? [] : [`${name.padEnd(10)}  ${value}`],
   );
   if (report.vms.length === 0) return lines.join("\n");
-  const rows = report.vms.map((vm) => [vm.name, vm.address, vm.mode, vm.tap]);
-  return `${lines.join("\n")}\n\n${renderTable(["NAME", "ADDRESS", "NETWORK", "TAP"], rows)}`;
+  if (report.pool6 === undefined) {
+    const rows = report.vms.map((vm) => [vm.name, vm.address, vm.mode, vm.tap]);
+    return `${lines.join("\n")}\n\n${renderTable(["NAME", "ADDRESS", "NETWORK", "TAP"], rows)}`;
+  }
+  const rows = report.vms.map((vm) => [vm.name, vm.address, vm.address6 ?? "", vm.mode, vm.tap]);
+  return `${lines.join("\n")}\n\n${renderTable(["NAME", "ADDRESS", "IPV6", "NETWORK", "TAP"], rows)}`;
 }

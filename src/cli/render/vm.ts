@@ -20,7 +20,7 @@ export function renderVm(vm: Vm): string {
     ["next start", vm.pending.length === 0 ? undefined : `brings ${vm.pending.join(", ")}`],
     ["init", vm.spec.init],
     ["kernel", vm.spec.kernel],
-    ["address", vm.address],
+    ["address", vm.address6 === undefined ? vm.address : `${vm.address}, ${vm.address6}`],
     ["published", vm.spec.ports?.map(formatPublished).join(", ") || undefined],
     ["not published", vm.portProblems?.join("; ")],
     ["serves", printable(vm.exposedPorts)],

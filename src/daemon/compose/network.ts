@@ -17,6 +17,7 @@ export function createNetwork(
     uid: process.getuid?.() ?? 0,
     stateDir: layout.stateDir,
     pool: addressPool,
+    pool6: config.values.pool6,
     poolIsChosen: config.origins.addressPool !== "default",
     tapPoolSize,
     dnsPort,

@@ -6,10 +6,10 @@ import { presentShownVm, presentVm } from "../present.ts";
 import type { Router } from "../router.ts";
 import type { Services } from "../services.ts";
 
-export function routeVms(router: Router, { vms, published, networkWay }: Services): void {
+export function routeVms(router: Router, { vms, published, networkWay, network }: Services): void {
   router.json("vm.list", async () => ({ vms: vms.list().map((vm) => presentVm(vms, vm)) }));
   router.json("vm.show", async ({ param }) =>
-    presentShownVm({ vms, published, networkWay }, vms.find(param("vm"))),
+    presentShownVm({ vms, published, networkWay, network }, vms.find(param("vm"))),
   );
   router.progress("vm.create", async ({ request, url }) => {
     const query = decodeQuery(url, CreateQuerySchema);

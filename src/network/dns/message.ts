@@ -14,7 +14,7 @@ export interface Query {
 export const RCODES = { ok: 0, malformed: 1, failed: 2, noName: 3, unsupported: 4, refused: 5 } as const;
 
 export interface Found {
-  /** Addresses of A records. */
+  /** Addresses of A and AAAA records. */
   readonly addresses: readonly string[];
   /** The shortest life of a record of the answer, in seconds; 0 without one. */
   readonly ttlS: number;
@@ -33,7 +33,7 @@ export function parseQuery(bytes: Uint8Array): Query | number | undefined {
   return { id: idOf(bytes), name, type: question.type, packet };
 }
 
-/** The A records of an answer to this query; undefined when it is none. */
+/** The addresses in an answer to this query; undefined when it is none. */
 export function readAnswer(bytes: Uint8Array, query: Query): Found | undefined {
   const packet = bytes.byteLength < HEADER_BYTES ? undefined : decodePacket(bytes);
   const [question] = packet?.questions ?? [];
@@ -43,7 +43,9 @@ export function readAnswer(bytes: Uint8Array, query: Query): Found | undefined {
   const records = packet.answers ?? [];
   const ttls = records.flatMap((record) => ("ttl" in record && record.ttl !== undefined ? [record.ttl] : []));
   return {
-    addresses: records.flatMap((record) => (record.type === "A" ? [record.data] : [])),
+    addresses: records.flatMap((record) =>
+      record.type === "A" || record.type === "AAAA" ? [record.data] : [],
+    ),
     ttlS: ttls.length === 0 ? 0 : Math.min(...ttls),
   };
 }

@@ -24,6 +24,8 @@ const ZONE_TTL_S = 5;
 /** Who asks. */
 export interface Asker {
   readonly policy: NetworkPolicy;
+  /** Whether IPv6 addresses are of use to it. */
+  readonly isIpv6: boolean;
   /** Lets the guest reach what it is about to be told; resolves when it holds. */
   allow(answer: NamedAnswer): Promise<void>;
   /** Hears of an answer that the guest did not get. */
@@ -34,6 +36,8 @@ export interface ResolverOptions {
   readonly ask: Ask;
   /** The address of a guest by its name. */
   readonly addressOf: (name: string) => string | undefined;
+  /** The IPv6 address of a guest that has one. */
+  readonly address6Of: (name: string) => string | undefined;
   readonly facts: () => NetworkFacts;
 }
 
@@ -44,21 +48,21 @@ export type Resolve = (
   transport: "udp" | "tcp",
 ) => Promise<Uint8Array | undefined>;
 
-export function createResolver({ ask, addressOf, facts }: ResolverOptions): Resolve {
+export function createResolver({ ask, facts, ...zone }: ResolverOptions): Resolve {
   return async (bytes, asker, transport) => {
     const query = parseQuery(bytes);
     if (query === undefined) return undefined;
     if (typeof query === "number") return createRefusal(bytes, query);
-    const local = answerZone(query, addressOf);
+    const local = answerZone(query, zone);
     if (local !== undefined) return local;
     if (asker === undefined || mayNotAsk(asker.policy, query.name))
       return createAnswer(query, RCODES.refused);
-    // Guests have no IPv6: an address of that family would only cost them a failed connection.
-    if (query.type === "AAAA") return createAnswer(query, RCODES.ok);
+    // To a guest without IPv6 an address of that family would only cost a failed connection.
+    if (query.type === "AAAA" && !asker.isIpv6) return createAnswer(query, RCODES.ok);
     const answer = await ask(bytes, query, transport);
     const found = answer === undefined ? undefined : readAnswer(answer, query);
     if (answer === undefined || found === undefined) return createAnswer(query, RCODES.failed);
-    const denied = deniedAddress(asker.policy, found, facts());
+    const denied = deniedAddress(asker, found, facts());
     if (denied !== undefined) {
       asker.refused(query.name, denied);
       return createAnswer(query, RCODES.refused);
@@ -82,22 +86,32 @@ export function mayNotAsk(policy: NetworkPolicy, name: string): boolean {
   }
 }
 
-function answerZone(query: Query, addressOf: ResolverOptions["addressOf"]): Uint8Array | undefined {
+function answerZone(
+  query: Query,
+  { addressOf, address6Of }: Pick<ResolverOptions, "addressOf" | "address6Of">,
+): Uint8Array | undefined {
   if (query.name !== ZONE && !query.name.endsWith(`.${ZONE}`)) return undefined;
   const name = query.name.slice(0, -ZONE.length - 1);
   const address = name.includes(".") ? undefined : addressOf(name);
   if (address === undefined) return createAnswer(query, query.name === ZONE ? RCODES.ok : RCODES.noName);
-  const records = query.type === "A" || query.type === "ANY";
-  const record = { type: "A" as const, name: query.name, ttl: ZONE_TTL_S, data: address };
-  return createAnswer(query, RCODES.ok, records ? [record] : []);
+  const address6 = address6Of(name);
+  const base = { name: query.name, ttl: ZONE_TTL_S };
+  const records = [
+    { type: "A" as const, ...base, data: address },
+    ...(address6 === undefined ? [] : [{ type: "AAAA" as const, ...base, data: address6 }]),
+  ];
+  const asked = records.filter(({ type }) => query.type === "ANY" || query.type === type);
+  return createAnswer(query, RCODES.ok, asked);
 }
 
 /** Why an answer is kept from a guest: it points at what the policy denies by its range, however the name came by it. */
-function deniedAddress(policy: NetworkPolicy, found: Found, facts: NetworkFacts): string | undefined {
+function deniedAddress({ policy, isIpv6 }: Asker, found: Found, facts: NetworkFacts): string | undefined {
   if (policy.mode === "full") return undefined;
   for (const text of found.addresses) {
     const address = parseIp(text);
     if (address === undefined) return "an address that is none";
+    // Nothing of that family leaves such a guest.
+    if (address.family === 6 && !isIpv6) continue;
     const range = rangeOf(PRIVATE, address);
     if (range !== undefined && policy.allow.some((rule) => opens(rule, range.net, address))) continue;
     const everything = { mode: "public", allow: [], deny: [], peers: false } as const;

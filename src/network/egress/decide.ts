@@ -19,8 +19,8 @@ export function decideEgress(
   if (protocol !== "tcp" && !(isResolver && protocol === "udp")) {
     return { verdict: "deny", rule: "only TCP and names go over the agent's channel" };
   }
-  // Guests have no link between them here.
-  const alone: NetworkFacts = { ...facts, peerAt: () => undefined };
+  // Guests have no link between them here, and no IPv6.
+  const alone: NetworkFacts = { ...facts, ipv6: undefined, peerAt: () => undefined };
   const plain = decideTarget(policy, target, alone);
   if (plain.verdict === "allow") return plain;
   const named = names
