@@ -58,7 +58,7 @@ test.skipIf(NO_WORLD !== undefined)(
       const pong = await ask(OWN, { ...question, message: echo });
       expect(pong?.[0]).toBe(0);
       expect(await banger("set", "web", "--allow", "localhost:80")).toContain("names a private place");
-      expect(await banger("network", "down")).toContain("running VMs use the network");
+      expect(await banger("network", "down")).toContain("the network is used by web");
     }
     expect(existsSync(namespace)).toBe(false);
     expect(await hostState()).toBe(before);
