@@ -28,11 +28,14 @@ export interface WorkspaceCarrier {
   hold<T>(vm: string, work: () => Promise<T>): Promise<T>;
   /** Writes it to `file`, which is not there; nothing when the VM has none. Errors: `resource_exhausted`. */
   save(vm: string, file: string): Promise<void>;
-  /**
-   * Puts the files of what was saved into the directory of a VM that has none; the returned call, which is quick and synchronous, makes
-   * the record. Errors: `failed_precondition` for what is damaged.
-   */
-  bring(vm: string, file: string): Promise<() => void>;
+  /** Unpacks what was saved beside what the VM has. A file that is not there is that of a VM without. Errors: `failed_precondition` for what is damaged. */
+  bring(vm: string, file: string): Promise<BroughtWorkspace>;
+}
+
+/** Disposing removes what was not taken. */
+export interface BroughtWorkspace extends AsyncDisposable {
+  /** The VM has this workspace from now on, or none, and no other. Quick and synchronous. */
+  take(): void;
 }
 
 /** Everything that a machine which booted an image depends on, beside the size of its disk. */
@@ -82,6 +85,6 @@ export interface WarmStarts {
 export interface SavedMachines {
   /** Opens a snapshot for a start; it stays whole until it is disposed. Errors: `failed_precondition` when it is gone or damaged. */
   open(id: string): Promise<SavedMachine & Disposable>;
-  /** As `WorkspaceCarrier.bring`, of the workspace that the snapshot has; nothing when it has none. */
-  bringWorkspace(id: string, vm: string): Promise<() => void>;
+  /** As `WorkspaceCarrier.bring`, of the workspace that the snapshot has. */
+  bringWorkspace(id: string, vm: string): Promise<BroughtWorkspace>;
 }

@@ -20,7 +20,11 @@ export interface SnapshotVms {
   hold<T>(ref: string, work: (held: HeldGuest) => Promise<T>): Promise<T>;
   rewind(
     id: string,
-    options: LongOptions & { readonly saved: SavedMachine; readonly snapshot: SnapshotRecord },
+    options: LongOptions & {
+      readonly saved: SavedMachine;
+      readonly snapshot: SnapshotRecord;
+      readonly replaced: () => void;
+    },
   ): Promise<VmRecord>;
   fork(
     ref: string,

@@ -7,7 +7,7 @@ import { removeLeftovers, withTemporaryDirectory } from "../lib/publish.ts";
 import type { LongOptions } from "../model/boot.ts";
 import { BangerError } from "../model/errors.ts";
 import { validateVmName } from "../model/names.ts";
-import type { SavedMachine, SavedMachines, WorkspaceCarrier } from "../model/saved.ts";
+import type { BroughtWorkspace, SavedMachine, SavedMachines, WorkspaceCarrier } from "../model/saved.ts";
 import type { SnapshotRecord } from "../model/snapshot.ts";
 import { demandNoVolumes, type VmRecord } from "../model/vm.ts";
 import { snapshotNameTaken } from "../store/snapshots.ts";
@@ -92,7 +92,8 @@ export class Snapshots implements SavedMachines {
       });
       this.#step("publish");
       const { driver, snapshotKey: driverKey = "" } = report;
-      return { diskMib: vm?.spec.diskMib ?? 1, facts: { name, vm: vmId, driver, driverKey } };
+      const facts = { name, vm: vmId, driver, driverKey, knowsWorkspace: 1 };
+      return { diskMib: vm?.spec.diskMib ?? 1, facts };
     });
     if (vm === undefined) throw new Error("a snapshot of nothing was published");
     const record: SnapshotRecord = {
@@ -164,7 +165,13 @@ export class Snapshots implements SavedMachines {
       );
     }
     using saved = await stage(options, "verify", () => this.open(snapshot.id));
-    return await this.#options.vms().rewind(vm.id, { ...options, saved, snapshot });
+    return await this.#options.workspaces().hold(vm.id, async () => {
+      // Of an older one it is not known whether there was a workspace.
+      const isKnown = this.#files.read(snapshot.id).facts["knowsWorkspace"] === 1;
+      await using brought = isKnown ? await this.bringWorkspace(snapshot.id, vm.id) : undefined;
+      const replaced = (): void => brought?.take();
+      return await this.#options.vms().rewind(vm.id, { ...options, saved, snapshot, replaced });
+    });
   }
 
   /** Errors: those of `forkVm`. */
@@ -185,7 +192,10 @@ export class Snapshots implements SavedMachines {
           ...options,
           count: wish.count,
           prefix: wish.prefix ?? parent.name,
-          reserved: async (child) => (await workspaces.bring(child.id, file))(),
+          reserved: async (child) => {
+            await using brought = await workspaces.bring(child.id, file);
+            brought.take();
+          },
           saved: this.#files.unpublished(dir, parent.spec.diskMib),
           save: async (held, captured) => {
             pauseMs = await stage(options, "capture", () => this.#capture(held, dir, { captured }));
@@ -196,10 +206,9 @@ export class Snapshots implements SavedMachines {
     return { vms, pauseMs };
   }
 
-  async bringWorkspace(id: string, vm: string): Promise<() => void> {
+  async bringWorkspace(id: string, vm: string): Promise<BroughtWorkspace> {
     const file = join(this.#files.path(id), WORKSPACE);
-    if (!existsSync(file)) return () => undefined;
-    using _whole = await this.open(id);
+    using _whole = existsSync(file) ? await this.open(id) : undefined;
     return await this.#options.workspaces().bring(vm, file);
   }
 

@@ -78,7 +78,7 @@ export async function createVm(ctx: VmContext, wanted: NewVm, options: CreateOpt
   ctx.onStep("create:directory");
   mkdirSync(ctx.layout.vmDir(id), { recursive: true, mode: 0o700 });
   try {
-    const noteWorkspace =
+    await using workspace =
       snapshot === undefined ? undefined : await ctx.snapshots.bringWorkspace(snapshot.id, id);
     ctx.onStep("create:reserve");
     const record = await reserveVm(ctx, ({ addresses }) => {
@@ -94,7 +94,7 @@ export async function createVm(ctx: VmContext, wanted: NewVm, options: CreateOpt
         if (!isDirectoryMount(mount)) ctx.store.volumes.get(mount.volume);
       }
       // In the same transaction as the VM.
-      noteWorkspace?.();
+      workspace?.take();
       return {
         id,
         name: wanted.name ?? freeName(ctx),

@@ -16,6 +16,8 @@ import { endVm } from "./stop.ts";
 export interface RewindOptions extends Omit<StartOptions, "saved" | "cold"> {
   readonly saved: SavedMachine;
   readonly snapshot: SnapshotRecord;
+  /** The VM has the disk of the snapshot, and does not run yet. */
+  readonly replaced: () => void;
 }
 
 /**
@@ -34,6 +36,8 @@ export async function rewindVm(ctx: VmContext, id: string, options: RewindOption
     if (before.state !== "stopped") await endVm(ctx, id, { ...options, timeoutMs: 0 });
     ctx.onStep("restore:disk");
     await replaceDisk(saved.diskPath, ctx.layout.disk(id));
+    ctx.onStep("restore:workspace");
+    options.replaced();
     ctx.onStep("restore:record");
     // What it may reach, and where it is reached, is said of the VM, and no snapshot makes it more open.
     const { image, network, ports, volumes } = before.spec;

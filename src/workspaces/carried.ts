@@ -1,9 +1,11 @@
 /** Workspaces that go along when their VM is saved, and come with what is made of that. */
 
-import { existsSync } from "node:fs";
+import { existsSync, renameSync, rmSync } from "node:fs";
 import { rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import type { KeyedLock } from "../lib/keyed-lock.ts";
-import type { WorkspaceCarrier } from "../model/saved.ts";
+import { temporaryName } from "../lib/publish.ts";
+import type { BroughtWorkspace, WorkspaceCarrier } from "../model/saved.ts";
 import type { Store } from "../store/store.ts";
 import { packBundle, unpackBundle } from "./bundle.ts";
 import type { WorkspacePlaces } from "./places.ts";
@@ -30,11 +32,24 @@ export class CarriedWorkspaces implements WorkspaceCarrier {
     if (record !== undefined) await packBundle(record, this.#deps.places(vm).directory, file);
   }
 
-  async bring(vm: string, file: string): Promise<() => void> {
-    if (!existsSync(file)) return () => undefined;
+  async bring(vm: string, file: string): Promise<BroughtWorkspace> {
+    const { workspaces } = this.#deps.store;
     const { directory } = this.#deps.places(vm);
-    await rm(directory, { recursive: true, force: true });
-    const record = await unpackBundle(file, directory);
-    return () => this.#deps.store.workspaces.put({ ...record, vm });
+    const clear = (): void => {
+      // A write is brought to disk, and most VMs have none.
+      if (workspaces.byVm(vm) !== undefined || workspaces.unfinished(vm) !== undefined) workspaces.remove(vm);
+      rmSync(directory, { recursive: true, force: true });
+    };
+    if (!existsSync(file)) return { take: clear, [Symbol.asyncDispose]: async () => undefined };
+    const aside = join(dirname(directory), temporaryName());
+    const record = await unpackBundle(file, aside);
+    return {
+      take: () => {
+        clear();
+        renameSync(aside, directory);
+        workspaces.put({ ...record, vm });
+      },
+      [Symbol.asyncDispose]: async () => await rm(aside, { recursive: true, force: true }),
+    };
   }
 }

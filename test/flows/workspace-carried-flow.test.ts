@@ -63,6 +63,29 @@ test("a VM without a workspace has forks and snapshots without one", async () =>
   for (const vm of ["try-1", "twin"]) await refusal(client.showWorkspace(vm), "failed_precondition");
 });
 
+test("restore takes the workspace back to what it was, or to none", async () => {
+  await using world = await createWorkspaceDaemon();
+  const { client } = world.daemon;
+  await client.createSnapshot("web", { name: "before" });
+  createRepository(world.at("repo"), { "a.txt": "one\n" });
+  await world.bring();
+  const arrived = await client.showWorkspace("web");
+  await client.createSnapshot("web", { name: "with" });
+  put(world.at("repo"), { "a.txt": "two\n" });
+  git(world.at("repo"), "commit", "-q", "-a", "-m", "second");
+  expect(await client.syncWorkspace("web")).toMatchObject({ files: 1 });
+  expect(await client.showWorkspace("web")).not.toEqual(arrived);
+  await client.restoreVm("web", "with");
+  expect(await client.showWorkspace("web")).toEqual(arrived);
+  // The guest's files are this host's, and no disk took them back.
+  put(world.at("guest"), { "a.txt": "one\n" });
+  expect(await client.syncWorkspace("web", { force: true })).toMatchObject({ files: 1 });
+  await client.restoreVm("web", "before");
+  await refusal(client.showWorkspace("web"), "failed_precondition");
+  await client.restoreVm("web", "with");
+  expect(await client.showWorkspace("web")).toEqual(arrived);
+});
+
 test("a snapshot whose workspace is damaged makes no VM, and leaves nothing", async () => {
   await using world = await createWorld();
   const { client, layout } = world.daemon;
