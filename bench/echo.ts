@@ -42,8 +42,9 @@ export async function benchEcho(home: RealHome, vm: string): Promise<Row[]> {
   });
   const ours = screen.on((text) => void shell.terminal?.write(text));
   await ours.shows("# ");
-  ours.type("exec cat\r");
-  await ours.shows("cat\r\n");
+  // What is typed before the shell has given its terminal back may be read as the shell wants it, and never end a line.
+  ours.type(`exec sh -c 'echo go""es; exec cat'\r`);
+  await ours.shows("goes\r\n");
   const times = { ours: [] as number[], agents: [] as number[] };
   for (const one of [ours, agents]) {
     one.type("ready\r");
