@@ -13,6 +13,7 @@ import { type SentFile, writeManifest } from "./manifest.ts";
 import type { WorkspacePlaces } from "./places.ts";
 import { packedRefs } from "./refs.ts";
 import type { Staged } from "./stage.ts";
+import { submoduleNotes } from "./submodules.ts";
 import type { PreparedWorkspace, WorkspaceDeps } from "./workspaces.ts";
 
 export interface Arrival {
@@ -43,7 +44,7 @@ export async function arriveWorkspace(
   const from = performance.now();
   onProgress({ event: "begin", stage: "workspace" });
   const staged = await prepared.staged();
-  for (const text of staged.notes) onProgress({ event: "note", text });
+  for (const text of [...staged.notes, ...submoduleNotes(survey)]) onProgress({ event: "note", text });
   const guest = new GuestTree(deps.guests, vm.id, signal);
   const { workspaces } = deps.store;
   const left = workspaces.unfinished(vm.id);

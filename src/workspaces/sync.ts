@@ -16,6 +16,7 @@ import type { PlannedFile } from "./plan.ts";
 import { packedRefs } from "./refs.ts";
 import { findSame } from "./same.ts";
 import { arrivalTree, type StagedPart } from "./stage.ts";
+import { submoduleNotes } from "./submodules.ts";
 import { gitOf, type Survey, surveyWorkspace } from "./survey.ts";
 import { planIndex } from "./sync-index.ts";
 import { planRefs, readSentRefs } from "./sync-refs.ts";
@@ -158,7 +159,7 @@ async function sync(
     files: went.length,
     removed: Math.min(removed, removing.length),
     bytes,
-    notes: [...survey.notes, ...filtered.notes, ...refs.notes],
+    notes: [...survey.notes, ...filtered.notes, ...refs.notes, ...submoduleNotes(survey)],
   };
 }
 

@@ -121,7 +121,12 @@ test("submodules arrive as repositories of their own, and what was changed in th
   createRepository(world.at("repo"), FILES);
   git(world.at("repo"), "submodule", "--quiet", "add", world.at("lib"), "vendor/lib");
   git(world.at("repo"), "commit", "-q", "-m", "with a submodule");
-  await world.bring();
+  const said: string[] = [];
+  const wish = { path: world.at("repo"), guestPath: world.at("guest") };
+  await world.daemon.client.importWorkspace("web", wish, {
+    onProgress: (line) => void (line.event === "note" && said.push(line.text)),
+  });
+  expect(said).toEqual([expect.stringContaining("submodules (vendor/lib) travel once")]);
   expect(facts(world.at("guest"))).toEqual(facts(world.at("repo")));
   expect(facts(world.at("guest/vendor/lib"))).toEqual(facts(world.at("repo/vendor/lib")));
   expect(git(world.at("guest"), "submodule", "status")).toBe(git(world.at("repo"), "submodule", "status"));
@@ -129,6 +134,11 @@ test("submodules arrive as repositories of their own, and what was changed in th
   const patch = (await world.patch()).toString();
   expect(patch).toContain("+changed");
   expect(patch).not.toContain("lib.c");
+  put(world.at("repo"), { "vendor/lib/lib.c": "int z;\n", "b.txt": "new\n" });
+  git(world.at("repo"), "add", "b.txt");
+  const synced = await world.daemon.client.syncWorkspace("web", {});
+  expect(synced.notes).toEqual([expect.stringContaining("submodules (vendor/lib) travel once")]);
+  expect(readFileSync(world.at("guest/vendor/lib/lib.c"), "utf8")).toBe("int y;\n");
 });
 
 test("--depth cuts the history, and --branch with --from starts a branch elsewhere", async () => {
