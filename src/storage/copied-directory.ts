@@ -20,7 +20,8 @@ export function demandDirectory(path: string): void {
 
 /**
  * Makes `image` of it; links are copied as links. Replaces what an earlier start has left. Errors: those of `demandDirectory`;
- * `permission_denied` for a file that cannot be read; `resource_exhausted`; `unavailable` when mksquashfs is missing.
+ * `permission_denied` for a file that cannot be read; `conflict` for one that vanished meanwhile; `resource_exhausted`; `unavailable` when
+ * mksquashfs is missing.
  */
 export async function copyDirectory(path: string, image: string): Promise<void> {
   demandDirectory(path);
@@ -39,14 +40,28 @@ export async function copyDirectory(path: string, image: string): Promise<void> 
   await runProgram(["mksquashfs", path, aside, ...flags, "-mem", MEMORY], {
     stdout: "ignore",
     aptPackage: "squashfs-tools",
-    failure: ({ stderrTail }) => {
-      const code = stderrTail.includes("No space left")
-        ? "resource_exhausted"
-        : stderrTail.includes("Permission denied")
-          ? "permission_denied"
-          : "internal";
-      return new BangerError(code, `cannot copy the directory ${path}: ${stderrTail}`);
-    },
+    failure: ({ stderrTail }) => copyFailure(path, stderrTail),
   });
   await rename(aside, image);
+}
+
+/** What mksquashfs means by its last words; it ends at the first file that it cannot copy. */
+export function copyFailure(path: string, words: string): BangerError {
+  const what = `cannot copy the directory ${path}: ${words}`;
+  if (words.includes("No space left")) {
+    return new BangerError("resource_exhausted", what, {
+      cure: "free room where the state of banger is, or mount a smaller directory",
+    });
+  }
+  if (words.includes("Permission denied")) {
+    return new BangerError("permission_denied", what, {
+      cure: "make its files readable for you, or mount a directory that is",
+    });
+  }
+  if (words.includes("No such file or directory") || words.includes("Failed to read file")) {
+    return new BangerError("conflict", what, {
+      cure: "wait until nothing writes into it, and start the VM again",
+    });
+  }
+  return new BangerError("internal", what);
 }

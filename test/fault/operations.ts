@@ -1,6 +1,6 @@
 /** The operations at whose every step the daemon is killed. A new one is one entry; its steps are found by a clean run. */
 import { refusal } from "../support/refusal.ts";
-import { create, createAndPause, createAndStart, type FaultOperation, IMAGE, VM } from "./operation.ts";
+import { create, createAndPause, createAndStart, type FaultOperation, IMAGE, VM, WISH } from "./operation.ts";
 import { PUBLISHING_OPERATIONS } from "./publishing-operations.ts";
 import { SAVING_OPERATIONS } from "./saving-operations.ts";
 import { workspaceOperations } from "./workspace-operations.ts";
@@ -17,6 +17,17 @@ export const FAULT_OPERATIONS: readonly FaultOperation[] = [
   {
     title: "start of a new VM",
     prepare: create,
+    act: (client) => client.startVm(VM),
+    between: ["stopped", "running"],
+    after: "running",
+  },
+  {
+    title: "start of a VM with a copy of a directory",
+    prepare: (client) =>
+      client.createVm(
+        { ...WISH, volumes: [{ volume: import.meta.dir, target: "/srv/in", readOnly: true }] },
+        { start: false },
+      ),
     act: (client) => client.startVm(VM),
     between: ["stopped", "running"],
     after: "running",

@@ -29,6 +29,38 @@ test("a volume outlives its VM, is read-only where asked, and grows", async () =
   expect(refused.stderr).toContain("Read-only file system");
 });
 
+test("a volume is read by many VMs that run at once, and written by none of them", async () => {
+  await using home = await createRealHome();
+  expect(await home.banger(["volume", "create", "data", "--size", "64M"])).toMatchObject({ code: 0 });
+  const write = ["run", "--rm", "-q", "-v", "data:/mnt", "--", "sh", "-ec"];
+  expect(await home.banger([...write, "echo shared > /mnt/file"])).toMatchObject({ code: 0, stderr: "" });
+  const names = ["one", "two", "three"];
+  for (const name of names) {
+    const reader = ["run", "-d", "-q", "--name", name, "-v", "data:/srv/data:ro"];
+    expect(await home.banger(reader)).toMatchObject({ code: 0 });
+  }
+  for (const name of names) {
+    const seen = await home.banger([
+      "exec",
+      name,
+      "--",
+      "sh",
+      "-c",
+      "cat /srv/data/file; touch /srv/data/new",
+    ]);
+    expect(seen).toMatchObject({ code: 1, stdout: "shared\n" });
+    expect(seen.stderr).toContain("Read-only file system");
+  }
+  const refused = await home.banger([...write, "echo new > /mnt/file"]);
+  expect(refused).toMatchObject({ code: 125, stdout: "" });
+  expect(refused.stderr).toContain("data");
+  expect(await home.banger(["rm", "-f", ...names])).toMatchObject({ code: 0 });
+  expect(await home.banger([...write, "echo new >> /mnt/file; cat /mnt/file"])).toMatchObject({
+    code: 0,
+    stdout: "shared\nnew\n",
+  });
+});
+
 test("a directory is there as it was at the start, read-only, and its copy goes when the VM stops", async () => {
   await using home = await createRealHome();
   using scratch = createScratch();
