@@ -86,6 +86,12 @@ test("what cannot be copied says so, and leaves nothing", async () => {
   expect(full.code).toBe(1);
   expect(full.stderr).toContain("No space left on device");
   expect(await sh("web", "ls -A /small")).toBe("");
+  // So large that another attempt would go on with what came of it.
+  writeFileSync(scratch.at("f"), Buffer.alloc(33 * 1024 * 1024, "x"));
+  const larger = await home.banger(["cp", scratch.at("f"), "web:/small/f"]);
+  expect(larger.code).toBe(1);
+  expect(larger.stderr).toContain("No space left on device");
+  expect(await sh("web", "ls -A /small")).toBe("");
 });
 
 test("^C in the middle leaves nothing under the final name, and the next attempt goes on", async () => {
