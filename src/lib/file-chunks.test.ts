@@ -36,3 +36,22 @@ test("readFileChunks() says which file is not there, and lets its reader stop ea
     break;
   }
 });
+
+test("readFileChunks() lets others have their turn while it reads what is in memory", async () => {
+  const dir = await mkdtemp(join(tmpdir(), "banger-chunks-"));
+  try {
+    await writeFile(join(dir, "file"), new Uint8Array(1000));
+    let turns = 0;
+    let reading = true;
+    const take = (): void => {
+      turns += 1;
+      if (reading) setImmediate(take);
+    };
+    setImmediate(take);
+    for await (const _ of readFileChunks(join(dir, "file"), 10));
+    reading = false;
+    expect(turns).toBeGreaterThanOrEqual(20);
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+});

@@ -1,5 +1,5 @@
 /** The few libc calls that Bun has no API for, with errno turned into an Error that carries its name. */
-import { dlopen, read } from "bun:ffi";
+import { dlopen, ptr, read } from "bun:ffi";
 import { getSystemErrorName } from "node:util";
 
 const { symbols } = dlopen("libc.so.6", {
@@ -10,6 +10,7 @@ const { symbols } = dlopen("libc.so.6", {
   listen: { args: ["i32", "i32"], returns: "i32" },
   lseek: { args: ["i32", "i64", "i32"], returns: "i64" },
   memfd_create: { args: ["ptr", "u32"], returns: "i32" },
+  preadv2: { args: ["i32", "ptr", "i32", "i64", "i32"], returns: "i64" },
   setns: { args: ["i32", "i32"], returns: "i32" },
   ioctl: { args: ["i32", "u64", "ptr"], returns: "i32" },
   syscall: { args: ["i64", "i64", "i64", "i64", "i64"], returns: "i64" },
@@ -65,6 +66,18 @@ const MFD_CLOEXEC = 1;
 /** memfd_create(2); close-on-exec. The caller owns the descriptor. */
 export function memfdCreate(name: string): number {
   return checked("memfd_create", symbols.memfd_create(Buffer.from(`${name}\0`), MFD_CLOEXEC));
+}
+
+/** RWF_NOWAIT (linux/fs.h). */
+const NOWAIT = 0x08;
+
+/**
+ * preadv2(2) of what is in memory already: fills the front of `into` and returns with how much, 0 at the end of the file. `EAGAIN`:
+ * it would have to wait for a device; `EOPNOTSUPP`: this file system cannot tell.
+ */
+export function readCached(fd: number, into: Uint8Array, offset: number): number {
+  const iovec = BigUint64Array.of(BigInt(ptr(into)), BigInt(into.byteLength));
+  return checked("preadv2", Number(symbols.preadv2(fd, iovec, 1, offset, NOWAIT)));
 }
 
 const CLONE_NEWNET = 0x4000_0000;
