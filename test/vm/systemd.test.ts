@@ -109,14 +109,33 @@ test("--init systemd is refused by an image that has no init", async () => {
   expect(refused.stderr).toContain("the image has no init at /sbin/init");
 });
 
-test("a VM with systemd is forked with its services, and the child is somebody else", async () => {
+/** Writes a line a millisecond: when it began, and what the host was called then. Nothing of it starts a program. */
+const WITNESS =
+  "exec 9<> <(:); while :; do at=$EPOCHREALTIME; read -r name </proc/sys/kernel/hostname; echo $at $name; read -t 0.001 -u 9; done >/run/witness";
+const START_WITNESS = `systemd-run --quiet --unit=witness bash -c '${WITNESS}'; until [ -s /run/witness ]; do sleep 0.1; done`;
+
+/** What the witness wrote, once it has written `name`. */
+async function witnessed(vm: string, name: string): Promise<string[]> {
+  return (await sh(vm, `until grep -q ' ${name}$' /run/witness; do sleep 0.1; done; cat /run/witness`)).split(
+    "\n",
+  );
+}
+
+test("a VM with systemd is forked with its services, and they do nothing before the child is somebody else", async () => {
   const names = ["base", "base-1"];
   await using made = { [Symbol.asyncDispose]: async () => void (await home.banger(["rm", "-f", ...names])) };
   expect(made).toBeDefined();
   const run = ["run", "-d", "--name", "base", "--image", "debian-dev", "--memory", "512M"];
   expect(await home.banger(run)).toMatchObject({ code: 0 });
   expect(await sh("base", `${UP}; ${BOOTED}`)).toBe("running");
+  await sh("base", `${START_WITNESS}; echo started`);
   expect(await home.banger(["fork", "base"])).toMatchObject({ code: 0, stdout: "base-1\n" });
+  const child = await witnessed("base-1", "base-1");
+  const before = child.filter((line) => line.endsWith(" base"));
+  // To the microsecond what the parent has: begun before it was saved, and none after.
+  expect((await witnessed("base", "base")).slice(0, before.length)).toEqual(before);
+  expect(child.slice(before.length).every((line) => line.endsWith(" base-1"))).toBe(true);
+  for (const name of names) await sh(name, "systemctl stop witness.service; echo stopped");
   const ids = new Set<string>();
   for (const name of names) {
     expect(await sh(name, "hostname; systemctl is-active ssh.service; systemctl is-system-running")).toBe(

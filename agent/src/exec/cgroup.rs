@@ -1,13 +1,15 @@
 //! A cgroup (version 2) for each command, so that all of its descendants can be killed at once.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, openat, unlinkat};
-use rustix::io::{self, Errno};
+use rustix::io;
+
+use crate::halt;
 
 /// How long the kernel may take to bring all commands to a halt; one may wait for a device.
-const HALT: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+const HALT: Duration = Duration::from_secs(1);
 
 /// The hierarchy that commands get their cgroups in.
 #[derive(Debug)]
@@ -55,40 +57,17 @@ impl Cgroups {
         self.leftovers.retain(|name| unlinkat(root, name.as_str(), AtFlags::REMOVEDIR).is_err());
     }
 
-    /// Has every process stand still and waits until all do, or lets them go on (the kernel's admin-guide/cgroup-v2.rst, Core Interface
-    /// Files). `TIMEDOUT`: some do not; then all go on.
+    /// Has every process stand still and waits until all do, or lets them go on. `TIMEDOUT`: some do not; then all go on.
     pub fn set_frozen(&self, frozen: bool) -> io::Result<()> {
-        self.write_freeze(if frozen { b"1" } else { b"0" })?;
+        halt::set_frozen(&self.root, frozen)?;
         if !frozen {
             return Ok(());
         }
-        let halted = self.wait_for_halt();
+        let halted = halt::wait_until_still(&self.root, Instant::now() + HALT);
         if halted.is_err() {
-            self.write_freeze(b"0")?;
+            halt::set_frozen(&self.root, false)?;
         }
         halted
-    }
-
-    fn write_freeze(&self, value: &[u8]) -> io::Result<()> {
-        let file = openat(&self.root, "cgroup.freeze", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
-        io::write(&file, value).map(drop)
-    }
-
-    fn wait_for_halt(&self) -> io::Result<()> {
-        let events = openat(&self.root, "cgroup.events", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        loop {
-            let mut text = [0; 256];
-            let count = io::pread(&events, &mut text, 0)?;
-            if text[..count].split(|&byte| byte == b'\n').any(|line| line == b"frozen 1") {
-                return Ok(());
-            }
-            // A read takes note of the state, and a change after it makes the file ready.
-            match poll(&mut [PollFd::new(&events, PollFlags::PRI)], Some(&HALT)) {
-                Ok(0) => return Err(Errno::TIMEDOUT),
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
     }
 }
 

@@ -56,16 +56,18 @@ impl Server {
         result.map(|()| json!({}))
     }
 
-    /// Has commands stand still, or go on. Without cgroups there is no way to, and none of them is asked to.
-    fn hold_commands(&self, held: bool) -> Outcome<()> {
-        match (&self.launcher.cgroups, held) {
-            (Some(cgroups), _) => cgroups.set_frozen(held).or_fail(Code::FailedPrecondition, "halting the commands"),
-            (None, _) => Ok(()),
-        }
+    /// Has commands stand still, and beside an init everything else, or go on. Without cgroups there is no way to, and none of them is asked to.
+    fn hold_commands(&mut self, held: bool) -> Outcome<()> {
+        let result = match &self.launcher.cgroups {
+            Some(cgroups) => cgroups.set_frozen(held).or_fail(Code::FailedPrecondition, "halting the commands"),
+            None => Ok(()),
+        };
+        self.machine.hold_services(held && result.is_ok());
+        result
     }
 
     /// They go on whatever happens to the request.
-    fn release_commands(&self) {
+    fn release_commands(&mut self) {
         if let Err(failure) = self.hold_commands(false) {
             console::say(&failure.message);
         }
@@ -87,7 +89,7 @@ impl Server {
     pub(super) fn resumed(&mut self, request: &Resumed) -> Outcome<Value> {
         self.machine.set_frozen(false)?;
         self.machine.resumed(request)?;
-        // Commands that stood still never run as who they were.
+        // Commands and services that stood still never run as who they were.
         self.hold_commands(false)?;
         self.freezer = Freezer::default();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

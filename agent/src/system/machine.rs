@@ -11,6 +11,7 @@ use rustix::system::{RebootCommand, reboot};
 use super::boot_id::BootId;
 use super::init::{self, Init};
 use super::root::{self, WRITABLE};
+use super::services::Services;
 use super::writable::{self, Usage, Writable};
 use super::{Machine, Step, Stopwatch, etc, kernel, network, tun};
 use crate::console;
@@ -31,6 +32,7 @@ pub struct RealMachine {
     card: Option<network::Card>,
     /// Whether process 1 is the image's init.
     beside_init: bool,
+    services: Services,
 }
 
 /// A volume that is mounted.
@@ -145,6 +147,13 @@ impl Machine for RealMachine {
             report(self.thaw());
         }
         result
+    }
+
+    fn hold_services(&mut self, held: bool) {
+        match held && self.beside_init {
+            true => self.services.halt(),
+            false => self.services.release(),
+        }
     }
 
     fn usage(&self) -> Option<Usage> {

@@ -14,6 +14,7 @@ mod network;
 mod network6;
 mod rehearsal;
 mod root;
+mod services;
 mod stats;
 mod tun;
 mod writable;
@@ -48,6 +49,8 @@ pub trait Machine {
     fn grow(&mut self, request: &Grow) -> Outcome<Usage>;
     /// Brings to disk and freezes every writable file system, or thaws them. May be repeated; a freeze that fails freezes none.
     fn set_frozen(&mut self, frozen: bool) -> Outcome<()>;
+    /// Has everything beside the commands stand still that an init has started, as far as it can be, or go on. May be repeated.
+    fn hold_services(&mut self, held: bool);
     /// Figures of the writable file system.
     fn usage(&self) -> Option<Usage>;
     /// A TUN device with address and default route. `unsupported` when there can be none.

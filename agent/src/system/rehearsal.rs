@@ -35,6 +35,8 @@ impl Machine for Rehearsal {
         Ok(())
     }
 
+    fn hold_services(&mut self, _held: bool) {}
+
     fn usage(&self) -> Option<Usage> {
         None
     }
