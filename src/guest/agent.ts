@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import { BangerError } from "../model/errors.ts";
 import type { GuestStreamRequest } from "../model/guest-stream.ts";
 import type { GuestTreeRequest } from "../model/guest-tree.ts";
+import type { GuestListener, GuestStats } from "../model/guest-use.ts";
 import type { ExecSpec } from "../model/spec.ts";
 import type { StepTiming } from "../model/vm.ts";
 import { numberOf, parseEntries } from "./answers.ts";
@@ -20,7 +21,7 @@ import {
   thawGuest,
 } from "./snapshot.ts";
 import type { AgentStream, StreamHandlers } from "./stream.ts";
-import { type GuestListener, type GuestStats, ListenerSchema, MAX_LISTENERS } from "./use.ts";
+import { ListenerSchema, MAX_LISTENERS } from "./use.ts";
 import { type WriteFileOptions, writeFile } from "./write-file.ts";
 
 export interface GuestDial {

@@ -1,24 +1,6 @@
-/** What a guest uses, and what listens in it, as the agent tells it. */
+/** What listens in a guest, as the agent tells it. */
 import { z } from "zod";
-
-export interface GuestStats {
-  readonly uptimeMs: number;
-  readonly memoryTotalBytes: number;
-  readonly memoryAvailableBytes: number;
-  readonly cpuMs: number;
-  readonly processes: number;
-  readonly diskTotalBytes: number;
-  readonly diskUsedBytes: number;
-}
-
-/** A socket that listens in the guest. */
-export interface GuestListener {
-  readonly protocol: "tcp" | "udp";
-  readonly address: string;
-  readonly port: number;
-  readonly pid?: number | undefined;
-  readonly command?: string | undefined;
-}
+import type { GuestListener } from "../model/guest-use.ts";
 
 /** So many listeners are taken from one answer (the protocol's own bound). */
 export const MAX_LISTENERS = 1_024;

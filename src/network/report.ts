@@ -1,42 +1,8 @@
 /** What there is to say of the network: for `network show`, and the rows of `doctor`. */
 import type { DoctorCheck } from "../model/doctor.ts";
+import type { NetworkedVm, NetworkReport } from "../model/network-report.ts";
 import type { NetworkVm } from "./elements.ts";
 import type { NetworkService } from "./service.ts";
-
-export interface NetworkReport {
-  /** `namespace`: guests have cards. `channel`: connections over the agent's channel instead. `none`: neither. `why` says the reason. */
-  readonly kind: "namespace" | "channel" | "none";
-  readonly why?: string | undefined;
-  readonly cure?: string | undefined;
-  /** Whether the namespace is there now: it is made when the first VM starts. */
-  readonly up: boolean;
-  readonly namespace: string;
-  /** The host's end of the link into it. */
-  readonly hostLink: string;
-  readonly pool: string;
-  readonly gateway: string;
-  /** Where guests' IPv6 addresses come from, and their gateway; absent: they have none. */
-  readonly pool6?: string | undefined;
-  readonly gateway6?: string | undefined;
-  /** Why guests have no IPv6, or another pool, although the configuration says otherwise. */
-  readonly problem6?: string | undefined;
-  readonly uplink: string;
-  /** Taps that wait for a VM. */
-  readonly readyTaps: number;
-  readonly nameservers: readonly string[];
-  /** What keeps the host from reaching guests by address. */
-  readonly clash?: string | undefined;
-  readonly vms: readonly NetworkedVm[];
-}
-
-export interface NetworkedVm {
-  readonly id: string;
-  readonly name: string;
-  readonly address: string;
-  readonly address6?: string | undefined;
-  readonly mode: string;
-  readonly tap: string;
-}
 
 export async function reportNetwork(
   service: NetworkService,

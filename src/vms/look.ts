@@ -1,7 +1,7 @@
 /** Looking at VMs: what they use, what listens in them, what happens to them. Never takes a VM's lock. */
 import type { GuestExec } from "../guest/commands.ts";
-import type { GuestListener, GuestStats } from "../guest/use.ts";
 import { settlesWithin } from "../lib/settles-within.ts";
+import type { GuestListener, GuestStats } from "../model/guest-use.ts";
 import { decide } from "../model/state-machine.ts";
 import type { VmRecord } from "../model/vm.ts";
 import type { VmContext } from "./context.ts";

@@ -2,11 +2,11 @@
 import type { Agent, GuestDial } from "../guest/agent.ts";
 import type { GuestExec } from "../guest/commands.ts";
 import type { AgentStream, StreamHandlers } from "../guest/stream.ts";
-import type { GuestListener } from "../guest/use.ts";
 import { readTail } from "../lib/file-tail.ts";
 import { KeyedLock } from "../lib/keyed-lock.ts";
 import type { GuestStreamRequest } from "../model/guest-stream.ts";
 import type { GuestTreeRequest } from "../model/guest-tree.ts";
+import type { GuestListener } from "../model/guest-use.ts";
 import type { TemplateWish } from "../model/saved.ts";
 import type { ImageConfig } from "../model/spec.ts";
 import { decide } from "../model/state-machine.ts";
