@@ -1,6 +1,7 @@
 /** Finding the daemon, and starting it when none answers. */
 import type { ChildProcess } from "node:child_process";
 import type { Readable } from "node:stream";
+import type { DaemonStatus } from "../api/types/host.ts";
 import { listens, untilListenerIsGone } from "../lib/unix-connect.ts";
 import { BangerError, type ErrorBody } from "../model/errors.ts";
 import { Client } from "../sdk/client.ts";
@@ -11,6 +12,18 @@ export async function connectDaemon(self: readonly string[]): Promise<Client> {
   const path = socketPath(process.env, process.getuid?.() ?? 0);
   if (!(await listens(path))) await startDaemon(self);
   return await Client.create(path);
+}
+
+/** A daemon that has answered. One that was just killed holds its socket until the kernel has ended all its threads: that is waited for. */
+export async function askDaemon(self: readonly string[]): Promise<DaemonStatus> {
+  try {
+    return await (await connectDaemon(self)).daemonStatus();
+  } catch (error) {
+    if (!(error instanceof BangerError) || error.code !== "unavailable") throw error;
+    const path = socketPath(process.env, process.getuid?.() ?? 0);
+    await untilListenerIsGone(path, async () => undefined);
+    return await (await connectDaemon(self)).daemonStatus();
+  }
 }
 
 /** A client of the daemon that runs already; undefined when none does. */

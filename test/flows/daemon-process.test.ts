@@ -1,7 +1,10 @@
 /** The daemon as a process: started by the first command, once, however many ask; and its bad days. */
 import { expect, test } from "bun:test";
-import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
+import { killToTheEnd } from "../support/processes.ts";
 import { createRealHome } from "../support/real-home.ts";
 
 test("eight commands at once start one daemon, and all of them are served", async () => {
@@ -16,9 +19,29 @@ test("a socket that a killed daemon left is no obstacle", async () => {
   await using home = await createRealHome({ bare: true });
   await home.banger(["daemon", "start"]);
   const pid = await home.daemonPid();
-  process.kill(pid, "SIGKILL");
+  await killToTheEnd(pid);
   expect((await home.banger(["ps"])).code).toBe(0);
   expect(await home.daemonPid()).not.toBe(pid);
+});
+
+test("daemon start waits for a daemon that is ending and answers no more", async () => {
+  await using home = await createRealHome({ bare: true });
+  mkdirSync(join(home.home, "run"), { mode: 0o700 });
+  const path = join(home.home, "run/bangerd.sock");
+  // As the kernel leaves one whose threads it is still ending: who connects gets in, and then hears only the end.
+  const ending = createServer((socket) => {
+    socket
+      .on("error", () => undefined)
+      .once("data", () => {
+        rmSync(path);
+        ending.close();
+        socket.destroy();
+      });
+  }).listen(path);
+  await once(ending, "listening");
+  const started = await home.banger(["daemon", "start"]);
+  expect(started).toMatchObject({ code: 0, stderr: "" });
+  expect(started.stdout).toContain("running, pid");
 });
 
 test("socket, directories, database and log are the user's alone", async () => {

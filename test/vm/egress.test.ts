@@ -14,6 +14,7 @@ import {
 } from "../network/addresses.ts";
 import { createOwnHost, hostState } from "../network/own-host.ts";
 import { NO_WORLD } from "../network/world.ts";
+import { killToTheEnd } from "../support/processes.ts";
 import { createRealHome, prepareRealHomes } from "../support/real-home.ts";
 
 const ENV = { BANGER_NETWORK_MODE: "channel" };
@@ -96,7 +97,7 @@ test("a guest without a card reaches by TCP and by name what its policy says, an
   await sh("until [ -e /run/held ]; do :; done");
   await set("--network", "none");
   expect(await held).toContain("cut");
-  process.kill(await home.daemonPid(), "SIGKILL");
+  await killToTheEnd(await home.daemonPid());
   await set("--network", "public");
   // What is denied stays so until somebody says otherwise.
   expect((await reached()).open).toEqual(cells([SITE]));

@@ -6,6 +6,7 @@ import { HOST, METADATA, PRIVATE_HOST, SITE } from "../network/addresses.ts";
 import { createOwnHost, hostState } from "../network/own-host.ts";
 import { ask } from "../network/probe.ts";
 import { NO_WORLD } from "../network/world.ts";
+import { killToTheEnd } from "../support/processes.ts";
 import { createRealHome, prepareRealHomes } from "../support/real-home.ts";
 
 const OWN = "/proc/thread-self/ns/net";
@@ -40,7 +41,7 @@ test.skipIf(NO_WORLD !== undefined)(
       await banger("set", "web", "--network", "full");
       expect(await reaches()).toEqual([SITE, PRIVATE_HOST, METADATA, HOST]);
       // The policy of a daemon that died is that of the next one, and so is the resolver.
-      process.kill(await home.daemonPid(), "SIGKILL");
+      await killToTheEnd(await home.daemonPid());
       await banger("set", "web", "--allow", "good.test:80/tcp");
       expect(await reaches()).toEqual([]);
       expect(await banger("network", "check", "web", `${SITE}:80`)).toStartWith("1: deny");

@@ -6,6 +6,7 @@ import { GATEWAY6, HOST6, METADATA6, POOL6, PRIVATE_HOST6, SITE, SITE6 } from ".
 import { createOwnHost, hostState } from "../network/own-host.ts";
 import { ask } from "../network/probe.ts";
 import { NO_WORLD } from "../network/world.ts";
+import { killToTheEnd } from "../support/processes.ts";
 import { createRealHome, prepareRealHomes } from "../support/real-home.ts";
 import { templateMade } from "../support/template-made.ts";
 
@@ -82,7 +83,7 @@ test.skipIf(NO_WORLD !== undefined)(
       expect(await banger("network", "check", "web", `[${SITE6}]:80`)).toBe("allow: mode public");
 
       // Another daemon: the rules and the address are the same.
-      process.kill(await home.daemonPid(), "SIGKILL");
+      await killToTheEnd(await home.daemonPid());
       await banger("set", "web", "--network", "full");
       expect(await checkPlace("web")).toBe(address6);
       expect(reached(await sh("web", GREET))).toEqual(TARGETS);

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { once } from "node:events";
 import { connect } from "node:net";
 import type { Vm } from "../../src/sdk/index.ts";
+import { killToTheEnd } from "../support/processes.ts";
 import { createRealHome, type RealHome } from "../support/real-home.ts";
 import { fateOf, talk, udpClient } from "../support/sockets.ts";
 
@@ -66,12 +67,12 @@ test("a server in the guest answers on the published port, each side ending by i
   expect((await talk(port(0), "hello")).toString()).toBe("hello!");
   expect((await talk(port(0), "")).toString()).toBe("!");
   expect(await fateOf(port(2))).toBe("ECONNRESET");
-  process.kill(await home.daemonPid(), "SIGKILL");
-  await home.banger(["daemon", "start"]);
+  await killToTheEnd(await home.daemonPid());
+  expect(await home.banger(["daemon", "start"])).toMatchObject({ code: 0 });
   expect((await talk(port(0), "again")).toString()).toBe("again!");
-  await home.banger(["daemon", "stop"]);
+  expect(await home.banger(["daemon", "stop"])).toMatchObject({ code: 0 });
   expect(await fateOf(port(0))).toBe("ECONNREFUSED");
-  await home.banger(["daemon", "start"]);
+  expect(await home.banger(["daemon", "start"])).toMatchObject({ code: 0 });
   expect((await talk(port(0), "and again")).toString()).toBe("and again!");
 });
 

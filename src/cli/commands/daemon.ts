@@ -7,7 +7,7 @@ import { formatBytes, formatDurationMs } from "../../model/quantities.ts";
 import type { CliContext } from "../context.ts";
 import { EXIT } from "../exit-codes.ts";
 import { daemonLogPath } from "../places.ts";
-import { findDaemon, stopDaemon } from "../start-daemon.ts";
+import { askDaemon, findDaemon, stopDaemon } from "../start-daemon.ts";
 
 /** What `daemon logs` shows of the end of the log. */
 const LOG_TAIL_BYTES = 256 * 1024;
@@ -20,7 +20,7 @@ export function defineDaemon(program: Command, ctx: CliContext): void {
   daemon
     .command("start")
     .description("start it, if it does not run")
-    .action(async () => ctx.print(render(await (await ctx.client()).daemonStatus())));
+    .action(async () => ctx.print(render(await askDaemon(ctx.self))));
   daemon
     .command("status")
     .description("say whether it runs; exit code 1 when not")
@@ -42,7 +42,7 @@ export function defineDaemon(program: Command, ctx: CliContext): void {
     .description("end it and start it anew, as after an upgrade; running VMs live on")
     .action(async () => {
       await stopDaemon();
-      ctx.print(render(await (await ctx.client()).daemonStatus()));
+      ctx.print(render(await askDaemon(ctx.self)));
     });
   daemon
     .command("logs")
