@@ -9,7 +9,13 @@ export interface RouteContract {
   readonly query?: z.ZodType;
   /** The answer, or the `result` of a `progress` route. */
   readonly answer: z.ZodType;
+  /** What a `bytes` route sends. */
+  readonly type?: BytesType;
+  /** Notes for people stand in a header of the answer; see notes.ts. */
+  readonly notes?: boolean;
 }
+
+export type BytesType = "application/x-tar" | "text/x-patch";
 
 /** The contracts of all operations on some nouns: `vm` is `vm.list`, `vm.show`, … */
 export type Contracts<Noun extends string> = Readonly<

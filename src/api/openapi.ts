@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { ERROR_STATUS } from "../model/errors.ts";
 import type { RouteContract } from "./contract.ts";
+import { NOTES_HEADER } from "./notes.ts";
 import { type OperationId, PATHS } from "./paths.ts";
 import { ROUTES } from "./routes.ts";
 import { ErrorEnvelopeSchema, ProgressSchema } from "./schemas/common.ts";
@@ -73,7 +74,13 @@ function success(kind: string, route: RouteContract, schemas: Record<string, unk
     case "text":
       return { "200": { description: route.summary, content: { "text/plain": { schema: answer } } } };
     case "bytes":
-      return { "200": { description: route.summary, content: { "application/x-tar": { schema: answer } } } };
+      return {
+        "200": {
+          description: route.summary,
+          ...(route.notes === true ? { headers: NOTES } : {}),
+          content: { [route.type ?? "application/x-tar"]: { schema: answer } },
+        },
+      };
     case "progress":
       return {
         "200": {
@@ -86,6 +93,13 @@ function success(kind: string, route: RouteContract, schemas: Record<string, unk
       return { "200": { description: route.summary, content: json(answer) } };
   }
 }
+
+const NOTES = {
+  [NOTES_HEADER]: {
+    description: "What is left out, for people: a JSON array of texts, in ASCII. Absent: nothing",
+    schema: { type: "string" },
+  },
+};
 
 function queryParameters(query: z.ZodType | undefined): readonly Json[] {
   if (query === undefined) return [];

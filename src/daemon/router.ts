@@ -2,6 +2,8 @@
 import type { Server, ServerWebSocket } from "bun";
 import { Hono } from "hono";
 import type { Logger } from "pino";
+import type { BytesType } from "../api/contract.ts";
+import { encodeNotes, NOTES_HEADER } from "../api/notes.ts";
 import { OPERATION_HEADER, type OperationId, PATHS } from "../api/paths.ts";
 import type { LongOptions } from "../model/boot.ts";
 import { BangerError, ERROR_STATUS } from "../model/errors.ts";
@@ -15,6 +17,12 @@ export interface RouteInput {
   readonly url: URL;
   /** A decoded path parameter. */
   readonly param: (name: string) => string;
+}
+
+export interface BytesAnswer {
+  readonly content: AsyncIterable<Uint8Array>;
+  /** For people, of what is not in it. */
+  readonly notes?: readonly string[];
 }
 
 /** The daemon's end of a WebSocket. */
@@ -82,12 +90,15 @@ export class Router {
   /** What fails before the first byte answers with a status; later it cuts the connection. */
   bytes(
     id: OperationId,
-    handle: (input: RouteInput) => Promise<AsyncIterable<Uint8Array>>,
-    type: "application/x-tar" | "text/x-patch" = "application/x-tar",
+    handle: (input: RouteInput) => Promise<BytesAnswer>,
+    type: BytesType = "application/x-tar",
   ): void {
     this.#on(id, async (input, headers) => {
-      const stream = await startStream(await handle(input), (error) => this.#logError(id, error));
-      return new Response(stream, { headers: { ...headers, "content-type": type } });
+      const { content, notes = [] } = await handle(input);
+      const stream = await startStream(content, (error) => this.#logError(id, error));
+      const said = encodeNotes(notes);
+      const noted = said === undefined ? {} : { [NOTES_HEADER]: said };
+      return new Response(stream, { headers: { ...headers, ...noted, "content-type": type } });
     });
   }
 

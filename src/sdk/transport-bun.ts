@@ -15,7 +15,8 @@ export function createBunTransport(socketPath: string): Transport {
         ...(body === undefined ? {} : { body, headers: { "content-type": "application/json" } }),
         ...(signal === undefined ? {} : { signal }),
       });
-      return { status: response.status, body: response.body ?? emptyBody() };
+      const header = (name: string): string | undefined => response.headers.get(name) ?? undefined;
+      return { status: response.status, header, body: response.body ?? emptyBody() };
     },
     connect(path, listener) {
       return openSocket(socketUrl(socketPath, path), listener);

@@ -22,7 +22,8 @@ async function send(socketPath: string, { method, path, body, signal }: HttpRequ
     });
     request.once("error", reject);
     request.once("response", (response) => {
-      resolve({ status: response.statusCode ?? 0, body: response });
+      const header = (name: string): string | undefined => response.headers[name]?.toString();
+      resolve({ status: response.statusCode ?? 0, header, body: response });
     });
     request.end(body);
   });

@@ -2,6 +2,8 @@
 
 export interface HttpAnswer {
   readonly status: number;
+  /** The value of a header, by its name in small letters; undefined: there is none. */
+  readonly header: (name: string) => string | undefined;
   readonly body: AsyncIterable<Uint8Array>;
 }
 

@@ -8,24 +8,24 @@ export interface ExportOptions {
   readonly signal: AbortSignal;
   /** A revision to compare with, as the guest's repository has it; default: what arrived. */
   readonly base?: string | undefined;
-  /** Hears of what is left out. */
-  readonly onNote?: ((note: string) => void) | undefined;
+}
+
+export interface Patch {
+  readonly content: AsyncGenerator<Uint8Array>;
+  /** What is left out, for people. */
+  readonly notes: readonly string[];
 }
 
 /** Commits, what is staged and what is not, and files that git does not track and does not ignore. The guest's repository is only read. */
-export async function exportPatch(
-  view: WorkspaceView,
-  options: ExportOptions,
-): Promise<AsyncGenerator<Uint8Array>> {
-  const { signal, base, onNote } = options;
+export async function exportPatch(view: WorkspaceView, options: ExportOptions): Promise<Patch> {
+  const { signal, base } = options;
   const state = await readGuestState(view, signal);
-  for (const note of state.notes) onNote?.(note);
   const from =
     base === undefined
       ? view.record.tree
       : await resolveTree(view, { revision: base, scanned: state.scanned, signal });
   const git: GitOptions = { signal, gitDir: view.places.shadow };
-  return streamGit(
+  const content = streamGit(
     [
       "diff-tree",
       "-r",
@@ -43,4 +43,5 @@ export async function exportPatch(
     ],
     git,
   );
+  return { content, notes: state.notes };
 }

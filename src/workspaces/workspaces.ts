@@ -14,7 +14,7 @@ import { arriveWorkspace } from "./arrive.ts";
 import { arrivingTree } from "./arriving.ts";
 import { CarriedWorkspaces } from "./carried.ts";
 import { findDrift } from "./drift.ts";
-import { type ExportOptions, exportPatch } from "./export.ts";
+import { type ExportOptions, exportPatch, type Patch } from "./export.ts";
 import { type GuestDoor, GuestTree } from "./guest-tree.ts";
 import { WorkspacePlaces } from "./places.ts";
 import { type Preview, previewOf } from "./preview.ts";
@@ -136,7 +136,7 @@ export class Workspaces {
   }
 
   /** A patch of everything that was done in the guest; see `exportPatch`. */
-  async export(vm: VmRecord, options: ExportOptions): Promise<AsyncGenerator<Uint8Array>> {
+  async export(vm: VmRecord, options: ExportOptions): Promise<Patch> {
     const record = this.demand(vm);
     const guest = new GuestTree(this.#deps.guests, vm.id, options.signal);
     return await this.#locks.hold(vm.id, async () => {

@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { createRepository } from "../support/repositories.ts";
 import { createTestDaemon } from "../support/test-daemon.ts";
 import { createScratch, describeTree } from "../support/trees.ts";
 
@@ -21,7 +22,11 @@ await command.write(Buffer.from("typed"));
 await command.end();
 const { exitCode } = await command.exit;
 const missing = await files.stat("/no/such/file").then(() => "there", (error) => error instanceof BangerError && error.code);
-console.log(JSON.stringify({ entries, text, exitCode, missing, runtime: typeof Bun }));
+const notes = [];
+let patch = "";
+const onNote = (note) => notes.push(note);
+for await (const piece of await client.exportWorkspace("web", { onNote })) patch += Buffer.from(piece);
+console.log(JSON.stringify({ entries, text, exitCode, missing, notes, patch: patch.length, runtime: typeof Bun }));
 `;
 
 test("copies and commands work from Node.js", async () => {
@@ -34,6 +39,9 @@ test("copies and commands work from Node.js", async () => {
   writeFileSync(tree.at("small"), "hello\n", { mode: 0o640 });
   writeFileSync(tree.at("large"), Buffer.alloc(40 * 1024 * 1024, "banger"));
   symlinkSync("small", tree.at("link"));
+  createRepository(at("repo"), { "a.txt": "a\n" });
+  await daemon.client.importWorkspace("web", { path: at("repo"), guestPath: at("guest") });
+  createRepository(at("guest/é"), { "b.txt": "b\n" });
   writeFileSync(at("program.ts"), PROGRAM);
   const built = await Bun.build({ entrypoints: [at("program.ts")], target: "node", outdir: at("built") });
   expect(built.success).toBe(true);
@@ -46,6 +54,8 @@ test("copies and commands work from Node.js", async () => {
     text: "typed",
     exitCode: 3,
     missing: "not_found",
+    notes: ["é: a repository of its own, whose changes are left out"],
+    patch: 0,
     runtime: "undefined",
   });
   expect(describeTree(at("out"))).toEqual(describeTree(tree.path));

@@ -10,6 +10,8 @@ export interface WorkspaceDaemon extends AsyncDisposable {
   /** Copies `repo` of the directory to `guest` of it, unless said otherwise. */
   bring(wish?: Partial<ImportWorkspace>): Promise<Workspace>;
   patch(base?: string): Promise<Buffer>;
+  /** What an export says is not in it. */
+  leftOut(): Promise<string[]>;
 }
 
 export async function createWorkspaceDaemon(options: TestDaemonOptions = {}): Promise<WorkspaceDaemon> {
@@ -30,6 +32,12 @@ export async function createWorkspaceDaemon(options: TestDaemonOptions = {}): Pr
       const pieces: Uint8Array[] = [];
       for await (const piece of await daemon.client.exportWorkspace("web", { base })) pieces.push(piece);
       return Buffer.concat(pieces);
+    },
+    leftOut: async () => {
+      const said: string[] = [];
+      const patch = await daemon.client.exportWorkspace("web", { onNote: (note) => void said.push(note) });
+      for await (const _ of patch);
+      return said;
     },
     async [Symbol.asyncDispose]() {
       await daemon[Symbol.asyncDispose]();

@@ -65,6 +65,8 @@ export const KEPT_ROUTES: Contracts<"volume" | "snapshot" | "template" | "worksp
     summary: "What was done in a VM's workspace, as a patch for git apply --index",
     query: ExportWorkspaceQuerySchema,
     answer: z.string(),
+    type: "text/x-patch",
+    notes: true,
   },
   "template.list": {
     summary: "The templates for warm starts, the one used last first",

@@ -98,7 +98,10 @@ Examples:
     )
     .option("-o, --output <file>", "write it there, all or nothing (default: stdout)")
     .action(async (vm: string, { base, output }: { base?: string; output?: string }) => {
-      const patch = await (await ctx.client()).exportWorkspace(validateVmRef(vm), { base });
+      const patch = await (await ctx.client()).exportWorkspace(validateVmRef(vm), {
+        base,
+        onNote: (note) => ctx.say(note),
+      });
       if (output === undefined) for await (const piece of patch) ctx.write(piece);
       else await writeWhole(output, patch);
     });
@@ -107,7 +110,8 @@ Examples:
     .description("show what was done in a workspace since it arrived")
     .argument("<vm>", "name, id or id prefix")
     .action(async (vm: string) => {
-      for await (const piece of await (await ctx.client()).exportWorkspace(validateVmRef(vm)))
+      const onNote = (note: string): void => ctx.say(note);
+      for await (const piece of await (await ctx.client()).exportWorkspace(validateVmRef(vm), { onNote }))
         ctx.write(piece);
     });
 }

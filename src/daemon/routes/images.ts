@@ -12,7 +12,7 @@ export function routeImages(router: Router, { images, vms }: Services): void {
   router.json("image.remove", async ({ param }) => presentImage(await images.remove(param("image"))));
   router.bytes("image.export", async ({ url, request, param }) => {
     const { format = "oci" } = decodeQuery(url, ExportImageQuerySchema);
-    return await images.export(param("image"), { format, signal: request.signal });
+    return { content: await images.export(param("image"), { format, signal: request.signal }) };
   });
   router.json("image.show", async ({ param }) => presentImageDetails(await images.show(param("image"))));
   router.json("image.tag", async ({ param, request }) => {

@@ -1,4 +1,5 @@
 /** The client's operations on what outlives VMs, and on the work trees in them: volumes, snapshots, templates, workspaces. */
+import { decodeNotes, NOTES_HEADER } from "../../api/notes.ts";
 import type { CreateSnapshot, Forks, ForkVm, Snapshot } from "../../api/types/snapshots.ts";
 import type { Template } from "../../api/types/templates.ts";
 import type { Vm } from "../../api/types/vms.ts";
@@ -16,6 +17,12 @@ import type {
 import { readBytes } from "../answers.ts";
 import type { CallOptions, LongCallOptions } from "../calls.ts";
 import { ImageClient } from "./images.ts";
+
+export interface ExportOptions extends CallOptions {
+  /** A revision of the guest's repository to compare with; absent: what arrived. */
+  readonly base?: string | undefined;
+  readonly onNote?: ((note: string) => void) | undefined;
+}
 
 export abstract class KeptClient extends ImageClient {
   async listVolumes(options?: CallOptions): Promise<readonly Volume[]> {
@@ -109,13 +116,18 @@ export abstract class KeptClient extends ImageClient {
     return await this.calls.progress("workspace.sync", { ...options, path: { vm: ref }, body: wish });
   }
 
-  /** A patch for `git apply --index`; reading it to its end without an error means that it is whole. */
+  /**
+   * A patch for `git apply --index`; reading it to its end without an error means that it is whole. `onNote` hears of what is not in it,
+   * for people, before this returns.
+   */
   async exportWorkspace(
     ref: string,
-    { base, ...options }: CallOptions & { readonly base?: string | undefined } = {},
+    { base, onNote, ...options }: ExportOptions = {},
   ): Promise<AsyncIterable<Uint8Array>> {
     const query = base === undefined ? {} : { query: { base } };
-    return readBytes(await this.calls.send("workspace.export", { ...options, path: { vm: ref }, ...query }));
+    const answer = await this.calls.send("workspace.export", { ...options, path: { vm: ref }, ...query });
+    for (const note of decodeNotes(answer.header(NOTES_HEADER))) onNote?.(note);
+    return readBytes(answer);
   }
 
   /** The templates for warm starts. */
