@@ -5,6 +5,7 @@ import { socket } from "../lib/libc.ts";
 import { inNetns } from "../lib/netns.ts";
 import { formatIp } from "../model/ip.ts";
 import { BLOCKED_GROUP } from "./family-rules.ts";
+import type { BlockedHandlers } from "./ground.ts";
 
 /** A packet that was refused. */
 export interface Blocked {
@@ -31,11 +32,8 @@ const HEADERS = 20;
 /** An IPv4 header with options or an IPv6 header, and the ports. */
 const COPY_BYTES = 64;
 
-/** Reads until it is disposed. `onEnd`: the kernel had more than could be read, and the rest is not told. Errors: `SystemCallError`. */
-export function readBlocked(
-  netnsPath: string,
-  { onBlocked, onEnd }: { readonly onBlocked: (packet: Blocked) => void; readonly onEnd: () => void },
-): Disposable {
+/** Reads until it is disposed. Errors: `SystemCallError`. */
+export function readBlocked(netnsPath: string, { onBlocked, onEnd }: BlockedHandlers): Disposable {
   const fd = inNetns(netnsPath, () => socket(AF_NETLINK, SOCK_RAW_CLOEXEC_NONBLOCK, NETLINK_NETFILTER));
   writeSync(fd, configMessage(NFULA_CFG_CMD, Buffer.from([NFULNL_CFG_CMD_BIND])));
   writeSync(fd, configMessage(NFULA_CFG_MODE, Buffer.from([0, 0, 0, COPY_BYTES, NFULNL_COPY_PACKET, 0])));

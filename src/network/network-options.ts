@@ -1,7 +1,7 @@
 /** What the network works with, and what it remembers of a VM. */
 import type { Element, NetworkVm } from "./elements.ts";
+import type { Ground } from "./ground.ts";
 import type { NetworkPlan } from "./names.ts";
-import type { NetPrograms } from "./programs.ts";
 import type { Uplink } from "./uplink.ts";
 
 /** Runs while the namespace is there: the resolver, the reader of refused packets. */
@@ -9,7 +9,7 @@ export type NamespaceService = (plan: NetworkPlan) => Disposable;
 
 export interface NetworkOptions {
   readonly plan: NetworkPlan;
-  readonly programs: NetPrograms;
+  readonly ground: Ground;
   readonly uplink: Uplink;
   readonly tapPoolSize: number;
   /** Started when the namespace is there. */

@@ -2,17 +2,15 @@
  * The network of a user's VMs: the namespace while somebody needs it, a tap and rules for each VM, and the uplink. What holds is
  * in the kernel; this object remembers it and finds it again. Its operations run one after the other.
  */
-import { existsSync } from "node:fs";
 import { Turns } from "../lib/turns.ts";
 import { NOWHERE } from "../model/addresses.ts";
 import { address6Of } from "../model/addresses6.ts";
 import { BangerError } from "../model/errors.ts";
 import { addScript, changeScript, deleteScript, type NetworkVm, vmElements } from "./elements.ts";
 import { currentHost, hostScript, hostText } from "./host-addresses.ts";
-import { listDevices } from "./host-facts.ts";
 import { NamedAddresses, type NamedAnswer } from "./named-addresses.ts";
 import { type NetworkPlan, withPool6 } from "./names.ts";
-import { createNamespace, findNamespace, removeNamespace } from "./namespace.ts";
+import { createNamespace, findNamespace } from "./namespace.ts";
 import type { Attachment, NetworkOptions } from "./network-options.ts";
 import { listPorts } from "./ports.ts";
 import { createRuleset } from "./ruleset.ts";
@@ -34,13 +32,14 @@ export class Network implements Disposable {
   #linger: Disposable | undefined;
 
   constructor(options: NetworkOptions) {
-    const { plan, programs, onProblem } = options;
+    const { plan, onProblem } = options;
+    const { inside } = options.ground;
     this.#options = options;
     this.#plan = plan;
-    this.#named = new NamedAddresses((script) => programs.nft(plan.netnsPath, script));
+    this.#named = new NamedAddresses((script) => inside.programs.nft(plan.netnsPath, script));
     this.#pool = new TapPool({
       netnsPath: plan.netnsPath,
-      programs,
+      inside,
       size: options.tapPoolSize,
       isIpv6: () => this.#plan.ipv6 !== undefined,
       onProblem: (error) => onProblem("making taps", error),
@@ -138,10 +137,10 @@ export class Network implements Disposable {
    */
   async recover(vms: readonly NetworkVm[]): Promise<void> {
     await this.#turns.run(async () => {
-      const found = await findNamespace(this.plan, this.#options.programs);
+      const found = await findNamespace(this.plan, this.#options.ground);
       if (found === undefined) return await this.#removeRemains();
       this.#plan = withPool6(this.plan, found.pool6);
-      const ports = await listPorts(this.plan.netnsPath, this.#options.programs);
+      const ports = await listPorts(this.plan.netnsPath, this.#options.ground.inside.programs);
       for (const wanted of vms) {
         const vm = this.#placed(wanted);
         const port = ports.find((one) => one.id === vm.id);
@@ -185,7 +184,7 @@ export class Network implements Disposable {
     this.#linger?.[Symbol.dispose]();
     this.#services.dispose();
     this.#options.uplink.release();
-    this.#options.programs.release(this.plan.netnsPath);
+    this.#options.ground.inside.programs.release(this.plan.netnsPath);
   }
 
   /** With the address that goes with this network's IPv6 pool. */
@@ -195,13 +194,13 @@ export class Network implements Disposable {
   }
 
   async #ensure(): Promise<void> {
-    const { programs, uplink, onStep } = this.#options;
+    const { ground, uplink, onStep } = this.#options;
     this.#linger?.[Symbol.dispose]();
-    if (this.#up && !existsSync(this.plan.netnsPath)) await this.#lose();
+    if (this.#up && !ground.exists()) await this.#lose();
     if (this.#up) return await uplink.ensure(this.plan);
     this.#plan = this.#options.plan;
     onStep("network:up");
-    await createNamespace(this.plan, programs, this.#ruleset());
+    await createNamespace(this.plan, ground, this.#ruleset());
     onStep("network:uplink");
     await uplink.ensure(this.plan);
     this.#serve();
@@ -230,7 +229,7 @@ export class Network implements Disposable {
   }
 
   async #takeDown(): Promise<void> {
-    const { programs, uplink, onStep } = this.#options;
+    const { ground, uplink, onStep } = this.#options;
     this.#up = false;
     this.#linger?.[Symbol.dispose]();
     this.#services.dispose();
@@ -238,22 +237,22 @@ export class Network implements Disposable {
     this.#pool.clear();
     onStep("network:down");
     await uplink.stop();
-    await removeNamespace(this.plan, programs);
+    await ground.remove();
     this.#plan = this.#options.plan;
   }
 
   /** What a daemon left that died while it made the namespace or removed it. */
   async #removeRemains(): Promise<void> {
-    const { plan, programs, uplink } = this.#options;
-    if (!existsSync(plan.netnsPath) && !listDevices().has(plan.hostLink)) return;
+    const { ground, uplink } = this.#options;
+    if ((await ground.find()) === "nothing") return;
     await uplink.stop();
-    await removeNamespace(plan, programs);
+    await ground.remove();
   }
 
   async #remove(id: string): Promise<void> {
     const found = this.#attached.get(id);
     if (found === undefined) return;
-    if (!existsSync(this.plan.netnsPath)) return void this.#attached.delete(id);
+    if (!this.#options.ground.exists()) return void this.#attached.delete(id);
     this.#options.onStep("network:detach");
     const named = this.#named.of(found.vm.address);
     await this.#nft(deleteScript([...found.elements, ...named]));
@@ -277,6 +276,6 @@ export class Network implements Disposable {
   }
 
   async #nft(script: string): Promise<void> {
-    await this.#options.programs.nft(this.plan.netnsPath, script);
+    await this.#options.ground.inside.programs.nft(this.plan.netnsPath, script);
   }
 }

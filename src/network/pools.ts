@@ -2,8 +2,8 @@
 import { BangerError } from "../model/errors.ts";
 import { type Cidr, type Ip, parseCidr, parseIp } from "../model/ip.ts";
 import { type HostRoute, hasIpv6 } from "./host-facts.ts";
+import { hostLinkClash } from "./host-link.ts";
 import type { NetworkPlan } from "./names.ts";
-import { hostLinkClash } from "./namespace.ts";
 import { hostLinkClash6 } from "./namespace6.ts";
 
 /** What of the host overlaps the pool, for a person. */

@@ -1,11 +1,9 @@
 /** The network as the daemon has it: the namespace with its resolver and its reader of refused packets, and what can be asked of it. */
 import { readFileSync } from "node:fs";
 import { keptFor } from "../lib/kept-for.ts";
-import { inNetns } from "../lib/netns.ts";
 import { NOWHERE } from "../model/addresses.ts";
 import { decideTarget, type NetworkDecision, type NetworkFacts } from "../model/network-decision.ts";
 import { type Availability, findAvailability, type NetworkWay } from "./availability.ts";
-import { readBlocked } from "./blocked.ts";
 import { BlockedEvents } from "./blocked-events.ts";
 import { type CheckResult, checkTarget, type Lookup } from "./check.ts";
 import { createCache } from "./dns/cache.ts";
@@ -15,6 +13,7 @@ import { createDnsServer } from "./dns/server.ts";
 import { createUpstream, type Nameserver } from "./dns/upstream.ts";
 import { decideEgress } from "./egress/decide.ts";
 import type { NetworkVm } from "./elements.ts";
+import type { Ground } from "./ground.ts";
 import { hasIpv6, hostAddresses, parseResolvConf } from "./host-facts.ts";
 import type { NamedAnswer } from "./named-addresses.ts";
 import { createPlan, type NetworkPlan } from "./names.ts";
@@ -22,6 +21,8 @@ import { Network } from "./network.ts";
 import { checkPools, placeOf, pool6Problem, poolClash } from "./pools.ts";
 import { createNetPrograms, type NetPrograms } from "./programs.ts";
 import { tellResolved } from "./resolved.ts";
+import { hostLater } from "./revival.ts";
+import { createRootGround } from "./root-ground.ts";
 import { createPastaUplink } from "./uplink.ts";
 
 export interface NetworkServiceOptions {
@@ -49,8 +50,10 @@ export interface NetworkServiceOptions {
   readonly onStep: (step: string) => void;
   /** Default: /etc/resolv.conf. */
   readonly hostResolver?: () => HostResolver;
-  /** Default: the host's. */
+  /** Root's programs; default: the host's. */
   readonly programs?: NetPrograms;
+  /** Default: root's. */
+  readonly ground?: (plan: NetworkPlan) => Ground;
   /** The program resolvectl(1); default: the one on PATH, if any. */
   readonly resolvectl?: string;
 }
@@ -68,6 +71,7 @@ const HOST_KEPT_MS = 1_000;
 
 export class NetworkService {
   readonly network: Network;
+  readonly #ground: Ground;
   readonly #options: NetworkServiceOptions;
   readonly #resolve: Resolve;
   readonly #blocked: BlockedEvents;
@@ -80,23 +84,22 @@ export class NetworkService {
     this.#hostResolver = options.hostResolver ?? keptFor(HOST_KEPT_MS, readHostResolver);
     const plan = createPlan({ ...options, pool6: hasIpv6() ? options.pool6 : undefined });
     const { onProblem } = options;
-    const uplink = createPastaUplink(plan.netnsPath, () => {
-      onProblem("the uplink ended", new Error("pasta ended; it is started anew"));
-      uplink.ensure(this.plan).catch((error: unknown) => onProblem("the uplink", error));
+    const { ground = (at) => createRootGround(at, options.programs ?? createNetPrograms()) } = options;
+    this.#ground = ground(plan);
+    const uplink = createPastaUplink({
+      netnsPath: plan.netnsPath,
+      where: () => this.#ground.uplinkArguments(),
+      onProblem,
     });
     this.network = new Network({
       plan,
-      programs: options.programs ?? createNetPrograms(),
+      ground: this.#ground,
       uplink,
       tapPoolSize: options.tapPoolSize,
-      services: [(at) => this.#serveGuests(at), (at) => this.#readBlocked(at), (at) => this.#serveHost(at)],
+      services: [(at) => this.#serveGuests(at), () => this.#readBlocked(), (at) => this.#serveHost(at)],
       onProblem,
       onStep: options.onStep,
-      later: (ms, work) => {
-        const timer = setTimeout(work, ms);
-        timer.unref();
-        return { [Symbol.dispose]: () => clearTimeout(timer) };
-      },
+      later: hostLater,
     });
     this.#resolve = createResolver({
       ask: createCache({
@@ -217,16 +220,14 @@ export class NetworkService {
   }
 
   #serveGuests(plan: NetworkPlan): Disposable {
-    const server = inNetns(plan.netnsPath, () =>
-      createDnsServer({
-        address: plan.gateway,
-        port: DNS_PORT,
-        answer: async (message, client, transport) => {
-          const vm = this.network.vmAt(client);
-          return await this.#answer(message, vm === undefined ? undefined : this.#askerOf(vm), transport);
-        },
-      }),
-    );
+    const server = this.#ground.inside.serveDns({
+      address: plan.gateway,
+      port: DNS_PORT,
+      answer: async (message, client, transport) => {
+        const vm = this.network.vmAt(client);
+        return await this.#answer(message, vm === undefined ? undefined : this.#askerOf(vm), transport);
+      },
+    });
     server.ready.catch((error: unknown) => this.#options.onProblem("the guests' resolver", error));
     return server;
   }
@@ -247,8 +248,8 @@ export class NetworkService {
     return server;
   }
 
-  #readBlocked(plan: NetworkPlan): Disposable {
-    return readBlocked(plan.netnsPath, {
+  #readBlocked(): Disposable {
+    return this.#ground.inside.readBlocked({
       onBlocked: ({ source, target, protocol, port }) =>
         this.#blocked.add(
           // One guest has one share, over both families.

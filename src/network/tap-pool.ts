@@ -1,13 +1,11 @@
 /** Taps that wait for a VM: made in the background, several at once, so that a start finds one ready. */
 import { randomBytes } from "node:crypto";
-import { inNetns } from "../lib/netns.ts";
-import { listDevices } from "./host-facts.ts";
+import type { Inside } from "./ground.ts";
 import { BRIDGE, TAP_PREFIX } from "./names.ts";
-import type { NetPrograms } from "./programs.ts";
 
 export interface TapPoolOptions {
   readonly netnsPath: string;
-  readonly programs: NetPrograms;
+  readonly inside: Inside;
   /** So many taps are kept ready. */
   readonly size: number;
   /** Whether the namespace speaks IPv6. */
@@ -51,13 +49,13 @@ export class TapPool {
 
   /** Removes taps in the background, which takes the kernel some tens of milliseconds; never throws. One that is gone already is well. */
   discard(taps: readonly string[]): void {
-    const { netnsPath, programs, onProblem } = this.#options;
-    const lines = (): string[] => {
-      const there = inNetns(netnsPath, listDevices);
+    const { netnsPath, inside, onProblem } = this.#options;
+    const lines = async (): Promise<string[]> => {
+      const there = await inside.devices();
       return taps.filter((tap) => there.has(tap)).map((tap) => `link del ${tap}`);
     };
     this.#discarding = this.#discarding
-      .then(() => programs.ip(netnsPath, lines()))
+      .then(async () => await inside.programs.ip(netnsPath, await lines()))
       .catch((error: unknown) => onProblem(error));
   }
 
@@ -75,7 +73,7 @@ export class TapPool {
   /** Frames from a tap go nowhere until the rules know it: its name with an address and a MAC is what lets them pass. */
   async #make(count: number): Promise<string[]> {
     const names = Array.from({ length: count }, () => `${TAP_PREFIX}${randomBytes(4).toString("hex")}`);
-    await this.#options.programs.ip(
+    await this.#options.inside.programs.ip(
       this.#options.netnsPath,
       names.flatMap((name) => [
         `tuntap add dev ${name} mode tap vnet_hdr`,

@@ -20,6 +20,7 @@ import {
   UPLINK_GATEWAY,
   UPLINK_GATEWAY6,
 } from "./names.ts";
+import { hostLater, type Later, Revival } from "./revival.ts";
 
 export interface Uplink {
   /** Starts it unless it runs, for the namespace of this plan; resolves when packets can leave. Errors: `unavailable`. */
@@ -33,27 +34,50 @@ export interface Uplink {
 /** How much of pasta's own words an error shows. */
 const WORDS_BYTES = 1024;
 
-/** `onEnd` hears when a pasta that ran has ended and nobody asked it to. */
-export function createPastaUplink(netnsPath: string, onEnd: () => void): Uplink {
-  return new PastaUplink(netnsPath, onEnd);
+export interface PastaOptions {
+  readonly netnsPath: string;
+  /** What tells pasta which namespace is meant; `netnsPath` is one of the words. */
+  readonly where: () => readonly string[];
+  /** Hears of an end that nobody asked for, and of what came of starting it anew. */
+  readonly onProblem: (what: string, error: unknown) => void;
+  /** Default: the host's. */
+  readonly later?: Later;
+}
+
+/** One that ends although nobody asked it to is started anew. */
+export function createPastaUplink(options: PastaOptions): Uplink {
+  return new PastaUplink(options);
 }
 
 class PastaUplink implements Uplink {
   readonly #netnsPath: string;
-  readonly #onEnd: () => void;
+  readonly #where: PastaOptions["where"];
+  readonly #onProblem: PastaOptions["onProblem"];
+  readonly #revival: Revival;
+  #plan: NetworkPlan | undefined;
   #watch: ProcessWatch | undefined;
   #handle: ProcessHandle | undefined;
   #starting: Promise<void> | undefined;
 
-  constructor(netnsPath: string, onEnd: () => void) {
+  constructor({ netnsPath, where, onProblem, later = hostLater }: PastaOptions) {
     this.#netnsPath = netnsPath;
-    this.#onEnd = onEnd;
+    this.#where = where;
+    this.#onProblem = onProblem;
+    this.#revival = new Revival({
+      revive: async () => {
+        if (this.#plan !== undefined) await this.ensure(this.#plan);
+      },
+      onProblem: (error) => onProblem("the uplink", error),
+      now: () => performance.now(),
+      later,
+    });
   }
 
   async ensure(plan: NetworkPlan): Promise<void> {
     // The news of its end may be on its way.
     if (this.#watch !== undefined && this.#handle !== undefined && isAlive(this.#handle)) return;
     this.release();
+    this.#plan = plan;
     this.#starting ??= this.#start(plan).finally(() => {
       this.#starting = undefined;
     });
@@ -61,6 +85,8 @@ class PastaUplink implements Uplink {
   }
 
   release(): void {
+    this.#plan = undefined;
+    this.#revival[Symbol.dispose]();
     this.#watch?.release();
     this.#watch = undefined;
   }
@@ -81,8 +107,11 @@ class PastaUplink implements Uplink {
   async #start(plan: NetworkPlan): Promise<void> {
     // One that an earlier daemon started serves on.
     if (await this.#take()) return;
-    await startPasta(plan);
-    await this.#take();
+    await startPasta(plan, this.#where());
+    if (await this.#take()) return;
+    throw new BangerError("unavailable", "pasta ended at once, and the network has no way out", {
+      cure: "see what the host offers with: banger doctor",
+    });
   }
 
   async #take(): Promise<boolean> {
@@ -94,13 +123,14 @@ class PastaUplink implements Uplink {
     void watch.ended.then(() => {
       if (this.#watch !== watch) return;
       this.#watch = undefined;
-      this.#onEnd();
+      this.#onProblem("the uplink ended", new Error("pasta ended; it is started anew"));
+      this.#revival.ended();
     });
     return true;
   }
 }
 
-async function startPasta(plan: NetworkPlan): Promise<void> {
+async function startPasta(plan: NetworkPlan, where: readonly string[]): Promise<void> {
   const program = findProgram("pasta");
   if (program === undefined) {
     throw new BangerError("unavailable", "the program pasta is not installed", {
@@ -108,7 +138,7 @@ async function startPasta(plan: NetworkPlan): Promise<void> {
     });
   }
   // In the background it returns when everything is set up, and its first process ends.
-  const child = spawn(program, pastaArguments(plan), {
+  const child = spawn(program, pastaArguments(plan, where), {
     detached: true,
     stdio: ["ignore", "ignore", "pipe"],
     cwd: "/",
@@ -130,12 +160,11 @@ async function startPasta(plan: NetworkPlan): Promise<void> {
   });
 }
 
-function pastaArguments(plan: NetworkPlan): string[] {
+function pastaArguments(plan: NetworkPlan, where: readonly string[]): string[] {
   return [
     ["--quiet"],
-    // It would become nobody and then lack the right to enter the namespace; it drops its capabilities and is under seccomp.
-    ["--runas", "0:0"],
-    ["--netns", plan.netnsPath, "--config-net", "--ns-ifname", UPLINK],
+    where,
+    ["--config-net", "--ns-ifname", UPLINK],
     // Where the host has no IPv6 it leaves that out by itself, and the namespace has no route for it.
     plan.ipv6 === undefined ? ["--ipv4-only"] : ["--address", UPLINK_ADDRESS6, "--gateway", UPLINK_GATEWAY6],
     ["--address", UPLINK_ADDRESS, "--netmask", String(UPLINK_BITS), "--gateway", UPLINK_GATEWAY],
