@@ -45,6 +45,30 @@ test("open() learns the agent's facts, also behind stale bytes that look like an
   connection.close();
 });
 
+/** What repeats the nonce, and is no ACK. */
+const FALSE_ACKS: readonly (readonly [string, (nonce: Buffer) => Uint8Array])[] = [
+  ["an echo of SYNC", (nonce) => encodeFrame(FRAME.sync, 0, Buffer.concat([nonce, ONE]), HANDSHAKE_TAG)],
+  ["an ACK of a stream", (nonce) => encodeFrame(FRAME.ack, 1, Buffer.concat([nonce, ONE]), HANDSHAKE_TAG)],
+  ["an ACK that is too short", (nonce) => encodeFrame(FRAME.ack, 0, nonce, HANDSHAKE_TAG)],
+  ["an ACK with another tag", (nonce) => encodeFrame(FRAME.ack, 0, Buffer.concat([nonce, ONE]), 7)],
+  ["the bare nonce", (nonce) => nonce],
+];
+const ONE = Buffer.from([1, 0]);
+
+test.each(FALSE_ACKS)("open() finds the ACK behind %s in one piece of bytes", async (_, falseAck) => {
+  const [host, guest] = channelPair();
+  guest.on("data", (sync: Buffer) => {
+    const nonce = sync.subarray(8, 24);
+    const facts = { agent: "0.1.0", bootId: "b-2", kernel: "6.1", uptimeMs: 5 };
+    const payload = Buffer.concat([nonce, ONE, Buffer.from(JSON.stringify(facts))]);
+    guest.write(Buffer.concat([falseAck(nonce), encodeFrame(FRAME.ack, 0, payload, HANDSHAKE_TAG)]));
+  });
+  const within = AbortSignal.timeout(10_000);
+  const connection = await AgentConnection.open(host, { fresh: true, signal: within });
+  expect(connection.facts.bootId).toBe("b-2");
+  connection.close();
+});
+
 test("open() gives up after 16 MiB without an ACK", async () => {
   const [host] = channelPair();
   const opening = refusal(AgentConnection.open(host, { fresh: true, signal }), "guest_error");

@@ -94,17 +94,26 @@ async function receiveAck(channel: Duplex, nonce: Buffer, signal: AbortSignal): 
   });
 }
 
-/** The ACK in `bytes`, or how many leading bytes cannot be part of it. */
+/** The ACK in `bytes`, or how many leading bytes cannot be part of it. What merely repeats the nonce, as an echo does, is passed over. */
 function findAck(bytes: Buffer, nonce: Buffer): Handshake | number {
-  const at = bytes.indexOf(nonce);
-  if (at < 0) return Math.max(0, bytes.length - (nonce.length + 8) + 1);
+  for (let from = 0; ; ) {
+    const at = bytes.indexOf(nonce, from);
+    if (at < 0) return Math.max(from, bytes.length - (nonce.length + 8) + 1);
+    const found = ackAround(bytes, at, nonce);
+    if (found !== undefined) return found;
+    from = at + 1;
+  }
+}
+
+/** The ACK whose nonce is at `at`; where it begins, when more of it is to come; undefined when that is none. */
+function ackAround(bytes: Buffer, at: number, nonce: Buffer): Handshake | number | undefined {
   const start = at - 8;
-  if (start < 0 || bytes.readUInt8(start) !== FRAME.ack || bytes.readUInt32LE(start + 4) !== 0) return at + 1;
+  if (start < 0 || bytes.readUInt8(start) !== FRAME.ack || bytes.readUInt32LE(start + 4) !== 0) return undefined;
   const length = bytes.readUIntLE(start + 1, 3);
-  if (length < 18 || length > MAX_PAYLOAD) return at + 1;
+  if (length < 18 || length > MAX_PAYLOAD) return undefined;
   const end = start + OVERHEAD + length;
   if (bytes.length < end) return start;
-  if (bytes.readUInt32LE(end - 4) !== HANDSHAKE_TAG) return at + 1;
+  if (bytes.readUInt32LE(end - 4) !== HANDSHAKE_TAG) return undefined;
   return {
     facts: parseFacts(bytes.subarray(at + 18, end - 4)),
     tag: nonce.readUInt32LE(0),
