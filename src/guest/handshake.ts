@@ -108,7 +108,8 @@ function findAck(bytes: Buffer, nonce: Buffer): Handshake | number {
 /** The ACK whose nonce is at `at`; where it begins, when more of it is to come; undefined when that is none. */
 function ackAround(bytes: Buffer, at: number, nonce: Buffer): Handshake | number | undefined {
   const start = at - 8;
-  if (start < 0 || bytes.readUInt8(start) !== FRAME.ack || bytes.readUInt32LE(start + 4) !== 0) return undefined;
+  if (start < 0 || bytes.readUInt8(start) !== FRAME.ack || bytes.readUInt32LE(start + 4) !== 0)
+    return undefined;
   const length = bytes.readUIntLE(start + 1, 3);
   if (length < 18 || length > MAX_PAYLOAD) return undefined;
   const end = start + OVERHEAD + length;

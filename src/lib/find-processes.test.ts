@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { findAllByCommandLine } from "./find-processes.ts";
 import { hasProgram, settledArguments } from "./process-arguments.ts";
-import { identifyProcess, readCommandLine } from "./process-identity.ts";
+import { findByCommandLine, identifyProcess, readCommandLine } from "./process-identity.ts";
 
 const MARKER = `banger-find-${process.pid}`;
 
@@ -13,8 +13,11 @@ interface Sleeper extends AsyncDisposable {
   read(bareLooks: number): (pid: number) => readonly string[];
 }
 
-async function startSleeper(): Promise<Sleeper> {
-  const child = spawn("sleep", ["60"], { argv0: MARKER, stdio: "ignore" });
+async function startSleeper(
+  [program, ...words]: readonly [string, ...string[]] = ["sleep", "60"],
+): Promise<Sleeper> {
+  const argv0 = program === "sleep" ? MARKER : program;
+  const child = spawn(program, words, { argv0, stdio: "ignore" });
   const exited = once(child, "exit");
   const pid = child.pid ?? 0;
   const handle = identifyProcess(pid);
@@ -40,6 +43,16 @@ test("findAllByCommandLine() finds a process by a whole argument only", async ()
   expect((await findAllByCommandLine(MARKER)).map(({ pid }) => pid)).toEqual([sleeper.pid]);
   expect(await findAllByCommandLine(MARKER.slice(0, -1))).toEqual([]);
   expect(await findAllByCommandLine(MARKER, { isOurs: () => false })).toEqual([]);
+});
+
+test("findAllByCommandLine() leaves those alone that only speak of the marker", async () => {
+  await using named = await startSleeper();
+  await using speaker = await startSleeper(["perl", "-e", "sleep 60", "--", "--id", MARKER, "-e", MARKER]);
+  const pids = async (behind: readonly string[]): Promise<number[]> =>
+    (await findAllByCommandLine(MARKER, { behind })).map(({ pid }) => pid);
+  expect(await pids(["-name"])).toEqual([named.pid]);
+  expect(new Set(await pids(["-name", "--id"]))).toEqual(new Set([named.pid, speaker.pid]));
+  expect(findByCommandLine(MARKER, { behind: ["-name"] }).map(({ pid }) => pid)).toEqual([named.pid]);
 });
 
 test("findAllByCommandLine() waits for the arguments of one that is in the middle of execve(2)", async () => {

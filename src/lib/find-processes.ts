@@ -1,10 +1,15 @@
 /** Processes that are found by what they were started with, as proc(5) shows it, though some are only just starting. */
 import { hasProgram, settledArguments } from "./process-arguments.ts";
-import { findProcesses, isOwnUid, type ProcessHandle, readCommandLine } from "./process-identity.ts";
+import {
+  findProcesses,
+  isMarked,
+  isOwnUid,
+  type MarkOptions,
+  type ProcessHandle,
+  readCommandLine,
+} from "./process-identity.ts";
 
-export interface FindOptions {
-  /** Whose processes count, so that another user's cannot pass for ours. Default: this process's own user's. */
-  readonly isOurs?: (uid: number) => boolean;
+export interface FindOptions extends MarkOptions {
   /** For tests: the arguments of a process. */
   readonly read?: (pid: number) => readonly string[];
 }
@@ -15,14 +20,15 @@ export interface FindOptions {
  */
 export async function findAllByCommandLine(
   marker: string,
-  { isOurs = isOwnUid, read = readCommandLine }: FindOptions = {},
+  options: FindOptions = {},
 ): Promise<readonly ProcessHandle[]> {
+  const { isOurs = isOwnUid, read = readCommandLine } = options;
   const candidates = findProcesses((pid) => {
     const words = read(pid);
-    return words.length === 0 ? hasProgram(pid) : words.includes(marker);
+    return words.length === 0 ? hasProgram(pid) : isMarked(words, marker, options);
   }, isOurs);
   const fits = await Promise.all(
-    candidates.map(async (handle) => (await settledArguments(handle, read)).includes(marker)),
+    candidates.map(async (handle) => isMarked(await settledArguments(handle, read), marker, options)),
   );
   return candidates.filter((_, at) => fits[at]);
 }

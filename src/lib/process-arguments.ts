@@ -2,6 +2,10 @@
  * The arguments of a process that may be in the middle of execve(2): the kernel lets go of the old command line some microseconds,
  * and on a busy host or a slow disk milliseconds, before it puts the new one in place. Until then a process has a program and no
  * arguments, and nobody can tell whose it is.
+ *
+ * Before that, between vfork(2) and execve(2), a child shows its parent's arguments. No look meets a daemon's child there: the daemon's
+ * own thread waits in vfork(2) until then, and the next daemon has to wait for the lock, which the child holds until execve(2)
+ * closes it, behind the change of arguments (fs/exec.c: begin_new_exec).
  */
 import { readlinkSync } from "node:fs";
 import { type ProcessHandle, readCommandLine } from "./process-identity.ts";

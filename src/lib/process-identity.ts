@@ -36,16 +36,32 @@ export function isAlive(handle: ProcessHandle): boolean {
   return stat !== undefined && !hasEnded(stat) && stat.startTicks === handle.startTicks;
 }
 
+export interface MarkOptions {
+  /** Whose processes count, so that another user's cannot pass for ours. Default: this process's own user's. */
+  readonly isOurs?: (uid: number) => boolean;
+  /** The options whose value the marker is, as `--id`. Default: it may be any argument. */
+  readonly behind?: readonly string[];
+}
+
 /**
- * The live processes one of whose arguments is exactly `marker`, and whose user `isOurs` accepts (default: this process's own), so
- * that another user's process cannot pass for ours; in ascending order of pid. Ones that end meanwhile are left out, and so are ones that
- * are in the middle of execve(2): see `findAllByCommandLine`.
+ * The live processes that are called `marker`, or one of whose arguments is exactly that; in ascending order of pid. Ones that end
+ * meanwhile are left out, and so are ones that are in the middle of execve(2): see `findAllByCommandLine`.
  */
-export function findByCommandLine(
+export function findByCommandLine(marker: string, options: MarkOptions = {}): readonly ProcessHandle[] {
+  const { isOurs = isOwnUid } = options;
+  return findProcesses((pid) => isMarked(readCommandLine(pid), marker, options), isOurs);
+}
+
+/** Whether these arguments have the marker in its place. Who merely speaks of it, as `grep MARKER` does, has it elsewhere. */
+export function isMarked(
+  words: readonly string[],
   marker: string,
-  isOurs: (uid: number) => boolean = isOwnUid,
-): readonly ProcessHandle[] {
-  return findProcesses((pid) => readCommandLine(pid).includes(marker), isOurs);
+  { behind }: Pick<MarkOptions, "behind">,
+): boolean {
+  return words.some(
+    (word, at) =>
+      word === marker && (at === 0 || behind === undefined || behind.includes(words[at - 1] ?? "")),
+  );
 }
 
 /** The live processes that `fits` accepts, of users that `isOurs` accepts, in ascending order of pid. */

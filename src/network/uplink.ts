@@ -7,7 +7,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { endProcess } from "../lib/end-process.ts";
 import { findAllByCommandLine } from "../lib/find-processes.ts";
-import { isAlive, type ProcessHandle } from "../lib/process-identity.ts";
+import { isAlive, type MarkOptions, type ProcessHandle } from "../lib/process-identity.ts";
 import { type ProcessWatch, watchProcess } from "../lib/process-watch.ts";
 import { findProgram } from "../lib/run-program.ts";
 import { BangerError } from "../model/errors.ts";
@@ -31,6 +31,8 @@ export interface Uplink {
   release(): void;
 }
 
+/** Where pasta has the namespace's path. Who looks at it otherwise, as `ls` does, must live. */
+const MARKED: MarkOptions = { behind: ["--netns"] };
 /** How much of pasta's own words an error shows. */
 const WORDS_BYTES = 1024;
 
@@ -96,11 +98,11 @@ class PastaUplink implements Uplink {
     await this.#starting?.catch(() => undefined);
     this.release();
     // It goes into the background by a fork: the child may have come after the look that found its parent.
-    let found = await findAllByCommandLine(this.#netnsPath);
+    let found = await findAllByCommandLine(this.#netnsPath, MARKED);
     while (found.length > 0) {
       // It has nothing to save, and takes 100 ms to see a TERM.
       await Promise.all(found.map(endProcess));
-      found = await findAllByCommandLine(this.#netnsPath);
+      found = await findAllByCommandLine(this.#netnsPath, MARKED);
     }
   }
 
@@ -115,7 +117,7 @@ class PastaUplink implements Uplink {
   }
 
   async #take(): Promise<boolean> {
-    const [found] = await findAllByCommandLine(this.#netnsPath);
+    const [found] = await findAllByCommandLine(this.#netnsPath, MARKED);
     const watch = found === undefined ? undefined : await watchProcess(found);
     if (watch === undefined) return false;
     this.#watch = watch;

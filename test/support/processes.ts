@@ -1,5 +1,5 @@
 /** Processes of the host, for tests that must not leak any. */
-import { readdirSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { identifyProcess, readCommandLine } from "../../src/lib/process-identity.ts";
 import { watchProcess } from "../../src/lib/process-watch.ts";
 
@@ -17,13 +17,25 @@ export function hypervisorsOf(home: string): number[] {
   return hypervisors().filter((pid) => logOf(pid).startsWith(`${home}/`));
 }
 
-/** All live hypervisors of banger on this host. */
+/** All live hypervisors of banger on this host. A child of the fake one looks like it until its execve(2), and is none. */
 function hypervisors(): number[] {
-  return readdirSync("/proc")
+  const found = readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
     .filter((pid) => readCommandLine(pid).some((argument) => /^banger-[0-9a-f]{12}$/.test(argument)))
     .filter((pid) => identifyProcess(pid) !== undefined);
+  return found.filter((pid) => !found.includes(parentOf(pid)));
+}
+
+/** Field 4 of /proc/PID/stat (proc(5)); 0 when it has ended. */
+function parentOf(pid: number): number {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+  } catch {
+    // It ended between the listing and now.
+    return 0;
+  }
 }
 
 function logOf(pid: number): string {
