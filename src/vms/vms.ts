@@ -54,6 +54,7 @@ export class Vms {
       idle,
       pool: new WarmPool({
         ...deps.warmPool,
+        clock: deps.autoStop.clock,
         log: deps.log,
         wish: async (imageName) => await pooledWish(this.#ctx, imageName),
         make: async (wish, signal) => await makePooledClone(this.#ctx, wish, signal),

@@ -8,6 +8,8 @@ import { BangerError } from "../model/errors.ts";
 import { isSameMachine, type TemplateWish } from "../model/saved.ts";
 import type { VmSpec } from "../model/spec.ts";
 import type { WarmPoolSizes } from "../model/warm-pool.ts";
+import { BackOff } from "./back-off.ts";
+import type { IdleClock } from "./idle.ts";
 import type { PooledClone } from "./pooled-clone.ts";
 
 export interface WarmPoolOptions {
@@ -17,6 +19,8 @@ export interface WarmPoolOptions {
   /** Makes one; undefined where there is no template, or no room. It is the caller's. */
   readonly make: (wish: TemplateWish, signal: AbortSignal) => Promise<PooledClone | undefined>;
   readonly log: Logger;
+  /** Of the attempts after clones that could not be made, or died while they waited. */
+  readonly clock: IdleClock;
   /** How long after it was asked for a clone is made: whoever asked has work to do first. */
   readonly quietMs: number;
 }
@@ -29,6 +33,8 @@ export class WarmPool {
   /** Those that VMs have which are about to start, by id. */
   readonly #claimed = new Map<string, PooledClone>();
   readonly #ending = new AbortController();
+  /** By the image's name: a pool whose clones die must not make others without end. */
+  readonly #backOffs = new Map<string, BackOff>();
   #filling: Promise<void> = Promise.resolve();
   #asked = false;
 
@@ -72,7 +78,10 @@ export class WarmPool {
     return clone;
   }
 
-  /** Has the pool filled up, behind everybody's back. Does nothing where no pool is wished for. */
+  /**
+   * Has the pool filled up, behind everybody's back. Does nothing where no pool is wished for; images whose clones died or could not
+   * be made wait for their time, which comes by itself.
+   */
   refill(): void {
     const { sizes, quietMs } = this.#options;
     if (this.#asked || this.#ending.signal.aborted || Object.keys(sizes).length === 0) return;
@@ -103,20 +112,20 @@ export class WarmPool {
   /** Ends all, and makes no more. Never throws. */
   async stop(): Promise<void> {
     this.#ending.abort(new BangerError("cancelled", "the daemon ends"));
+    for (const backOff of this.#backOffs.values()) backOff.stop();
     await this.#filling;
     await this.drain();
   }
 
   async #fill(): Promise<void> {
-    const { sizes, wish, log } = this.#options;
+    const { sizes, wish } = this.#options;
     for (const [imageName, size] of Object.entries(sizes)) {
       try {
         const wanted = await wish(imageName);
         await this.#endOthers(imageName, wanted);
         if (wanted !== undefined) await this.#fillUp(wanted, size);
       } catch (error) {
-        if (!this.#ending.signal.aborted)
-          log.warn({ image: imageName, err: error }, "the warm pool is not full");
+        this.#failed(imageName, { err: error }, "a clone for the warm pool could not be made");
       }
     }
   }
@@ -135,17 +144,44 @@ export class WarmPool {
     const { signal } = this.#ending;
     const count = (): number =>
       [...this.#ready].filter((clone) => clone.wish.imageName === wish.imageName).length;
-    while (!signal.aborted && count() < size) {
+    const backOff = this.#backOffOf(wish.imageName);
+    while (!signal.aborted && !backOff.isWaiting && count() < size) {
       const clone = await this.#options.make(wish, signal);
       if (clone === undefined) return;
       this.#keep(clone);
     }
+    if (count() >= size) backOff.succeeded();
+  }
+
+  #failed(image: string, facts: object, what: string): void {
+    if (this.#ending.signal.aborted) return;
+    const wait = this.#backOffOf(image).failed();
+    if (wait !== undefined) this.#options.log.warn({ image, ...facts, ...wait }, what);
+  }
+
+  #backOffOf(image: string): BackOff {
+    const { clock, log } = this.#options;
+    const known = this.#backOffs.get(image);
+    if (known !== undefined) return known;
+    const backOff = new BackOff({
+      clock,
+      again: () => this.refill(),
+      cured: () => log.info({ image }, "the warm pool holds again"),
+    });
+    this.#backOffs.set(image, backOff);
+    return backOff;
   }
 
   #keep(clone: PooledClone): void {
     this.#ready.add(clone);
     void clone.running.exited.then(async () => {
-      if (this.#ready.has(clone)) await this.#end(clone);
+      if (!this.#ready.has(clone)) return;
+      this.#failed(
+        clone.wish.imageName,
+        { vm: clone.vm.id },
+        "a clone of the warm pool died while it waited",
+      );
+      await this.#end(clone);
     });
   }
 

@@ -1,10 +1,13 @@
 /** The warm pool through the real client and the real server, with the fake hypervisor and the real agent in rehearsal. */
 import { expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
+import { createLog } from "../../src/daemon/log.ts";
 import type { CapabilityContext } from "../../src/model/capability.ts";
 import { Client } from "../../src/sdk/client.ts";
 import type { CreateVm, Vm } from "../../src/sdk/index.ts";
+import { FIRST_MS, STEADY_MS } from "../../src/vms/back-off.ts";
 import { findLies } from "../fault/truth.ts";
+import { ManualClock } from "../support/manual-clock.ts";
 import { hypervisorsOf } from "../support/processes.ts";
 import { refusal } from "../support/refusal.ts";
 import { parrot, serveTcp, type TestServer, talk } from "../support/sockets.ts";
@@ -124,10 +127,15 @@ test("a VM that cannot be made gives its clone back", async () => {
 });
 
 test("a clone that has died is replaced, and one that dies when it is taken costs its VM nothing but time", async () => {
-  let victim: number | undefined;
+  const [clock, diary] = [new ManualClock(), new Diary()];
+  let victims: readonly number[] = [];
   await using daemon: TestDaemon = await createPooledDaemon({
+    idleClock: clock,
+    log: diary.log,
     onStep: (step) => {
-      if (step === "create:reserve" && victim !== undefined) process.kill(victim, "SIGKILL");
+      if (step !== "create:reserve") return;
+      for (const pid of victims) process.kill(pid, "SIGKILL");
+      victims = [];
     },
   });
   const { client } = daemon;
@@ -135,14 +143,58 @@ test("a clone that has died is replaced, and one that dies when it is taken cost
   const vm = await client.createVm(WISH);
   expect([first, second]).toContain(vm.pid ?? 0);
   await daemon.vms.pool.settled();
-  for (const pid of hypervisorsOf(daemon.home)) if (pid !== vm.pid) victim = pid;
+  // The one that is taken, and the one that still waits.
+  victims = hypervisorsOf(daemon.home).filter((pid) => pid !== vm.pid);
+  expect(victims).toHaveLength(2);
   const unlucky = await client.createVm(WISH);
-  victim = undefined;
   expect([unlucky.state, await works(daemon, unlucky.id)]).toEqual(["running", true]);
-  daemon.vms.pool.refill();
+  await diary.said("died while it waited");
+  clock.advance(FIRST_MS);
   await daemon.vms.pool.settled();
   expect(await pooled(daemon)).toBe(2);
   expect(hypervisorsOf(daemon.home)).toHaveLength(4);
+});
+
+test("a pool whose clones die at once makes others ever later, and says so, until they live", async () => {
+  const [clock, diary] = [new ManualClock(), new Diary()];
+  let home = "";
+  let [made, dying] = [0, false];
+  await using daemon = await createTestDaemon({
+    templates: true,
+    toml: `${SIZES}[warm_pool]\nimg = 1\n`,
+    idleClock: clock,
+    log: diary.log,
+    onStep: (step) => {
+      if (step !== "pool:ready") return;
+      made += 1;
+      // Without end there would be no end of this test.
+      if (dying && made < 20) for (const pid of hypervisorsOf(home)) process.kill(pid, "SIGKILL");
+    },
+  });
+  const { pool } = daemon.vms;
+  ({ home } = daemon);
+  await daemon.addImage("img");
+  pool.refill();
+  await pool.settled();
+  await daemon.templates.settled();
+  await pool.settled();
+  expect([made, await pooled(daemon)]).toEqual([1, 1]);
+  dying = true;
+  for (const pid of hypervisorsOf(home)) process.kill(pid, "SIGKILL");
+  for (const [round, waitMs] of [FIRST_MS, 2 * FIRST_MS, 4 * FIRST_MS].entries()) {
+    await diary.said(`"failures":${round + 1},"waitMs":${waitMs},"msg":"a clone of the warm pool died`);
+    // Whoever asks meanwhile changes nothing.
+    clock.advance(waitMs - 1);
+    pool.refill();
+    await pool.settled();
+    expect(made).toBe(round + 1);
+    dying = round < 2;
+    clock.advance(1);
+    await pool.settled();
+  }
+  expect([made, await pooled(daemon)]).toEqual([4, 1]);
+  clock.advance(STEADY_MS);
+  await diary.said("the warm pool holds again");
 });
 
 test("removing its template ends the clones, and so does the end of the daemon", async () => {
@@ -190,6 +242,24 @@ test("without a template one is made for it, and where nothing is configured the
   await plain.vms.pool.settled();
   expect(hypervisorsOf(plain.home)).toHaveLength(1);
 });
+
+/** What the daemon logs, and a wait for it. */
+class Diary {
+  readonly log = createLog("info", (line) => this.#hear(line));
+  readonly #lines: string[] = [];
+  #heard = Promise.withResolvers<void>();
+
+  /** Resolves when a line holds `words`. */
+  async said(words: string): Promise<void> {
+    while (!this.#lines.some((line) => line.includes(words))) await this.#heard.promise;
+  }
+
+  #hear(line: string): void {
+    this.#lines.push(line);
+    this.#heard.resolve();
+    this.#heard = Promise.withResolvers();
+  }
+}
 
 async function findVms({ client }: TestDaemon): Promise<string[]> {
   return (await client.listVms()).map(({ name }) => name);
