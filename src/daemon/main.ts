@@ -6,9 +6,10 @@ import { createLayout, findLayout, type Layout } from "../host/layout.ts";
 import { waitForFileLock } from "../lib/file-lock.ts";
 import { BangerError } from "../model/errors.ts";
 import type { ComposeOptions } from "./compose/options.ts";
-import { compose } from "./compose.ts";
+import { type Composition, compose } from "./compose.ts";
 import { createFileLog } from "./log.ts";
 import { serve } from "./server.ts";
+import { type Part, shutDown } from "./shut-down.ts";
 import { becomeTheDaemon } from "./single.ts";
 
 export interface DaemonOptions
@@ -79,16 +80,25 @@ async function start(options: DaemonOptions): Promise<void> {
   // The first start of a VM then finds the verdict there.
   drivers.choose().catch((error: unknown) => log.warn({ err: error }, "no hypervisor can run here"));
   void stopping.promise.then(async (why) => {
-    log.info({ why }, "stopping; running VMs live on");
-    rmSync(layout.socket, { force: true });
-    await Promise.all([services.templates.stop(), services.vms.pool.stop()]);
-    services.vms.detach();
-    await services.network.network
-      .close()
-      .catch((error: unknown) => log.warn({ err: error }, "the network could not be removed"));
+    const isWell = await shutDown(partsOf(layout, composition, why), { log });
     // Connections close with the process: who sees its own closed knows that the daemon is gone.
-    process.exit(0);
+    process.exit(isWell ? 0 : 1);
   });
+}
+
+/** In the order in which they end. */
+function partsOf(layout: Layout, { services }: Composition, why: string): readonly (readonly Part[])[] {
+  const { templates, vms, network, log } = services;
+  return [
+    [{ what: "the log", end: () => log.info({ why }, "stopping; running VMs live on") }],
+    [{ what: "the socket", end: () => rmSync(layout.socket, { force: true }) }],
+    [
+      { what: "the making of templates", end: () => templates.stop() },
+      { what: "the warm pool", end: () => vms.pool.stop() },
+    ],
+    [{ what: "the channels to guests", end: () => vms.detach() }],
+    [{ what: "the network", end: () => network.network.close() }],
+  ];
 }
 
 function loadHostConfig(layout: Layout): LoadedConfig {
