@@ -23,7 +23,8 @@ export function createVerdictCache(path: string): VerdictCache {
       const others = readEntries(path).filter(([known]) => known !== key);
       const entries = [...others, [key, value]].slice(-MAX_ENTRIES);
       mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-      replaceFileDurably(path, `${JSON.stringify({ version: VERSION, entries })}\n`);
+      const text = `${JSON.stringify({ version: VERSION, entries })}\n`;
+      replaceFileDurably(path, text, `${path}.${process.pid}`);
     },
   };
 }

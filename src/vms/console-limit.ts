@@ -24,5 +24,5 @@ export async function cutBack(path: string): Promise<void> {
   const tail = Buffer.alloc(KEPT_BYTES);
   const { bytesRead } = await file.read(tail, 0, KEPT_BYTES, size - KEPT_BYTES);
   await file.truncate(0);
-  await file.write(tail, 0, bytesRead, 0);
+  await file.writeFile(tail.subarray(0, bytesRead));
 }

@@ -2,7 +2,7 @@
  * Files of a guest's work tree go into a fresh directory of the host. The guest chooses names and contents, and neither may get
  * anywhere else: every directory was made here, and none of them is a link.
  */
-import { closeSync, lstatSync, mkdirSync, openSync, rmSync, symlinkSync, writeSync } from "node:fs";
+import { closeSync, lstatSync, mkdirSync, openSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { TarReader } from "../lib/tar/reader.ts";
 import { BangerError } from "../model/errors.ts";
 import { isName, pathOf, shown } from "./names.ts";
@@ -58,7 +58,8 @@ async function writeContent(
           },
         );
       }
-      writeSync(fd, piece);
+      // All of it, or an error: writeSync may write a part (write(2)).
+      writeFileSync(fd, piece);
     }
   } finally {
     closeSync(fd);
