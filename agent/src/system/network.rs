@@ -85,6 +85,8 @@ pub fn set_up_network(network: &Network) -> Outcome<Card> {
     let text = String::from_utf8_lossy(&name);
     let index =
         name_to_index(&socket, text.trim_end_matches('\0')).or_fail(Code::Internal, "finding the network card")?;
+    // Without a place in it, IPv6 would only cost packets, and have programs ask for addresses that they cannot reach.
+    switch_ipv6(text.trim_end_matches('\0'), network.ipv6.is_some());
     place(&socket, name, (network.address, network.gateway))?;
     let mut card = Card { index, mac: network.mac.clone(), ipv6: None };
     place6(&mut card, network, None);
@@ -133,6 +135,9 @@ fn try_place6(card: &mut Card, network: &Network, before: Option<[u8; 6]>) -> Ou
     if let Some(had) = card.ipv6.take() {
         router.remove(had.address, 128)?;
     }
+    let name =
+        index_to_name(&open_socket()?, card.index).or_fail(Code::FailedPrecondition, "finding the network card")?;
+    switch_ipv6(&name, network.ipv6.is_some());
     let Some(place) = network.ipv6 else { return Ok(()) };
     router.place(&place)?;
     card.ipv6 = Some(place);
@@ -145,6 +150,12 @@ fn try_place6(card: &mut Card, network: &Network, before: Option<[u8; 6]>) -> Ou
         router.set_link_local(mac)?;
     }
     Ok(())
+}
+
+/// Whether the card speaks IPv6 (Documentation/networking/ip-sysctl.rst). A kernel without it has nothing to switch.
+fn switch_ipv6(name: &str, on: bool) {
+    let path = format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6");
+    let _ = std::fs::write(path, if on { "0" } else { "1" });
 }
 
 fn open_socket() -> Outcome<OwnedFd> {
