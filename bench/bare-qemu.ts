@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import type { Agent } from "../src/guest/agent.ts";
+import type { GuestCard } from "../src/guest/snapshot.ts";
 
 /** So long may a bare guest take to greet: as long as banger waits for its own (`boot_timeout`). */
 const BOOT_DEADLINE_MS = 120_000;
@@ -16,8 +17,8 @@ export function bootDeadline(): AbortSignal {
   return AbortSignal.timeout(BOOT_DEADLINE_MS);
 }
 
-/** Mounts image and disk in a bare guest, as banger does in its own. */
-export async function configureBare(agent: Agent): Promise<void> {
+/** Mounts image and disk in a bare guest, and sets its card up where it has one, as banger does in its own. */
+export async function configureBare(agent: Agent, network?: GuestCard): Promise<void> {
   await agent.configure({
     hostname: "bare",
     init: "agent",
@@ -26,6 +27,7 @@ export async function configureBare(agent: Agent): Promise<void> {
     env: { PATH: "/usr/bin:/bin" },
     hosts: [],
     mounts: [],
+    network,
     poweroff: "acpi",
   });
 }

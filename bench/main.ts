@@ -39,7 +39,7 @@ try {
   if (wanted("firecracker")) {
     rows.push(...(await (await import("./firecracker.ts")).benchFirecracker(scratch)));
   }
-  if (wanted("network")) rows.push(...(await (await import("./network.ts")).benchNetwork(binary)));
+  if (wanted("network")) rows.push(...(await (await import("./network.ts")).benchNetwork(binary, scratch)));
   if (wanted("snapshot")) rows.push(...(await (await import("./snapshot.ts")).benchSnapshot(scratch)));
   if (wanted("images")) {
     await using home = await createRealHome({ bare: true });

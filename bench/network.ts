@@ -2,9 +2,12 @@
 import { join } from "node:path";
 import { inNetns } from "../src/lib/netns.ts";
 import type { Network } from "../src/network/network.ts";
+import type { Vm } from "../src/sdk/index.ts";
 import { createWorld, NO_WORLD, vmOf } from "../test/network/world.ts";
 import { createRealHome, type RealHome } from "../test/support/real-home.ts";
 import { templateMade } from "../test/support/template-made.ts";
+import { bareArgv } from "./bare-qemu.ts";
+import { countBootWork } from "./boot-work.ts";
 import { differenceRow, limitRow, type Row, ratioRow, type Sample, summarise } from "./stats.ts";
 import { must, ROOT, spawn, timed } from "./tools.ts";
 
@@ -16,13 +19,19 @@ const MANY = 200;
 const SHAPE = ["--memory", "256M"] as const;
 
 /** `binary`: the built program. */
-export async function benchNetwork(binary: string): Promise<Row[]> {
+export async function benchNetwork(binary: string, scratch: string): Promise<Row[]> {
   if (NO_WORLD !== undefined) throw new Error(`this host has no networks for guests: ${NO_WORLD}`);
-  return [...(await benchPlan()), ...(await benchNames()), ...(await benchStarts(binary))];
+  const { rows, attachMs } = await benchPlan();
+  return [
+    ...rows,
+    ...(await benchNames()),
+    ...(await benchStarts(binary)),
+    ...(await benchBootWork({ attachMs, scratch })),
+  ];
 }
 
 /** A VM more, and another policy, among few and among many. */
-async function benchPlan(): Promise<Row[]> {
+async function benchPlan(): Promise<{ readonly rows: Row[]; readonly attachMs: number }> {
   await using world = await createWorld({ tapPoolSize: 4, pool: "172.30.0.0/16" });
   const { network } = world.service;
   const few = await attachAndChange(network, 1);
@@ -30,10 +39,11 @@ async function benchPlan(): Promise<Row[]> {
   await network.settled();
   const many = await attachAndChange(network, 3);
   for (let at = 2; at < 2 + MANY; at += 1) await network.detach(vmOf(`172.30.2.${at}`, {}).id);
-  return [
+  const rows = [
     ratioRow(`a VM more in a plan with ${MANY} / with 2`, many.attach, few.attach, 1.2),
     limitRow(`another policy in a plan with ${MANY}, ms`, many.change.medianMs, { most: 20 }),
   ];
+  return { rows, attachMs: few.attach.medianMs };
 }
 
 const CLOSED = { mode: "allow", allow: ["203.0.113.0/24:80"] } as const;
@@ -106,6 +116,40 @@ async function benchStarts(binary: string): Promise<Row[]> {
   const rows = [...(await compareStarts(homes, COLD, ["--cold"])), ...(await compareStarts(homes, WARM, []))];
   for (const home of homes) await must(home, ["template", "prune"]);
   return rows;
+}
+
+/** What a card costs a cold start: the host's attaching, and the share of the boot that the guest spends on it. */
+async function benchBootWork(options: {
+  readonly attachMs: number;
+  readonly scratch: string;
+}): Promise<Row[]> {
+  await using home = await createRealHome();
+  const { stdout } = await must(home, ["run", "-d", "--name", "counted", "--json", ...SHAPE]);
+  const { pid = 0, address } = JSON.parse(stdout) as Vm;
+  const argv = bareArgv(pid);
+  const mac = /"mac":"([0-9a-f:]+)"/.exec(argv.join(" "))?.[1] ?? "";
+  const card = { mac, address, gateway: address.replace(/\d+$/, "1") };
+  const work = await countBootWork(argv, { card, scratch: options.scratch });
+  await must(home, ["rm", "-f", "counted"]);
+  const cold = summarise(
+    await inTurn(COLD, () => timed(() => must(home, ["run", "--rm", "-q", ...SHAPE, "--", "true"]))),
+  );
+  const share = work.withCard / work.without - 1;
+  const boot = `run --rm -- true, cold (${cold.medianMs.toFixed(0)} ms): `;
+  return [
+    limitRow(`${boot}a card's share of the guest's instructions, %`, share * 100, {}),
+    limitRow(
+      `${boot}so much of it for a card, with the host's ${options.attachMs.toFixed(1)} ms, ms`,
+      share * cold.medianMs + options.attachMs,
+      { most: 10 },
+    ),
+  ];
+}
+
+async function inTurn(rounds: number, measure: () => Promise<number>): Promise<number[]> {
+  const times: number[] = [];
+  for (let at = 0; at < rounds; at += 1) times.push(await measure());
+  return times;
 }
 
 async function expectKind(home: RealHome, kind: string): Promise<void> {
