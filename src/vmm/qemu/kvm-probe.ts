@@ -1,9 +1,7 @@
 /** Runs the probe guest under QEMU: the only way to know what an accelerator can do here. */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { lastLines } from "../../lib/file-tail.ts";
-import { type ProgramEnd, runProgram } from "../../lib/run-program.ts";
+import { openMemoryFile } from "../../lib/memory-file.ts";
+import { type ProgramEnd, startProgram } from "../../lib/run-program.ts";
 import { BangerError } from "../../model/errors.ts";
 import type { KvmTrial } from "../kvm-verdict.ts";
 import { PLATFORMS, type QemuAccelerator } from "./platform.ts";
@@ -28,25 +26,22 @@ export interface ProbeOptions {
 
 /** Runs the guest to its end or the deadline. Errors: `unavailable` (QEMU is not installed). */
 export async function runProbeGuest(options: ProbeOptions): Promise<KvmTrial> {
-  const directory = await mkdtemp(join(tmpdir(), "banger-probe-"));
-  try {
-    const firmware = join(directory, "probe.rom");
-    await writeFile(firmware, options.firmware ?? createProbeFirmware());
-    return await run(firmware, options);
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
+  // Nothing is left of it, however this process ends.
+  await using firmware = await openMemoryFile("banger-probe");
+  await firmware.writeFile(options.firmware ?? createProbeFirmware());
+  return await run(firmware.fd, options);
 }
 
-async function run(firmware: string, options: ProbeOptions): Promise<KvmTrial> {
+async function run(firmware: number, options: ProbeOptions): Promise<KvmTrial> {
   const ending = new AbortController();
   const timer = setTimeout(() => ending.abort(deadlinePassed()), options.deadlineMs ?? DEADLINE_MS);
   let stderr = "";
   try {
-    await runProgram([options.program, ...probeArguments(firmware, options.accelerator)], {
+    const program = startProgram([options.program, ...probeArguments(options.accelerator)], {
       aptPackage: "qemu-system-x86",
       signal: ending.signal,
       graceMs: 100,
+      stdin: firmware,
       stdout: "ignore",
       failure: (end) => ended(end),
       onStderrLine(line) {
@@ -55,6 +50,7 @@ async function run(firmware: string, options: ProbeOptions): Promise<KvmTrial> {
         if (line.startsWith("KVM internal error")) ending.abort(new BangerError("internal", line));
       },
     });
+    await program.done;
     // Exit status 0 is a guest that was reset, by a triple fault.
     return { works: false, timedOut: false, words: words("the guest crashed", stderr) };
   } catch (error) {
@@ -67,13 +63,14 @@ async function run(firmware: string, options: ProbeOptions): Promise<KvmTrial> {
   }
 }
 
-function probeArguments(firmware: string, accelerator: QemuAccelerator): readonly string[] {
+/** The firmware is on stdin. */
+function probeArguments(accelerator: QemuAccelerator): readonly string[] {
   const { accel, cpu } = PLATFORMS[accelerator];
   return [
     ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
     ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
     ["-machine", "microvm,x-option-roms=off", "-accel", accel, "-cpu", cpu, "-m", "16M"],
-    ["-bios", firmware, "-device", `isa-debug-exit,iobase=${PROBE_EXIT_PORT},iosize=1`],
+    ["-bios", "/proc/self/fd/0", "-device", `isa-debug-exit,iobase=${PROBE_EXIT_PORT},iosize=1`],
   ].flat();
 }
 
