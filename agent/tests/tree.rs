@@ -99,6 +99,7 @@ fn make_tree(place: &Place) {
          printf x > \"$(printf 'new\\nline\\377')\"; mkfifo pipe; truncate -s 40M hole; printf y | dd of=hole bs=1 seek=20000000 conv=notrunc status=none
          head -c 300000 /dev/urandom > random; : > empty-file; chmod 1777 empty; chmod 500 a/b
          long=$(printf '%0120d' 7); mkdir -p $long/$long; echo deep > $long/$long/$long; ln -s $long$long long-link
+         for n in $(seq 90 100); do cut=$(printf \"%0${n}d\" 0); mkdir $cut; echo $n > $cut/file; done
          find . -depth -exec touch -h -d '2020-02-03 04:05:06.789012345' {} +",
     );
 }

@@ -137,7 +137,6 @@ impl Parser {
 
     /// Adds to a member what the extended headers before it say.
     fn complete(&mut self, mut member: Member) -> Outcome<Member> {
-        let old_directory = member.kind == Kind::File && member.name.ends_with(b"/");
         member.name = self.long_name.take().unwrap_or(member.name);
         member.link = self.long_link.take().unwrap_or(member.link);
         let records = std::mem::take(&mut self.records);
@@ -148,7 +147,8 @@ impl Parser {
                 return Err(damaged("an extended header is malformed"));
             }
         }
-        if old_directory {
+        // Archives from before there was a type for directories; of a long name the header has only the beginning.
+        if member.kind == Kind::File && member.name.ends_with(b"/") {
             member.kind = Kind::Directory;
         }
         Ok(member)
@@ -217,7 +217,9 @@ mod tests {
         link.mtime = (1_700_000_000, 123_456_789);
         let mut hole = Member::new(b"hole".to_vec(), Kind::File, 512);
         hole.sparse = Some(1 << 40);
-        let members = [long, link, hole, Member::new(b"d/".to_vec(), Kind::Directory, 0)];
+        // The header has the name up to the slash.
+        let cut = Member::new([vec![b'a'; 99], b"/b".to_vec()].concat(), Kind::File, 3);
+        let members = [long, link, hole, cut, Member::new(b"d/".to_vec(), Kind::Directory, 0)];
         let mut bytes = Vec::new();
         let mut seen = Vec::new();
         for member in members {
