@@ -23,6 +23,18 @@ export interface WorkspaceWish {
   readonly readonly?: boolean | undefined;
 }
 
+/** Of one workspace, those inside each other included. */
+export const MAX_SUBMODULES = 1024;
+
+/** What is remembered of a submodule that travelled with a workspace; see `WorkspaceRecord` for the rest. */
+export interface SubmoduleRecord {
+  /** Of its work tree, below the top of the workspace. */
+  readonly path: string;
+  readonly head?: string | undefined;
+  readonly tree: string;
+  readonly branch?: string | undefined;
+}
+
 /** What is remembered of the workspace of a VM. */
 export interface WorkspaceRecord {
   /** The id of the VM. */
@@ -47,6 +59,8 @@ export interface WorkspaceRecord {
   readonly arrivedAtNs: string;
   /** Host time, Unix milliseconds. */
   readonly sentAt: number;
+  /** Those that travelled, the outer before the inner, with what is kept of each in the directory of its number. Absent: not known. */
+  readonly submodules?: readonly SubmoduleRecord[] | undefined;
 }
 
 /** A workspace on its way: what a daemon that ends in the middle of it leaves in the guest. */

@@ -8,7 +8,7 @@ import type { SentFile } from "./manifest.ts";
 import { EMPTY, pathOf, shown } from "./names.ts";
 import { ObjectReader } from "./objects.ts";
 import { breathe, describe, type IndexEntry, type PlannedFile } from "./plan.ts";
-import type { Staged, StagedPart } from "./stage.ts";
+import type { StagedPart } from "./stage.ts";
 import { gitOf } from "./survey.ts";
 
 /** Small members are gathered into pieces of this size. */
@@ -16,6 +16,11 @@ const PIECE = 256 * 1024;
 const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 /** Members written before others get their turn. */
 const SLICE = 256;
+
+/** Repositories, the outer before the inner. */
+export interface Archived {
+  readonly parts: readonly StagedPart[];
+}
 
 /** A file on its way. */
 export type PackedFile = Omit<SentFile, "arrivedNs">;
@@ -25,25 +30,28 @@ export interface ArchiveOptions {
   readonly root: string;
   readonly readonly: boolean;
   readonly signal: AbortSignal;
-  /** Hears of every file of a work tree that was packed. */
-  readonly onFile: (file: PackedFile) => void;
-  /** Hears of the index of the first repository. */
-  readonly onIndex?: ((index: Buffer) => void) | undefined;
+  /** Hears of every file that was packed, named below the top of its repository, whose number it hears, too. */
+  readonly onFile: (file: PackedFile, part: number) => void;
+  /** Hears of the index of each repository. */
+  readonly onIndex?: ((index: Buffer, part: number) => void) | undefined;
   /** Nothing but the files, the packs, and these files of `.git`: the rest is there already. */
   readonly update?: readonly SmallFile[] | undefined;
 }
 
 /** Errors: `conflict` for a file that changed since it was looked at; `failed_precondition`, `cancelled`. */
-export async function* archiveWorkspace(staged: Staged, options: ArchiveOptions): AsyncGenerator<Uint8Array> {
+export async function* archiveWorkspace(
+  staged: Archived,
+  options: ArchiveOptions,
+): AsyncGenerator<Uint8Array> {
   yield* gather(members(staged, options));
 }
 
-async function* members(staged: Staged, options: ArchiveOptions): AsyncGenerator<Uint8Array> {
+async function* members(staged: Archived, options: ArchiveOptions): AsyncGenerator<Uint8Array> {
   const now = BigInt(Date.now()) * 1_000_000n;
   const header = headers(options, now);
   const isWhole = options.update === undefined;
   if (isWhole) yield header("directory", EMPTY, { mode: 0o755 });
-  for (const part of staged.parts) {
+  for (const [number, part] of staged.parts.entries()) {
     const git = Buffer.concat([part.prefix, Buffer.from(".git/")]);
     const inGit = (name: string): Buffer => Buffer.concat([git, Buffer.from(name, "latin1")]);
     if (isWhole && part.prefix.length > 0) yield header("directory", part.prefix, { mode: 0o755 });
@@ -57,12 +65,12 @@ async function* members(staged: Staged, options: ArchiveOptions): AsyncGenerator
       yield Buffer.alloc(padding(size));
     }
     const sent = new Map<string, IndexStat>();
-    yield* partFiles(part, { ...options, header, now, sent });
+    yield* partFiles(part, { ...options, header, now, sent, number });
     if (!isWhole) continue;
     for (const name of emptyDirectories(part))
       yield header("directory", Buffer.concat([part.prefix, name]), { mode: 0o755 });
     const index = encodeIndex(part.plan.index, (entry) => statOf(part, entry, sent), part.repository.format);
-    if (part.prefix.length === 0) options.onIndex?.(index);
+    options.onIndex?.(index, number);
     yield* small(header("file", inGit("index"), { size: index.length }), index);
   }
 }
@@ -101,6 +109,7 @@ async function* partFiles(
     readonly header: MakeHeader;
     readonly now: bigint;
     readonly sent: Map<string, IndexStat>;
+    readonly number: number;
   },
 ): AsyncGenerator<Uint8Array> {
   const { header, sent, now, signal } = options;
@@ -136,7 +145,8 @@ async function* partFiles(
         : fromDisk(repository.top, file, header("file", name, { mode, size, mtimeNs }));
     }
     sent.set(key, { size, mtimeNs });
-    options.onFile({ name, kind: file.kind, executable: file.executable, size, mtimeNs, disk: file.disk });
+    const { kind, executable, disk } = file;
+    options.onFile({ name: file.name, kind, executable, size, mtimeNs, disk }, options.number);
   }
 }
 

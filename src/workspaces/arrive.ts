@@ -12,8 +12,7 @@ import { GuestTree } from "./guest-tree.ts";
 import { type SentFile, writeManifest } from "./manifest.ts";
 import type { WorkspacePlaces } from "./places.ts";
 import { packedRefs } from "./refs.ts";
-import type { Staged } from "./stage.ts";
-import { submoduleNotes } from "./submodules.ts";
+import type { KeptPart } from "./stage.ts";
 import type { PreparedWorkspace, WorkspaceDeps } from "./workspaces.ts";
 
 export interface Arrival {
@@ -24,8 +23,14 @@ export interface Arrival {
 
 interface Kept {
   readonly record: WorkspaceRecord;
-  readonly staged: Staged;
+  readonly sent: readonly SentPart[];
   readonly places: WorkspacePlaces;
+}
+
+interface SentPart {
+  readonly part: KeptPart;
+  readonly files: readonly SentFile[];
+  readonly index: Buffer;
 }
 
 /**
@@ -44,7 +49,7 @@ export async function arriveWorkspace(
   const from = performance.now();
   onProgress({ event: "begin", stage: "workspace" });
   const staged = await prepared.staged();
-  for (const text of [...staged.notes, ...submoduleNotes(survey)]) onProgress({ event: "note", text });
+  for (const text of staged.notes) onProgress({ event: "note", text });
   const guest = new GuestTree(deps.guests, vm.id, signal);
   const { workspaces } = deps.store;
   const left = workspaces.unfinished(vm.id);
@@ -52,15 +57,15 @@ export async function arriveWorkspace(
   if (await guest.isThere(guestPath)) throw isTaken(vm, guestPath);
   const parent = dirname(guestPath);
   const aside = `${parent === "/" ? "" : parent}/.banger-workspace-${randomBytes(6).toString("hex")}`;
-  const files: PackedFile[] = [];
-  let index: Buffer = Buffer.alloc(0);
+  const packed = staged.parts.map((): PackedFile[] => []);
+  const indexes: Buffer[] = [];
   const archive = archiveWorkspace(staged, {
     root: `${aside.slice(1)}/`,
     readonly,
     signal,
-    onFile: (file) => void files.push(file),
-    onIndex: (bytes) => {
-      index = bytes;
+    onFile: (file, part) => void packed[part]?.push(file),
+    onIndex: (bytes, part) => {
+      indexes[part] = bytes;
     },
   });
   deps.onStep("workspace:begin");
@@ -82,13 +87,13 @@ export async function arriveWorkspace(
     if (deps.store.vms.byId(vm.id) !== undefined) workspaces.remove(vm.id);
     throw error;
   }
-  const [first] = staged.parts;
+  const [first, ...submodules] = staged.parts;
   const record: WorkspaceRecord = {
     vm: vm.id,
     hostPath: first?.repository.top ?? "",
     guestPath,
     head: first?.refs.head,
-    tree: staged.tree,
+    tree: first?.tree ?? "",
     branch: first?.refs.branch,
     readonly,
     includeUntracked: wish.includeUntracked ?? false,
@@ -97,33 +102,35 @@ export async function arriveWorkspace(
     ofRevision: wish.from !== undefined,
     arrivedAtNs: String(arrivedAt),
     sentAt: deps.now(),
+    submodules: submodules.map(({ prefix, refs, tree }) => ({
+      path: prefix.toString().slice(0, -1),
+      head: refs.head,
+      tree,
+      branch: refs.branch,
+    })),
   };
-  await keep(
-    deps,
-    { record, staged, places },
-    {
-      index,
-      files: files.map((file) => ({ ...file, arrivedNs: arrivedAt })),
-    },
-  );
+  const sent = staged.parts.map((part, number): SentPart => {
+    const files = packed[number]?.map((file) => ({ ...file, arrivedNs: arrivedAt })) ?? [];
+    return { part, files, index: indexes[number] ?? Buffer.alloc(0) };
+  });
+  await keep(deps, { record, sent, places });
   onProgress({ event: "end", stage: "workspace", ms: performance.now() - from });
   return record;
 }
 
 /** Everything is on disk before the record says so. */
-async function keep(
-  deps: WorkspaceDeps,
-  { record, staged, places }: Kept,
-  { index, files }: { readonly index: Buffer; readonly files: readonly SentFile[] },
-): Promise<void> {
+async function keep(deps: WorkspaceDeps, { record, sent, places }: Kept): Promise<void> {
   deps.onStep("workspace:files");
   // What a daemon left that ended before it wrote the record.
   await rm(places.directory, { recursive: true, force: true });
-  await mkdir(places.directory, { mode: 0o700 });
-  await rename(staged.shadow, places.shadow);
-  writeManifest(places.manifest, files);
-  await writeFile(places.index, index, { mode: 0o600 });
-  await writeFile(places.refs, packedRefs(staged.parts[0]?.refs.all ?? []), { mode: 0o600 });
+  for (const [number, { part, files, index }] of sent.entries()) {
+    const its = number === 0 ? places : places.submodule(number - 1);
+    await mkdir(its.directory, { mode: 0o700, recursive: true });
+    await rename(part.shadow, its.shadow);
+    writeManifest(its.manifest, files);
+    await writeFile(its.index, index, { mode: 0o600 });
+    await writeFile(its.refs, packedRefs(part.refs.all), { mode: 0o600 });
+  }
   await syncTree(places.directory);
   deps.onStep("workspace:record");
   deps.store.workspaces.put(record);

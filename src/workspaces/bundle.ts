@@ -8,7 +8,7 @@ import { dirname, join } from "node:path";
 import { z } from "zod";
 import { syncTree } from "../lib/publish.ts";
 import { BangerError } from "../model/errors.ts";
-import { validateGuestPath, type WorkspaceRecord } from "../model/workspace.ts";
+import { MAX_SUBMODULES, validateGuestPath, type WorkspaceRecord } from "../model/workspace.ts";
 
 /** Far more than the repository of banger's own that a workspace has. */
 const MAX_ENTRIES = 200_000;
@@ -35,6 +35,11 @@ const Record = z.strictObject({
   ofRevision: z.boolean(),
   arrivedAtNs: z.string().regex(/^\d{1,20}$/),
   sentAt: z.number(),
+  submodules: z
+    .array(z.strictObject({ path: Path, head: Oid.optional(), tree: Oid, branch: Text.optional() }))
+    .max(MAX_SUBMODULES)
+    .readonly()
+    .optional(),
 });
 
 const Header = z.strictObject({

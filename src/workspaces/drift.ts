@@ -16,7 +16,7 @@ export async function findDrift(
   places: WorkspacePlaces,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const { hostPath } = record;
+  const { hostPath, submodules = [] } = record;
   // It was started from elsewhere on purpose.
   if (record.ofRevision) return undefined;
   const head = await tryGitLine(["rev-parse", "--quiet", "--verify", "HEAD^{commit}"], {
@@ -25,16 +25,24 @@ export async function findDrift(
     userConfig: true,
   });
   if (head !== record.head) return `${hostPath} is at ${head?.slice(0, 12) ?? "no commit"} now`;
-  let changed = 0;
-  for (const [at, { name, disk }] of readManifest(places.manifest).entries()) {
-    if (at % SLICE === SLICE - 1) await breathe(signal);
-    if (disk === undefined) continue;
-    const now = stateOf(pathOf(hostPath, name));
-    const isSame =
-      now !== undefined && now !== "other" && now.size === disk.size && now.mtimeNs === disk.mtimeNs;
-    if (!isSame) changed += 1;
+  let changed = await countChanged(hostPath, places, signal);
+  for (const [number, { path }] of submodules.entries()) {
+    changed += await countChanged(join(hostPath, path), places.submodule(number), signal);
   }
   return changed === 0
     ? undefined
     : `${changed} file${changed === 1 ? " has" : "s have"} changed in ${join(hostPath, "/")}`;
+}
+
+async function countChanged(top: string, places: WorkspacePlaces, signal: AbortSignal): Promise<number> {
+  let changed = 0;
+  for (const [at, { name, disk }] of readManifest(places.manifest).entries()) {
+    if (at % SLICE === SLICE - 1) await breathe(signal);
+    if (disk === undefined) continue;
+    const now = stateOf(pathOf(top, name));
+    const isSame =
+      now !== undefined && now !== "other" && now.size === disk.size && now.mtimeNs === disk.mtimeNs;
+    if (!isSame) changed += 1;
+  }
+  return changed;
 }

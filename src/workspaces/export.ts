@@ -3,11 +3,14 @@ import type { GitOptions } from "./git.ts";
 import { streamGit } from "./git.ts";
 import { resolveTree } from "./guest-history.ts";
 import { readGuestState, type WorkspaceView } from "./guest-state.ts";
+import { changedSubmodules, demandSubmodule } from "./submodules.ts";
 
 export interface ExportOptions {
   readonly signal: AbortSignal;
   /** A revision to compare with, as the guest's repository has it; default: what arrived. */
   readonly base?: string | undefined;
+  /** The path of a submodule: the patch is of this repository, and of nothing else. */
+  readonly submodule?: string | undefined;
 }
 
 export interface Patch {
@@ -17,9 +20,11 @@ export interface Patch {
 }
 
 /** Commits, what is staged and what is not, and files that git does not track and does not ignore. The guest's repository is only read. */
-export async function exportPatch(view: WorkspaceView, options: ExportOptions): Promise<Patch> {
-  const { signal, base } = options;
-  const state = await readGuestState(view, signal);
+export async function exportPatch(whole: WorkspaceView, options: ExportOptions): Promise<Patch> {
+  const { signal, base, submodule } = options;
+  const view = submodule === undefined ? whole : demandSubmodule(whole, submodule);
+  const state = await readGuestState(view, { signal });
+  const apart = submodule === undefined ? await changedSubmodules(whole, state.scanned, signal) : [];
   const from =
     base === undefined
       ? view.record.tree
@@ -43,5 +48,5 @@ export async function exportPatch(view: WorkspaceView, options: ExportOptions): 
     ],
     git,
   );
-  return { content, notes: state.notes };
+  return { content, notes: [...state.notes, ...apart] };
 }

@@ -3,6 +3,7 @@ import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { temporaryName } from "../lib/publish.ts";
 import type { WorkspaceRecord } from "../model/workspace.ts";
+import { ownFiles } from "./apart.ts";
 import { findChanges } from "./changes.ts";
 import { type GitOptions, runGit } from "./git.ts";
 import type { GuestTree } from "./guest-tree.ts";
@@ -18,6 +19,8 @@ export interface WorkspaceView {
   readonly record: WorkspaceRecord;
   readonly guest: GuestTree;
   readonly places: WorkspacePlaces;
+  /** Directories below it that are workspaces of their own: submodules. */
+  readonly apart: readonly string[];
 }
 
 export interface GuestState {
@@ -27,11 +30,17 @@ export interface GuestState {
   readonly notes: readonly string[];
 }
 
-/** Reads what has changed in the guest. Errors: `failed_precondition` (the workspace is gone there), the guest's, `cancelled`. */
-export async function readGuestState(view: WorkspaceView, signal: AbortSignal): Promise<GuestState> {
-  const { record, guest, places } = view;
-  const scanned = await guest.scan(record.guestPath);
-  const changes = findChanges(scanned, readManifest(places.manifest));
+/**
+ * Reads what has changed in the guest; `scanned`: when it was listed before. Errors: `failed_precondition` (the workspace is gone there),
+ * the guest's, `cancelled`.
+ */
+export async function readGuestState(
+  view: WorkspaceView,
+  { signal, ...known }: { readonly signal: AbortSignal; readonly scanned?: readonly ScannedFile[] },
+): Promise<GuestState> {
+  const { record, guest, places, apart } = view;
+  const scanned = known.scanned ?? (await guest.scan(record.guestPath));
+  const changes = findChanges(ownFiles(scanned, apart), readManifest(places.manifest));
   if (changes.changed.length + changes.added.length + changes.gone.length === 0) {
     return { tree: record.tree, scanned, notes: changes.notes };
   }

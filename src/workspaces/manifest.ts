@@ -5,7 +5,7 @@ import { BangerError } from "../model/errors.ts";
 import type { DiskState } from "./plan.ts";
 
 export interface SentFile {
-  /** Below the top, that of a submodule included. */
+  /** Below the top of its repository. */
   readonly name: Buffer;
   readonly kind: "file" | "symlink";
   readonly executable: boolean;

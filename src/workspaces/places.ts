@@ -8,6 +8,11 @@ export class WorkspacePlaces {
     this.directory = directory;
   }
 
+  /** The same of a submodule, by its number in the record. */
+  submodule(number: number): WorkspacePlaces {
+    return new WorkspacePlaces(join(this.directory, "submodules", String(number)));
+  }
+
   /** See shadow.ts. */
   get shadow(): string {
     return join(this.directory, "shadow");

@@ -31,19 +31,35 @@ export interface Pulled {
  * `guest_error` (objects that are none), those of `findRepository` but for what is in progress there.
  */
 export async function pullCommits(view: WorkspaceView, options: PullOptions): Promise<Pulled> {
+  const pulled = await tryPull(view, { ...options, onlyNew: false });
+  if (pulled !== undefined) return pulled;
+  throw nothingCommitted(view.record.guestPath);
+}
+
+/**
+ * As `pullCommits`; undefined where nothing is committed. `onlyNew`: no branch is made for what the host has already, and `uncommitted`
+ * is only what was changed since the arrival.
+ */
+export async function tryPull(
+  view: WorkspaceView,
+  options: PullOptions & { readonly onlyNew: boolean },
+): Promise<Pulled | undefined> {
   const { record, places } = view;
-  const { signal, branch, onStep } = options;
+  const { signal, branch, onStep, onlyNew } = options;
   const repository = await findRepository(record.hostPath, signal, { busy: true });
-  const state = await readGuestState(view, signal);
+  const state = await readGuestState(view, { signal });
   const history = await readGuestHistory(view, { scanned: state.scanned, signal });
   const shadow: GitOptions = { signal, gitDir: places.shadow };
   const head = await tryGitLine(["rev-parse", "--quiet", "--verify", "HEAD^{commit}"], shadow);
-  if (history.head === undefined || head === undefined) throw nothingCommitted(record.guestPath);
-  const uncommitted = (await gitLine(["rev-parse", `${head}^{tree}`], shadow)) !== state.tree;
+  if (history.head === undefined || head === undefined) return undefined;
+  const committed = await gitLine(["rev-parse", `${head}^{tree}`], shadow);
+  const uncommitted = committed !== state.tree && !(onlyNew && state.tree === record.tree);
   const host = gitOf(repository, signal);
   const ref = await branchRef(host, branch);
   const before = await tryGitLine(["rev-parse", "--quiet", "--verify", `${ref}^{commit}`], host);
   const known = await hostTips(host);
+  if (onlyNew && (await gitLine(["rev-list", "--count", head, "--not", ...known], shadow)) === "0")
+    return { branch, head, commits: 0, uncommitted, notes: state.notes };
   onStep("workspace:objects");
   await takeObjects({ shadow, host }, head, known);
   // Everything that the new tip leads to is there, or nothing points to it.

@@ -15,12 +15,16 @@ export interface StagedPart extends SurveyedPart {
   readonly stored: ReadonlySet<string>;
 }
 
-export interface Staged {
-  readonly parts: readonly StagedPart[];
-  /** Of the first part: everything that arrives, changes that were not committed included. */
+/** One whose later states can be told from this one. */
+export interface KeptPart extends StagedPart {
+  /** Everything that arrives, changes that were not committed included. */
   readonly tree: string;
   /** Directory of the repository that has this tree. */
   readonly shadow: string;
+}
+
+export interface Staged {
+  readonly parts: readonly KeptPart[];
   readonly notes: readonly string[];
 }
 
@@ -31,8 +35,7 @@ export async function stageWorkspace(
   signal: AbortSignal,
 ): Promise<Staged> {
   const notes: string[] = [...survey.notes];
-  const parts: StagedPart[] = [];
-  let tree = "";
+  const parts: KeptPart[] = [];
   for (const [at, part] of survey.parts.entries()) {
     const [packs, shadow] = [join(directory, `packs-${at}`), join(directory, `shadow-${at}`)];
     for (const path of [packs, shadow]) mkdirSync(path);
@@ -42,14 +45,13 @@ export async function stageWorkspace(
       const staged = await stagedObjects(git, part.plan.index, part.refs.head);
       return await packObjects({ signal, gitDir: shadow }, packs, { refs: part.refs, staged });
     };
-    const look = async (): Promise<StagedPart> => {
+    const look = async (): Promise<KeptPart> => {
       const onDisk = part.plan.files.filter(({ disk }) => disk !== undefined);
       const stale = onDisk.length === 0 ? new Set<string>() : await staleFiles(git);
       const { stored, notes: said } = await findFiltered(git, onDisk, { stale, top: part.repository.top });
       notes.push(...said);
       const looked = { ...part, packs: [], stale, stored };
-      if (at === 0) tree = await arrivalTree(looked, shadow, signal);
-      return looked;
+      return { ...looked, shadow, tree: await arrivalTree(looked, shadow, signal) };
     };
     // Both are waited for, whatever one of them says: nothing may write here once this has failed.
     const [packed, looked] = await Promise.allSettled([pack(), look()]);
@@ -57,7 +59,7 @@ export async function stageWorkspace(
     if (looked.status === "rejected") throw looked.reason;
     parts.push({ ...looked.value, packs: packed.value });
   }
-  return { parts, tree, shadow: join(directory, "shadow-0"), notes };
+  return { parts, notes };
 }
 
 /** Of everything that arrives, as git would store it. */

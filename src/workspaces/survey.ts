@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import { BangerError } from "../model/errors.ts";
-import { guestPathFor, validateGuestPath, type WorkspaceWish } from "../model/workspace.ts";
+import { guestPathFor, MAX_SUBMODULES, validateGuestPath, type WorkspaceWish } from "../model/workspace.ts";
 import type { GitOptions } from "./git.ts";
 import { EMPTY, pathOf, shown } from "./names.ts";
 import { type Plan, planFiles, planRevision } from "./plan.ts";
@@ -11,7 +11,6 @@ import { findRepository, type Repository } from "./repository.ts";
 
 /** Submodules inside each other. */
 const MAX_NESTING = 8;
-const MAX_SUBMODULES = 1024;
 
 /** One repository of a workspace: its own first, then those of submodules. */
 export interface SurveyedPart {

@@ -1,25 +1,15 @@
 /** `sync`: what is new on the host goes into the guest's copy. What was done in the guest is not overwritten unless that is asked for. */
 import { mkdirSync } from "node:fs";
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { temporaryName } from "../lib/publish.ts";
 import { BangerError } from "../model/errors.ts";
-import type { WorkspaceRecord } from "../model/workspace.ts";
-import { archiveWorkspace, type PackedFile } from "./archive.ts";
-import { findChanges } from "./changes.ts";
-import { findFiltered } from "./filtered.ts";
+import type { SubmoduleRecord, WorkspaceRecord } from "../model/workspace.ts";
+import { filesBelow, hasRepository } from "./apart.ts";
 import type { WorkspaceView } from "./guest-state.ts";
-import { readManifest, type SentFile, writeManifest } from "./manifest.ts";
-import { shown } from "./names.ts";
-import { packObjects, stagedObjects, staleFiles } from "./packs.ts";
-import type { PlannedFile } from "./plan.ts";
-import { packedRefs } from "./refs.ts";
-import { findSame } from "./same.ts";
-import { arrivalTree, type StagedPart } from "./stage.ts";
-import { submoduleNotes } from "./submodules.ts";
-import { gitOf, type Survey, surveyWorkspace } from "./survey.ts";
-import { planIndex } from "./sync-index.ts";
-import { planRefs, readSentRefs } from "./sync-refs.ts";
+import { namePath, submodulesOf } from "./submodules.ts";
+import { type Survey, type SurveyedPart, surveyWorkspace } from "./survey.ts";
+import { planPart, type SyncedPart, type SyncPlan, type SyncUnit, sendPart } from "./sync-part.ts";
 
 export interface SyncOptions {
   readonly signal: AbortSignal;
@@ -37,10 +27,13 @@ export interface Synced {
   readonly notes: readonly string[];
 }
 
-/** Errors: `conflict` (both sides changed the same, which is named; nothing is sent then), those of an import. */
+/**
+ * The repository and its submodules, the inner before the outer. Errors: `conflict` (both sides changed the same, which is named; nothing
+ * is sent then), those of an import.
+ */
 export async function syncWorkspace(view: WorkspaceView, options: SyncOptions): Promise<Synced> {
   const { record, places } = view;
-  const { signal } = options;
+  const { signal, force, onStep } = options;
   if (record.ofRevision) throw ofRevision(record);
   const survey = await surveyWorkspace(
     {
@@ -55,157 +48,78 @@ export async function syncWorkspace(view: WorkspaceView, options: SyncOptions): 
   const directory = join(places.directory, temporaryName());
   await mkdir(directory, { mode: 0o700 });
   try {
-    return await sync(view, { ...options, survey, directory });
+    const { units, notes } = await pairUp(view, { survey, directory, force, signal });
+    const plans: (readonly [string, SyncPlan])[] = [];
+    for (const [path, unit] of units) plans.push([path, await planPart(unit)]);
+    const conflicts = plans.flatMap(([path, plan]) => prefixed(path, plan.conflicts));
+    if (!force && conflicts.length > 0) throw conflict(conflicts);
+    const sent = new Map<string, SyncedPart>();
+    for (const [path, plan] of plans.toReversed()) sent.set(path, await sendPart(plan, onStep));
+    const parts = [...sent.values()];
+    const submodules = record.submodules?.map((known): SubmoduleRecord => {
+      const { head, tree, branch } = sent.get(known.path)?.record ?? known;
+      return { path: known.path, head, tree, branch };
+    });
+    return {
+      record: { ...record, ...sent.get(TOP)?.record, submodules, sentAt: 0 },
+      files: parts.reduce((sum, { files }) => sum + files, 0),
+      removed: parts.reduce((sum, { removed }) => sum + removed, 0),
+      bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0),
+      notes: [...survey.notes, ...plans.flatMap(([path, plan]) => prefixed(path, plan.notes)), ...notes],
+    };
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
 }
 
-async function sync(
+/** The path of the repository that the others are submodules of. */
+const TOP = "";
+
+interface PairOptions {
+  readonly survey: Survey;
+  readonly directory: string;
+  readonly force: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** What is there on both sides, by path, the outer before the inner; and what is not, for people. */
+async function pairUp(
   view: WorkspaceView,
-  options: SyncOptions & { readonly survey: Survey; readonly directory: string },
-): Promise<Synced> {
-  const { record, guest, places } = view;
-  const { survey, directory, signal, force, onStep } = options;
-  const [first] = survey.parts;
-  if (first === undefined) throw new Error("a workspace without a repository");
-  const git = gitOf(first.repository, signal);
-  const stale = await staleFiles(git);
-  const filtered = await findFiltered(git, first.plan.files, { stale, top: first.repository.top });
-  const part: StagedPart = { ...first, stale, stored: filtered.stored, packs: [] };
-  const sent = readManifest(places.manifest);
-  const known = new Map(sent.map((file) => [file.name.toString("latin1"), file]));
-  const fresh = part.plan.files.filter((file) => !isSent(file, known.get(file.name.toString("latin1"))));
-  const gone = goneFiles(part, survey, sent);
-  const scanned = await guest.scan(record.guestPath);
-  const changes = findChanges(scanned, sent);
-  const refs = await planRefs(view, { part, scanned, force, signal });
-  const index = await planIndex(view, { part, scanned, sent, refs, force });
-  const done = new Set(
-    [...changes.changed, ...changes.added, ...changes.gone].map((name) => name.toString("latin1")),
-  );
-  const clashing = [...fresh.map(({ name }) => name), ...gone].filter((name) =>
-    done.has(name.toString("latin1")),
-  );
-  const same = await findSame(view, { names: clashing, part, fresh, directory, signal });
-  const conflicts = clashing.filter((name) => !same.has(name.toString("latin1"))).map(shown);
-  if (!force && conflicts.length + refs.conflicts.length + index.conflicts.length > 0) {
-    throw conflict([...conflicts, ...refs.conflicts, ...index.conflicts]);
-  }
-  const packs = join(directory, "packs");
-  mkdirSync(packs);
-  const without = [...readSentRefs(places).values(), ...(record.head === undefined ? [] : [record.head])];
-  const isHistoryNew = refs.files.length > 0 || index.pieces !== undefined;
-  const staged = isHistoryNew ? await stagedObjects(git, part.plan.index, part.refs.head) : [];
-  const packed = isHistoryNew
-    ? await packObjects({ signal, gitDir: places.shadow }, packs, {
-        refs: part.refs,
-        staged,
-        without: [...new Set(without)],
-      })
-    : [];
-  const sending = fresh.filter(({ name }) => !same.has(name.toString("latin1")));
-  const went: PackedFile[] = [];
-  let bytes = 0;
-  onStep("workspace:sync");
-  if (sending.length + packed.length + refs.files.length > 0) {
-    const partial = { ...part, packs: packed, plan: { ...part.plan, files: sending } };
-    const archive = archiveWorkspace(
-      { parts: [partial], tree: "", shadow: "", notes: [] },
-      {
-        root: `${record.guestPath.slice(1)}/`,
-        readonly: record.readonly,
-        signal,
-        onFile: (file) => void went.push(file),
-        update: refs.files,
-      },
-    );
-    bytes += await guest.unpack("/", archive);
-  }
-  if (index.pieces !== undefined && index.found !== undefined) {
-    bytes += await guest.splice(`${record.guestPath}/.git/index`, index.found, index.pieces);
-  }
-  const removing = gone.filter((name) => !same.has(name.toString("latin1")));
-  const { removed, timeNs } = await guest.remove(record.guestPath, removalOrder(removing));
-  bytes += removing.reduce((sum, name) => sum + name.length + 1, 0);
-  const tree = await arrivalTree(part, places.shadow, signal);
-  for (const key of gone) known.delete(key.toString("latin1"));
-  for (const file of went) known.set(file.name.toString("latin1"), { ...file, arrivedNs: timeNs });
-  const inGuest = new Map(same.size === 0 ? [] : scanned.map((file) => [file.name.toString("latin1"), file]));
-  for (const file of fresh) {
-    const key = file.name.toString("latin1");
-    const there = inGuest.get(key);
-    // What is the same on both sides counts as sent, as the guest has it.
-    if (same.has(key) && there !== undefined) {
-      const { name, kind, executable, disk } = file;
-      known.set(key, {
-        name,
-        kind,
-        executable,
-        disk,
-        size: there.size,
-        mtimeNs: there.mtimeNs,
-        arrivedNs: timeNs,
-      });
-    }
-  }
-  onStep("workspace:manifest");
-  writeManifest(places.manifest, known.values());
-  await writeFile(places.refs, packedRefs(part.refs.all), { mode: 0o600 });
-  if (index.bytes !== undefined) await writeFile(places.index, index.bytes, { mode: 0o600 });
-  const { head, branch } = part.refs;
-  return {
-    record: { ...record, head, tree, branch: record.ownBranch ? record.branch : branch, sentAt: 0 },
-    files: went.length,
-    removed: Math.min(removed, removing.length),
-    bytes,
-    notes: [...survey.notes, ...filtered.notes, ...refs.notes, ...submoduleNotes(survey)],
+  { survey, directory, force, signal }: PairOptions,
+): Promise<{ units: readonly (readonly [string, SyncUnit])[]; notes: readonly string[] }> {
+  const scanned = await view.guest.scan(view.record.guestPath);
+  const units: (readonly [string, SyncUnit])[] = [];
+  const notes: string[] = [];
+  const pair = (path: string, its: WorkspaceView, part: SurveyedPart): void => {
+    const aside = join(directory, String(units.length));
+    mkdirSync(aside, { mode: 0o700 });
+    const inside = path === TOP ? scanned : filesBelow(scanned, path);
+    units.push([path, { view: its, part, scanned: inside, directory: aside, force, signal }]);
   };
-}
-
-/** Whether the guest has a file as it is on disk now. */
-function isSent({ disk, kind, executable }: PlannedFile, sent: SentFile | undefined): boolean {
-  const before = sent?.disk;
-  if (disk === undefined || before === undefined || sent?.kind !== kind || sent.executable !== executable)
-    return false;
-  return (
-    disk.size === before.size &&
-    disk.mtimeNs === before.mtimeNs &&
-    disk.ctimeNs === before.ctimeNs &&
-    disk.inode === before.inode
-  );
-}
-
-/** What was sent and does not travel any more; submodules are left alone. */
-function goneFiles(part: StagedPart, survey: Survey, sent: readonly SentFile[]): Buffer[] {
-  const there = new Set(part.plan.files.map(({ name }) => name.toString("latin1")));
-  const prefixes = [
-    ...part.plan.submodules.map((name) => `${name.toString("latin1")}/`),
-    ...survey.parts.slice(1).map(({ prefix }) => prefix.toString("latin1")),
-  ];
-  return sent
-    .map(({ name }) => name)
-    .filter((name) => {
-      const key = name.toString("latin1");
-      return !there.has(key) && !prefixes.some((prefix) => key.startsWith(prefix));
-    });
-}
-
-/** Files, then the directories that they may have been the last in. Something is always asked for: the answer tells the time. */
-function removalOrder(names: readonly Buffer[]): Buffer[] {
-  const directories = new Set<string>();
-  for (const name of names) {
-    const key = name.toString("latin1");
-    for (let at = key.lastIndexOf("/"); at > 0; at = key.lastIndexOf("/", at - 1))
-      directories.add(key.slice(0, at));
+  const here = new Map(survey.parts.map((part) => [part.prefix.toString().slice(0, -1), part]));
+  const top = here.get(TOP);
+  if (top !== undefined) pair(TOP, view, top);
+  here.delete(TOP);
+  for (const { path, view: its } of submodulesOf(view)) {
+    const part = here.get(path);
+    here.delete(path);
+    if (part === undefined)
+      notes.push(`${namePath(path)}: no repository here any more; the guest's copy stays`);
+    else if (hasRepository(filesBelow(scanned, path))) pair(path, its, part);
+    else notes.push(`${namePath(path)}: no repository in the guest any more, and nothing of it is sent`);
   }
-  const deepest = [...directories]
-    .toSorted((a, b) => b.length - a.length)
-    .map((key) => Buffer.from(key, "latin1"));
-  return [...names, ...deepest, NOTHING];
+  for (const path of here.keys()) notes.push(newHere(path));
+  return { units, notes };
 }
 
-const NOTHING = Buffer.from(".git/banger-nothing");
+function newHere(path: string): string {
+  return `${namePath(path)}: this submodule did not travel with the workspace, and nothing of it is sent; a new VM has it`;
+}
+
+/** Names of a submodule, as they are below the top. */
+function prefixed(path: string, texts: readonly string[]): readonly string[] {
+  return path === TOP ? texts : texts.map((text) => `${namePath(path)}: ${text}`);
+}
 
 function conflict(names: readonly string[]): BangerError {
   const listed = names.slice(0, 10).join(", ");

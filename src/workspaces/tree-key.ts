@@ -21,7 +21,7 @@ export async function treeKey(survey: Survey, inputs: readonly string[]): Promis
   const say = (...values: readonly unknown[]): void => void hash.update(`${JSON.stringify(values)}\n`);
   // What runs in a setup may be of the tree, so that a stranger's branch does not prepare the machine of another.
   say(top, commonDir, format, checkedOut, guestPath, branch, depth, includeUntracked, readonly);
-  // Submodules are not sent later, so that theirs is all of what they are.
+  // A submodule that is fetched later is not sent, and what a setup builds of one is not looked at: theirs is all of what they are.
   for (const { prefix, refs, plan } of submodules) {
     say(prefix.toString("latin1"), refs.head, refs.branch);
     for (const { name, disk } of plan.files) {

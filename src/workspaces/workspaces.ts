@@ -15,10 +15,11 @@ import { arrivingTree } from "./arriving.ts";
 import { CarriedWorkspaces } from "./carried.ts";
 import { findDrift } from "./drift.ts";
 import { type ExportOptions, exportPatch, type Patch } from "./export.ts";
+import type { WorkspaceView } from "./guest-state.ts";
 import { type GuestDoor, GuestTree } from "./guest-tree.ts";
 import { WorkspacePlaces } from "./places.ts";
 import { type Preview, previewOf } from "./preview.ts";
-import { type Pulled, pullCommits } from "./pull.ts";
+import { type PulledWorkspace, pullWorkspace } from "./pull-submodules.ts";
 import { type Staged, stageWorkspace } from "./stage.ts";
 import { type Survey, surveyWorkspace } from "./survey.ts";
 import { type Synced, syncWorkspace } from "./sync.ts";
@@ -137,24 +138,24 @@ export class Workspaces {
 
   /** A patch of everything that was done in the guest; see `exportPatch`. */
   async export(vm: VmRecord, options: ExportOptions): Promise<Patch> {
-    const record = this.demand(vm);
-    const guest = new GuestTree(this.#deps.guests, vm.id, options.signal);
-    return await this.#locks.hold(vm.id, async () => {
-      return await exportPatch({ record, guest, places: this.#places(vm.id) }, options);
-    });
+    this.demand(vm);
+    return await this.#locks.hold(
+      vm.id,
+      async () => await exportPatch(this.#view(vm, options.signal), options),
+    );
   }
 
-  /** The guest's commits as a branch of the host's repository; see `pullCommits`. */
-  async pull(vm: VmRecord, wish: PullWish, { signal }: LongOptions): Promise<Pulled> {
-    const record = this.demand(vm);
+  /** The guest's commits as branches of the host's repositories; see `pullWorkspace`. */
+  async pull(vm: VmRecord, wish: PullWish, { signal }: LongOptions): Promise<PulledWorkspace> {
+    this.demand(vm);
     return await this.#locks.hold(vm.id, async () => {
-      const view = {
-        record,
-        guest: new GuestTree(this.#deps.guests, vm.id, signal),
-        places: this.#places(vm.id),
-      };
       const { branch = `banger/${vm.name}`, force = false } = wish;
-      return await pullCommits(view, { signal, branch, force, onStep: this.#deps.onStep });
+      return await pullWorkspace(this.#view(vm, signal), {
+        signal,
+        branch,
+        force,
+        onStep: this.#deps.onStep,
+      });
     });
   }
 
@@ -166,13 +167,11 @@ export class Workspaces {
   ): Promise<Synced> {
     this.demand(vm);
     return await this.#locks.hold(vm.id, async () => {
-      const record = this.demand(vm);
-      const view = {
-        record,
-        guest: new GuestTree(this.#deps.guests, vm.id, signal),
-        places: this.#places(vm.id),
-      };
-      const synced = await syncWorkspace(view, { signal, force, onStep: this.#deps.onStep });
+      const synced = await syncWorkspace(this.#view(vm, signal), {
+        signal,
+        force,
+        onStep: this.#deps.onStep,
+      });
       for (const text of synced.notes) onProgress({ event: "note", text });
       const now = { ...synced.record, sentAt: this.#deps.now() };
       this.#deps.store.workspaces.put(now);
@@ -186,6 +185,13 @@ export class Workspaces {
     if (record === undefined) return undefined;
     const places = this.#places(vm.id);
     return await findDrift(record, places, AbortSignal.timeout(DRIFT_MS)).catch(() => undefined);
+  }
+
+  #view(vm: VmRecord, signal: AbortSignal): WorkspaceView {
+    const record = this.demand(vm);
+    const guest = new GuestTree(this.#deps.guests, vm.id, signal);
+    const apart = record.submodules?.map(({ path }) => path) ?? [];
+    return { record, guest, places: this.#places(vm.id), apart };
   }
 
   #places(vm: string): WorkspacePlaces {

@@ -104,8 +104,12 @@ export function workspaceOperations(
         await createAndStart(client);
         const wish = await wishFor(client);
         createRepository(wish.path, { "a.txt": "one\n", "b.txt": "b\n" });
+        createRepository(join(dirname(wish.path), "lib"), { "lib.c": "one\n" });
+        git(wish.path, "submodule", "--quiet", "add", join(dirname(wish.path), "lib"), "lib");
+        git(wish.path, "commit", "-q", "-m", "with a submodule");
         await client.importWorkspace(vm, wish);
-        put(wish.path, { "a.txt": "two\n" });
+        put(wish.path, { "a.txt": "two\n", "lib/lib.c": "two\n" });
+        git(join(wish.path, "lib"), "commit", "-q", "-a", "-m", "second");
         git(wish.path, "commit", "-q", "-a", "-m", "second");
       },
       act: (client) => client.syncWorkspace(vm),

@@ -115,32 +115,6 @@ test("a repository without a commit arrives, with what was added and what was no
   expect((await world.patch()).toString()).toContain("+more");
 });
 
-test("submodules arrive as repositories of their own, and what was changed in them is said to be left out", async () => {
-  await using world = await createWorkspaceDaemon();
-  createRepository(world.at("lib"), { "lib.c": "int x;\n" });
-  createRepository(world.at("repo"), FILES);
-  git(world.at("repo"), "submodule", "--quiet", "add", world.at("lib"), "vendor/lib");
-  git(world.at("repo"), "commit", "-q", "-m", "with a submodule");
-  const said: string[] = [];
-  const wish = { path: world.at("repo"), guestPath: world.at("guest") };
-  await world.daemon.client.importWorkspace("web", wish, {
-    onProgress: (line) => void (line.event === "note" && said.push(line.text)),
-  });
-  expect(said).toEqual([expect.stringContaining("submodules (vendor/lib) travel once")]);
-  expect(facts(world.at("guest"))).toEqual(facts(world.at("repo")));
-  expect(facts(world.at("guest/vendor/lib"))).toEqual(facts(world.at("repo/vendor/lib")));
-  expect(git(world.at("guest"), "submodule", "status")).toBe(git(world.at("repo"), "submodule", "status"));
-  put(world.at("guest"), { "vendor/lib/lib.c": "int y;\n", "a.txt": "changed\n" });
-  const patch = (await world.patch()).toString();
-  expect(patch).toContain("+changed");
-  expect(patch).not.toContain("lib.c");
-  put(world.at("repo"), { "vendor/lib/lib.c": "int z;\n", "b.txt": "new\n" });
-  git(world.at("repo"), "add", "b.txt");
-  const synced = await world.daemon.client.syncWorkspace("web", {});
-  expect(synced.notes).toEqual([expect.stringContaining("submodules (vendor/lib) travel once")]);
-  expect(readFileSync(world.at("guest/vendor/lib/lib.c"), "utf8")).toBe("int y;\n");
-});
-
 test("--depth cuts the history, and --branch with --from starts a branch elsewhere", async () => {
   await using world = await createWorkspaceDaemon();
   const host = world.at("repo");

@@ -162,3 +162,59 @@ test("a guest whose disk is full says so, and has nothing of the work tree under
     stdout: expect.not.stringMatching(/repo|banger/),
   });
 });
+
+test("work in a submodule is told of, and comes back: as a patch of its own, as a branch of its own; what is new there goes in", async () => {
+  await using home = await createRealHome();
+  using scratch = createScratch();
+  const host = scratch.at("repo");
+  createRepository(scratch.at("lib"), { "lib.c": "int x;\n" });
+  createRepository(host, { "a.txt": "a\n" });
+  git(host, "submodule", "--quiet", "add", scratch.at("lib"), "vendor/lib");
+  git(host, "commit", "-q", "-m", "with a submodule");
+  const [inner, patch] = [join(host, "vendor/lib"), scratch.at("lib.patch")];
+  expect(await home.banger(["run", "-d", "-q", "--name", "web", host])).toMatchObject(OK);
+  const edit = "echo 'int y;' > vendor/lib/lib.c; echo new > vendor/lib/new.c";
+  expect(await home.banger(["exec", "web", "--", "sh", "-ec", edit])).toMatchObject(OK);
+  const outer = await home.banger(["workspace", "export", "web"]);
+  expect(outer).toMatchObject({ code: 0, stdout: "" });
+  expect(outer.stderr).toContain("--submodule vendor/lib");
+  const exported = ["workspace", "export", "web", "--submodule", "vendor/lib", "-o", patch];
+  expect(await home.banger(exported)).toMatchObject({ ...OK, stdout: "" });
+  git(inner, "apply", "--index", patch);
+  expect(git(inner, "status", "--porcelain")).toBe("M  lib.c\nA  new.c");
+  git(inner, "reset", "-q", "--hard");
+  // The image has no git: a commit is made here, and brought in as its files.
+  git(scratch.path, "clone", "-q", scratch.at("lib"), "clone");
+  git(
+    scratch.at("clone"),
+    "-c",
+    "user.name=G",
+    "-c",
+    "user.email=g@example.com",
+    "commit",
+    "-q",
+    "--allow-empty",
+    "-m",
+    "more",
+  );
+  const head = git(scratch.at("clone"), "rev-parse", "HEAD");
+  const object = `${head.slice(0, 2)}/${head.slice(2)}`;
+  const objects = "/root/repo/vendor/lib/.git/objects";
+  const make = `mkdir -p ${objects}/${head.slice(0, 2)}; echo ${head} > ${objects}/../HEAD`;
+  expect(await home.banger(["exec", "web", "--", "sh", "-ec", make])).toMatchObject({ code: 0 });
+  const copy = ["cp", scratch.at("clone/.git/objects", object), `web:${objects}/${object}`];
+  expect(await home.banger(copy)).toMatchObject({ code: 0 });
+  const pulled = await home.banger(["workspace", "pull", "web"]);
+  expect(pulled).toMatchObject({ code: 0, stdout: "banger/web\n" });
+  expect(pulled.stderr).toContain("vendor/lib: banger/web is at");
+  expect(pulled.stderr).toContain("vendor/lib: what is not committed stays there");
+  expect(git(inner, "rev-parse", "banger/web")).toBe(head);
+  put(inner, { "host.c": "of the host\n" });
+  git(inner, "add", "host.c");
+  // git has written lib.c anew on the host, as it was.
+  const refused = await home.banger(["workspace", "sync", "-q", "web"]);
+  expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("vendor/lib: lib.c") });
+  expect(await home.banger(["workspace", "sync", "-q", "--force", "web"])).toMatchObject({ code: 0 });
+  const read = ["exec", "web", "--", "cat", "vendor/lib/host.c", "vendor/lib/lib.c"];
+  expect(await home.banger(read)).toMatchObject({ code: 0, stdout: "of the host\nint x;\n" });
+});

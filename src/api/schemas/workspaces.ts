@@ -49,6 +49,9 @@ export const WorkspaceSchema: z.ZodType<Workspace> = z
     branch: z.string().optional(),
     readonly: z.boolean(),
     sentAt: z.int().describe("Unix milliseconds"),
+    submodules: z
+      .array(z.strictObject({ path: z.string(), head: z.string().optional(), branch: z.string().optional() }))
+      .describe("Those that travelled, by the path of their work tree below the top"),
   })
   .meta({ id: "Workspace" });
 
@@ -78,6 +81,20 @@ export const PulledWorkspaceSchema: z.ZodType<PulledWorkspace> = z
     head: z.string(),
     commits: z.int().describe("That the branch did not have"),
     uncommitted: z.boolean().describe("Something in the guest is not committed, and did not come"),
+    submodules: z
+      .array(
+        z.strictObject({
+          path: z.string(),
+          branch: z
+            .string()
+            .optional()
+            .describe("Of its repository on the host; absent: no commits of its own"),
+          head: z.string().optional(),
+          commits: z.int(),
+          uncommitted: z.boolean(),
+        }),
+      )
+      .describe("Those in which something was done"),
     notes: z.array(z.string()),
   })
   .meta({ id: "PulledWorkspace" });
@@ -97,6 +114,15 @@ export const SyncedWorkspaceSchema: z.ZodType<SyncedWorkspace> = z
   .meta({ id: "SyncedWorkspace" });
 
 /** Query of `workspace.export`. */
-export const ExportWorkspaceQuerySchema: z.ZodType<{ base?: string | undefined }> = z.strictObject({
+export const ExportWorkspaceQuerySchema: z.ZodType<{
+  base?: string | undefined;
+  submodule?: string | undefined;
+}> = z.strictObject({
   base: Revision.optional(),
+  submodule: z
+    .string()
+    .min(1)
+    .max(MAX_TEXT)
+    .optional()
+    .describe("The path of one: the patch is of it, and of nothing else"),
 });

@@ -20,6 +20,17 @@ export interface Workspace {
   readonly readonly: boolean;
   /** Unix milliseconds. */
   readonly sentAt: number;
+  /** Those that travelled. */
+  readonly submodules: readonly WorkspaceSubmodule[];
+}
+
+/** A submodule that travelled with a workspace, as a repository of its own. */
+export interface WorkspaceSubmodule {
+  /** Of its work tree, below the top of the workspace. */
+  readonly path: string;
+  /** The commit that was checked out when it was sent. */
+  readonly head?: string | undefined;
+  readonly branch?: string | undefined;
 }
 
 /** What a copy would bring. */
@@ -52,7 +63,22 @@ export interface PulledWorkspace {
   readonly commits: number;
   /** Something in the guest is not committed, and did not come. */
   readonly uncommitted: boolean;
+  /** Those in which something was done. */
+  readonly submodules: readonly PulledSubmodule[];
   readonly notes: readonly string[];
+}
+
+/** What became of a pull in a submodule. */
+export interface PulledSubmodule {
+  /** Of its work tree, below the top of the workspace. */
+  readonly path: string;
+  /** Of the submodule's repository on the host; absent: the guest has no commits of its own. */
+  readonly branch?: string | undefined;
+  readonly head?: string | undefined;
+  /** Commits that its repository did not have. */
+  readonly commits: number;
+  /** Something was changed in the guest and is not committed, and did not come. */
+  readonly uncommitted: boolean;
 }
 
 export interface SyncWorkspace {

@@ -30,7 +30,8 @@ Examples:
   banger workspace export web -o work.patch  everything that was done there, as a patch
   banger workspace diff web | less           the same, to look at
   banger workspace sync web                  send what is new on the host
-  banger workspace pull web                  its commits, as the branch banger/web`,
+  banger workspace pull web                  its commits, as the branch banger/web
+  banger workspace export web --submodule vendor/lib | git -C vendor/lib apply --index`,
     );
   addWorkspaceOptions(
     workspace
@@ -96,12 +97,10 @@ Examples:
       "--base <revision>",
       "compare with this, as the guest's repository has it (default: what arrived)",
     )
+    .option("--submodule <path>", "of this submodule, and of nothing else; apply it there")
     .option("-o, --output <file>", "write it there, all or nothing (default: stdout)")
-    .action(async (vm: string, { base, output }: { base?: string; output?: string }) => {
-      const patch = await (await ctx.client()).exportWorkspace(validateVmRef(vm), {
-        base,
-        onNote: (note) => ctx.say(note),
-      });
+    .action(async (vm: string, { output, ...wish }: Wish & { output?: string }) => {
+      const patch = await exportFrom(ctx, vm, wish);
       if (output === undefined) for await (const piece of patch) ctx.write(piece);
       else await writeWhole(output, patch);
     });
@@ -109,11 +108,21 @@ Examples:
     .command("diff")
     .description("show what was done in a workspace since it arrived")
     .argument("<vm>", "name, id or id prefix")
-    .action(async (vm: string) => {
-      const onNote = (note: string): void => ctx.say(note);
-      for await (const piece of await (await ctx.client()).exportWorkspace(validateVmRef(vm), { onNote }))
-        ctx.write(piece);
+    .option("--submodule <path>", "in this submodule, and in nothing else")
+    .action(async (vm: string, wish: Wish) => {
+      for await (const piece of await exportFrom(ctx, vm, wish)) ctx.write(piece);
     });
+}
+
+interface Wish {
+  readonly base?: string;
+  readonly submodule?: string;
+}
+
+/** What is left out is said on stderr. */
+async function exportFrom(ctx: CliContext, vm: string, wish: Wish): Promise<AsyncIterable<Uint8Array>> {
+  const ref = validateVmRef(vm);
+  return await (await ctx.client()).exportWorkspace(ref, { ...wish, onNote: (note) => ctx.say(note) });
 }
 
 function syncedLine({ files, removed, bytes }: SyncedWorkspace): string {
@@ -125,12 +134,29 @@ function syncedLine({ files, removed, bytes }: SyncedWorkspace): string {
 function sayPulled(
   ctx: CliContext,
   vm: string,
-  { branch, head, commits, uncommitted, notes }: PulledWorkspace,
+  { branch, head, commits, uncommitted, submodules, notes }: PulledWorkspace,
 ): void {
   for (const note of notes) ctx.say(note);
-  ctx.say(`${branch} is at ${head.slice(0, 12)}: ${commits} new commit${commits === 1 ? "" : "s"}`);
+  for (const its of submodules) {
+    if (its.branch !== undefined) ctx.say(`${its.path}: ${pulledLine({ ...its, branch: its.branch })}`);
+    if (its.uncommitted)
+      ctx.say(
+        `${its.path}: what is not committed stays there; take it out with: banger workspace export --base HEAD --submodule ${its.path} ${vm}`,
+      );
+  }
+  ctx.say(pulledLine({ branch, head, commits }));
   if (uncommitted)
     ctx.say(`what is not committed stays there; take it out with: banger workspace export --base HEAD ${vm}`);
+}
+
+interface MovedBranch {
+  readonly branch: string;
+  readonly head?: string | undefined;
+  readonly commits: number;
+}
+
+function pulledLine({ branch, head = "", commits }: MovedBranch): string {
+  return `${branch} is at ${head.slice(0, 12)}: ${commits} new commit${commits === 1 ? "" : "s"}`;
 }
 
 /** Writes aside, and takes the name when it is whole. */

@@ -45,13 +45,24 @@ export function routeWorkspaces(router: Router, { vms, workspaces }: Services): 
   router.bytes(
     "workspace.export",
     async ({ url, request, param }) => {
-      const { base } = decodeQuery(url, ExportWorkspaceQuerySchema);
-      return await workspaces.export(vms.find(param("vm")), { base, signal: request.signal });
+      const query = decodeQuery(url, ExportWorkspaceQuerySchema);
+      return await workspaces.export(vms.find(param("vm")), { ...query, signal: request.signal });
     },
     patch,
   );
 }
 
-function present({ vm, hostPath, guestPath, head, branch, readonly, sentAt }: WorkspaceRecord): Workspace {
-  return { vm, hostPath, guestPath, head, branch: branch?.replace("refs/heads/", ""), readonly, sentAt };
+function present(record: WorkspaceRecord): Workspace {
+  const { vm, hostPath, guestPath, head, branch, readonly, sentAt, submodules = [] } = record;
+  const nameOf = (ref: string | undefined): string | undefined => ref?.replace("refs/heads/", "");
+  return {
+    vm,
+    hostPath,
+    guestPath,
+    head,
+    branch: nameOf(branch),
+    readonly,
+    sentAt,
+    submodules: submodules.map((its) => ({ path: its.path, head: its.head, branch: nameOf(its.branch) })),
+  };
 }

@@ -21,6 +21,8 @@ import { ImageClient } from "./images.ts";
 export interface ExportOptions extends CallOptions {
   /** A revision of the guest's repository to compare with; absent: what arrived. */
   readonly base?: string | undefined;
+  /** The path of a submodule: the patch is of it, and of nothing else. */
+  readonly submodule?: string | undefined;
   readonly onNote?: ((note: string) => void) | undefined;
 }
 
@@ -122,10 +124,13 @@ export abstract class KeptClient extends ImageClient {
    */
   async exportWorkspace(
     ref: string,
-    { base, onNote, ...options }: ExportOptions = {},
+    { base, submodule, onNote, ...options }: ExportOptions = {},
   ): Promise<AsyncIterable<Uint8Array>> {
-    const query = base === undefined ? {} : { query: { base } };
-    const answer = await this.calls.send("workspace.export", { ...options, path: { vm: ref }, ...query });
+    const query = {
+      ...(base === undefined ? {} : { base }),
+      ...(submodule === undefined ? {} : { submodule }),
+    };
+    const answer = await this.calls.send("workspace.export", { ...options, path: { vm: ref }, query });
     for (const note of decodeNotes(answer.header(NOTES_HEADER))) onNote?.(note);
     return readBytes(answer);
   }
