@@ -62,24 +62,29 @@ async function takeOver(ctx: VmContext, vm: VmRecord, running: Running): Promise
   // Registered first: whatever fails now, there is somebody who can end it.
   const live = LiveVm.register(ctx, vm.id, { running });
   ctx.log.info({ vm: vm.id, pid: running.handles.process.pid }, "adopted a running VM");
-  const gone = goOn(ctx, { vm, live });
+  // Whoever changes it comes afterwards, and finds a machine that is as the record was.
+  const gone = ctx.locks.hold(vm.id, () => goOn(ctx, live));
   if (!(await settlesWithin(gone, PATIENCE_MS)))
     ctx.log.warn({ vm: vm.id }, "an adopted VM does not answer; the daemon goes on without");
 }
 
-/** What only a VM that answers can do. Never throws. */
-async function goOn(ctx: VmContext, { vm, live }: { vm: VmRecord; live: LiveVm }): Promise<void> {
-  const { running } = live;
+/** What only a VM that answers can do; the caller holds its lock. Never throws. */
+async function goOn(ctx: VmContext, live: LiveVm): Promise<void> {
+  const { id, running } = live;
+  // Somebody may have ended it before the lock was had, or may do so meanwhile.
+  const vm = ctx.store.vms.byId(id);
+  const isThere = (): boolean => ctx.live.get(id) === live;
+  if (vm === undefined || !isThere()) return;
   try {
     // A crash between an order and its record leaves them apart: the record is what was acknowledged.
     await (vm.state === "paused" ? running.pause() : running.resume());
   } catch (error) {
-    ctx.log.warn({ vm: vm.id, err: error }, "an adopted VM does not take orders; kill still ends it");
+    ctx.log.warn({ vm: id, err: error }, "an adopted VM does not take orders; kill still ends it");
   }
   for (const capability of ctx.capabilities) {
-    // Somebody may have ended it meanwhile.
-    if (ctx.live.get(vm.id) !== live) return;
-    await capability.reachable?.(vm);
+    if (!isThere()) return;
+    // What waits for a guest that does not answer goes on by itself; who wants to stop it must not wait, too.
+    if (capability.reachable !== undefined) await settlesWithin(capability.reachable(vm), PATIENCE_MS);
   }
   // Connected ahead of its first use; a guest that does not answer now may later.
   if (vm.state === "running") live.agent().catch(() => undefined);

@@ -83,7 +83,7 @@ async function connect(
   ]);
 }
 
-/** The names of namespaces and links, the routes and rules that this thread's network has now. */
+/** The names of links, the routes and rules that this thread's network has now, but for those routes that the kernel makes when it comes to it. */
 export async function hostState(): Promise<string> {
   const programs = createNetPrograms();
   const [links, routes, rules] = await Promise.all([
@@ -92,10 +92,16 @@ export async function hostState(): Promise<string> {
     programs.ipJson(undefined, ["rule", "show"]),
   ]);
   const ruleset = await programs.nftJson("/proc/thread-self/ns/net", ["list", "ruleset"]);
-  const state = { links: names(links), routes, rules, ruleset };
+  const state = { links: names(links), routes: settledRoutes(routes), rules, ruleset };
   return JSON.stringify(state, (key, value: unknown) =>
     key === "flags" && Array.isArray(value) ? value.filter((flag) => flag !== LINK_DOWN) : value,
   );
+}
+
+/** Without those that an IPv6 address brings: a queue of the kernel makes them a moment after it (net/ipv6/addrconf.c: addrconf_dad_work). */
+function settledRoutes(routes: unknown): unknown[] {
+  const all: readonly { dst?: string; protocol?: string }[] = Array.isArray(routes) ? routes : [];
+  return all.filter(({ dst = "", protocol }) => !(dst.includes(":") && protocol === "kernel"));
 }
 
 /** Of a route whose link has no carrier, which the kernel learns a moment after the link is up. */

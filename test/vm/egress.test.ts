@@ -58,7 +58,7 @@ test("a guest without a card reaches by TCP and by name what its policy says, an
     const all = cells(TARGETS);
     const greeted = (cell: Cell): string => {
       const [address, port] = cell.split(":");
-      return `(exec 3<>/dev/tcp/${address}/${port} && read -t 5 -u 3 word; echo "${cell} $word") 2>&1`;
+      return `(exec 3<>/dev/tcp/${address}/${port} && read -t 30 -u 3 word; echo "${cell} $word") 2>&1`;
     };
     const words = await sh(all.map(greeted).join(";"));
     return { open: all.filter((cell) => words.includes(`${cell} hello`)), words };

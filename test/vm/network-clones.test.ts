@@ -11,7 +11,7 @@ const OWN = "/proc/thread-self/ns/net";
 const SMALL = ["--memory", "256M", "--disk", "1G"] as const;
 /** Each server says hello. */
 const GREET = [SITE, PRIVATE_HOST, HOST]
-  .map((address) => `(exec 3<>/dev/tcp/${address}/80 && read -t 5 -u 3 word; echo ${address} $word) 2>&1`)
+  .map((address) => `(exec 3<>/dev/tcp/${address}/80 && read -t 30 -u 3 word; echo ${address} $word) 2>&1`)
   .join(";");
 
 describe.skipIf(NO_WORLD !== undefined)("a guest that goes on from another one", () => {
@@ -35,7 +35,7 @@ describe.skipIf(NO_WORLD !== undefined)("a guest that goes on from another one",
     );
   const answersPing = async (address: string): Promise<boolean> => {
     const message = Buffer.from([8, 0, 0, 0, 0, 0, 0, 1]);
-    const pong = await ask(OWN, { protocol: "icmp", address, port: 0, timeoutMs: 5_000, message });
+    const pong = await ask(OWN, { protocol: "icmp", address, port: 0, timeoutMs: 30_000, message });
     return pong?.[0] === 0;
   };
   const macOf = (address: string): string =>

@@ -30,7 +30,7 @@ test.skipIf(NO_WORLD !== undefined)(
       const reaches = async (): Promise<string[]> => {
         const targets = [SITE, PRIVATE_HOST, METADATA, HOST];
         const greeted = (address: string): string =>
-          `(exec 3<>/dev/tcp/${address}/80 && read -t 5 -u 3 word; echo ${address} $word) 2>&1`;
+          `(exec 3<>/dev/tcp/${address}/80 && read -t 30 -u 3 word; echo ${address} $word) 2>&1`;
         const words = await banger("exec", "web", "--", "bash", "-c", targets.map(greeted).join(";"));
         return targets.filter((address) => words.includes(`${address} hello`));
       };
@@ -57,7 +57,7 @@ test.skipIf(NO_WORLD !== undefined)(
       expect(await banger("exec", "web", "--", "getent", "ahostsv4", "web.vm")).toContain("172.16.0.2");
       // From the host: the guest's address, and its name.
       const echo = Buffer.from([8, 0, 0, 0, 0, 0, 0, 1]);
-      const question = { protocol: "icmp", address: "172.16.0.2", port: 0, timeoutMs: 5_000 } as const;
+      const question = { protocol: "icmp", address: "172.16.0.2", port: 0, timeoutMs: 30_000 } as const;
       const pong = await ask(OWN, { ...question, message: echo });
       expect(pong?.[0]).toBe(0);
       expect(await banger("set", "web", "--allow", "localhost:80")).toContain("names a private place");

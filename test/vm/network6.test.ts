@@ -15,7 +15,7 @@ const SMALL = ["--memory", "256M", "--disk", "1G"] as const;
 const TARGETS = [SITE6, PRIVATE_HOST6, METADATA6, HOST6, SITE];
 /** Each server says hello. */
 const GREET = TARGETS.map(
-  (address) => `(exec 3<>/dev/tcp/${address}/80 && read -t 5 -u 3 word; echo "${address} $word") 2>&1`,
+  (address) => `(exec 3<>/dev/tcp/${address}/80 && read -t 30 -u 3 word; echo "${address} $word") 2>&1`,
 ).join(";");
 /** The addresses of the guest's cards, as its kernel has them (net/ipv6/addrconf.c: if6_seq_show). */
 const OWN_PLACE = "while read -r a i p s f d; do [ $d = lo ] || echo $a/$p; done < /proc/net/if_inet6";
@@ -67,7 +67,7 @@ test.skipIf(NO_WORLD !== undefined)(
           protocol: "icmp",
           address: address6,
           port: 0,
-          timeoutMs: 5_000,
+          timeoutMs: 30_000,
           message,
         });
         expect(pong?.[0]).toBe(129);
