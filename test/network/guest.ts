@@ -8,12 +8,12 @@ import type { NetworkVm } from "../../src/network/elements.ts";
 import type { NetworkPlan, Plan6 } from "../../src/network/names.ts";
 import type { NetPrograms } from "../../src/network/programs.ts";
 import { GREETING, serveTcp } from "./internet.ts";
-import { ask } from "./probe.ts";
+import { ask, echoRequest, meetNeighbour } from "./probe.ts";
 
 /** A packet that is refused is refused at once; this is for one that is lost. */
-const LOST_MS = 2_000;
-/** RFC 792 and RFC 4443; the kernel fills in checksum and identifier. */
-const ECHO = { 4: { request: 8, reply: 0 }, 6: { request: 128, reply: 129 } } as const;
+const LOST_MS = 5_000;
+/** The type of an answer to a ping (RFC 792, RFC 4443). */
+const ECHO_REPLY = { 4: 0, 6: 129 } as const;
 
 export interface Guest extends AsyncDisposable {
   readonly id: string;
@@ -44,7 +44,8 @@ export async function createGuest(
   ]);
   if (plan.ipv6 !== undefined) await placeIpv6(programs, { netns, peer, vm, ipv6: plan.ipv6 });
   inNetns(netns, () => writeFileSync("/proc/sys/net/ipv4/ping_group_range", "0 2147483647"));
-  if (plan.ipv6 !== undefined) await meetGateway(netns, plan.ipv6.gateway);
+  // The bridge passes nothing for a moment after the card came up, and a question for a neighbour is asked again only a second later.
+  if (plan.ipv6 !== undefined) await meetNeighbour(netns, plan.ipv6.gateway);
   const server = serveTcp(netns, 80, plan.ipv6 !== undefined);
   return {
     id: vm.id,
@@ -52,11 +53,11 @@ export async function createGuest(
     netns,
     device: peer,
     async reaches(target, protocol, port = 0) {
-      const { reply } = ECHO[target.includes(":") ? 6 : 4];
-      const echo = echoRequest(target.includes(":") ? 6 : 4);
+      const family = target.includes(":") ? 6 : 4;
+      const echo = echoRequest(family);
       const message = { tcp: undefined, udp: Buffer.from("hi"), icmp: echo }[protocol];
       const answer = await ask(netns, { protocol, address: target, port, message, timeoutMs: LOST_MS });
-      return protocol === "icmp" ? answer?.[0] === reply : answer?.toString() === GREETING;
+      return protocol === "icmp" ? answer?.[0] === ECHO_REPLY[family] : answer?.toString() === GREETING;
     },
     resolve: async (name, type = "A") => await resolve(netns, plan.gateway, { name, type }),
     async [Symbol.asyncDispose]() {
@@ -76,22 +77,6 @@ async function placeIpv6(
     `route add ${ipv6.gateway}/128 dev ${peer}`,
     `route add ::/0 via ${ipv6.gateway}`,
   ]);
-}
-
-/** The bridge passes nothing for a moment after the card came up, and a question for a neighbour is asked again only a second later. */
-async function meetGateway(netns: string, address: string): Promise<void> {
-  const question = {
-    protocol: "icmp",
-    address,
-    port: 0,
-    message: echoRequest(6),
-    timeoutMs: 10_000,
-  } as const;
-  if ((await ask(netns, question)) === undefined) throw new Error(`${address} does not answer`);
-}
-
-function echoRequest(family: 4 | 6): Buffer {
-  return Buffer.from([ECHO[family].request, 0, 0, 0, 0, 0, 0, 1, 1, 2, 3, 4]);
 }
 
 async function resolve(

@@ -60,7 +60,7 @@ async function resolve(
     address: "127.0.0.1",
     port: PORT,
     message,
-    timeoutMs: 2_000,
+    timeoutMs: 10_000,
   });
   if (bytes === undefined) return undefined;
   const { answers = [], ...rest } = decode(bytes);

@@ -37,7 +37,13 @@ test("guests reach each other only when both say --network-peers", async () => {
 test("host and guest reach each other where the policy lets the guest", async () => {
   await using world = await createWorld();
   const guest = await world.guest(ONE, { mode: "none" });
-  const question = { protocol: "tcp", address: ONE, port: 80, message: undefined, timeoutMs: 2_000 } as const;
+  const question = {
+    protocol: "tcp",
+    address: ONE,
+    port: 80,
+    message: undefined,
+    timeoutMs: 10_000,
+  } as const;
   const answer = await ask("/proc/thread-self/ns/net", question);
   expect(answer?.toString()).toBe("hello");
   expect(await guest.reaches(HOST, "tcp", 80)).toBe(false);

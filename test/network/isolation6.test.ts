@@ -164,7 +164,7 @@ test("host and guest reach each other over IPv6 where the policy lets the guest,
     address: ONE6,
     port: 80,
     message: undefined,
-    timeoutMs: 5_000,
+    timeoutMs: 10_000,
   } as const;
   expect((await ask("/proc/thread-self/ns/net", question))?.toString()).toBe("hello");
   expect(await guest.reaches(HOST6, "tcp", 80)).toBe(false);

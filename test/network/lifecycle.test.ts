@@ -178,7 +178,8 @@ test("a start waits for no tap, and 200 VMs cost no more each than two", async (
   const show = ({ attach, change }: typeof few): string =>
     `attach ${attach.toFixed(2)} ms, policy ${change.toFixed(2)} ms`;
   console.log(`with few VMs: ${show(few)}; with 200: ${show(many)}`);
-  expect(many.change).toBeLessThanOrEqual(20);
+  // What grows with their number would be a hundred times as much.
+  expect(many.change).toBeLessThanOrEqual(10 * few.change + 20);
   const devices = inNetns(world.service.plan.netnsPath, listDevices);
   expect([...devices].filter((name) => name.startsWith("tap")).length).toBe(222 + network.readyTaps);
   for (const third of [1, 2, 3]) {

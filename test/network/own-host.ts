@@ -1,11 +1,15 @@
 /** A host of our own with an internet behind it, in two network namespaces, and this thread on it. */
 import { randomBytes } from "node:crypto";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { inNetns } from "../../src/lib/netns.ts";
 import { createNetPrograms, type NetPrograms } from "../../src/network/programs.ts";
 import { HOST, HOST6, INTERNET, INTERNET6, ROUTER, ROUTER6 } from "./addresses.ts";
 import { EnteredNetns } from "./entered-netns.ts";
 import { serveInternet } from "./internet.ts";
+
+const SETTLING_MS = 30_000;
+/** In hexadecimal (include/net/ipv6.h: IPV6_ADDR_LINKLOCAL). */
+const LINK_SCOPE = "20";
 
 /**
  * From its making to its disposal this thread, and with it all that it makes, is on that host. `id`: six characters for names; default:
@@ -30,6 +34,7 @@ export async function createOwnHost({
   }
   await connect(programs, { host, internet, addresses: new Set([...INTERNET, ...nameservers]) });
   if (ipv6) await connect6(programs, { host, internet });
+  for (const name of ipv6 ? [host, internet] : []) await settleIpv6(`/run/netns/${name}`);
   undo.use(new EnteredNetns(`/run/netns/${host}`));
   writeFileSync("/proc/sys/net/ipv4/ping_group_range", "0 2147483647");
   undo.use(await serveInternet(`/run/netns/${internet}`, { host: `/run/netns/${host}`, nameservers, ipv6 }));
@@ -60,6 +65,29 @@ async function connect6(
   ]);
 }
 
+/** Resolves when the link has an address of its own, which it gets when the kernel has noticed that it is up, and each address its route (net/ipv6/addrconf.c). */
+async function settleIpv6(netns: string): Promise<void> {
+  const until = performance.now() + SETTLING_MS;
+  while (!inNetns(netns, isSettled)) {
+    if (performance.now() > until) throw new Error(`the addresses of ${netns} do not settle`);
+    await new Promise(setImmediate);
+  }
+}
+
+/** By proc_net(5): if_inet6 has address, index, length, scope and device; ipv6_route destination and length first. */
+function isSettled(): boolean {
+  const read = (name: string): string[][] =>
+    readFileSync(`/proc/thread-self/net/${name}`, "latin1")
+      .split("\n")
+      .map((line) => line.trim().split(/\s+/));
+  const addresses = read("if_inet6").filter((fields) => fields.at(-1) === "eth0");
+  const placed = new Set(read("ipv6_route").flatMap(([to = "", bits]) => (bits === "80" ? [to] : [])));
+  return (
+    addresses.some(([, , , scope]) => scope === LINK_SCOPE) &&
+    addresses.every(([address = ""]) => placed.has(address))
+  );
+}
+
 async function connect(
   programs: NetPrograms,
   {
@@ -83,7 +111,7 @@ async function connect(
   ]);
 }
 
-/** The names of links, the routes and rules that this thread's network has now, but for those routes that the kernel makes when it comes to it. */
+/** The names of namespaces and links, the routes and rules that this thread's network has now. */
 export async function hostState(): Promise<string> {
   const programs = createNetPrograms();
   const [links, routes, rules] = await Promise.all([
@@ -92,16 +120,10 @@ export async function hostState(): Promise<string> {
     programs.ipJson(undefined, ["rule", "show"]),
   ]);
   const ruleset = await programs.nftJson("/proc/thread-self/ns/net", ["list", "ruleset"]);
-  const state = { links: names(links), routes: settledRoutes(routes), rules, ruleset };
+  const state = { links: names(links), routes, rules, ruleset };
   return JSON.stringify(state, (key, value: unknown) =>
     key === "flags" && Array.isArray(value) ? value.filter((flag) => flag !== LINK_DOWN) : value,
   );
-}
-
-/** Without those that an IPv6 address brings: a queue of the kernel makes them a moment after it (net/ipv6/addrconf.c: addrconf_dad_work). */
-function settledRoutes(routes: unknown): unknown[] {
-  const all: readonly { dst?: string; protocol?: string }[] = Array.isArray(routes) ? routes : [];
-  return all.filter(({ dst = "", protocol }) => !(dst.includes(":") && protocol === "kernel"));
 }
 
 /** Of a route whose link has no carrier, which the kernel learns a moment after the link is up. */

@@ -15,6 +15,11 @@ const CLOEXEC_NONBLOCK = 0o2000000 | 0o4000;
 /** Type and protocol; the last are the ping sockets of icmp(7). */
 const SOCKETS = { tcp: [1, 6], udp: [2, 17], icmp: [2, 1] } as const;
 
+/** RFC 792 and RFC 4443. */
+const ECHO_REQUEST = { 4: 8, 6: 128 } as const;
+
+const MEETING_MS = 30_000;
+
 export interface Question {
   readonly protocol: keyof typeof SOCKETS;
   readonly address: string;
@@ -63,5 +68,20 @@ export async function ask(netns: string, question: Question): Promise<Buffer | u
   } finally {
     clearTimeout(lost);
     reader.terminate();
+  }
+}
+
+/** A ping; the kernel fills in checksum and identifier. */
+export function echoRequest(family: 4 | 6): Buffer {
+  return Buffer.from([ECHO_REQUEST[family], 0, 0, 0, 0, 0, 0, 1, 1, 2, 3, 4]);
+}
+
+/** Resolves when an IPv6 neighbour has answered a ping: then both have their addresses, which a queue of the kernel gives them (net/ipv6/addrconf.c). */
+export async function meetNeighbour(netns: string, address: string): Promise<void> {
+  const question = { protocol: "icmp", address, port: 0, message: echoRequest(6), timeoutMs: 1_000 } as const;
+  const until = performance.now() + MEETING_MS;
+  // Without an address of one's own there is nothing to ask from, and that is known at once.
+  while ((await ask(netns, question)) === undefined) {
+    if (performance.now() > until) throw new Error(`${address} does not answer`);
   }
 }
