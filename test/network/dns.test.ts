@@ -133,7 +133,8 @@ test("500 questions a second are all answered", async () => {
   };
   const timer = setInterval(() => {
     const due = Math.min(QUESTIONS, (performance.now() - from) / 2);
-    while (asked < due && underWay < MOST_AT_ONCE) ask().catch(all.reject);
+    const count = Math.min(due - asked, MOST_AT_ONCE - underWay);
+    for (let one = 0; one < count; one += 1) ask().catch(all.reject);
     if (asked === QUESTIONS) clearInterval(timer);
   }, 1);
   await all.promise.finally(() => clearInterval(timer));

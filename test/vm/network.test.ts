@@ -39,7 +39,9 @@ test.skipIf(NO_WORLD !== undefined)(
       expect(existsSync(namespace)).toBe(true);
       expect(await reaches()).toEqual([SITE]);
       // Without network.pool6 the card speaks no IPv6, and programs ask for no addresses of it.
-      expect(await banger("exec", "web", "--", "sh", "-c", "grep eth0 /proc/net/if_inet6 || echo none")).toBe("none");
+      expect(await banger("exec", "web", "--", "sh", "-c", "grep eth0 /proc/net/if_inet6 || echo none")).toBe(
+        "none",
+      );
       await banger("set", "web", "--network", "full");
       expect(await reaches()).toEqual([SITE, PRIVATE_HOST, METADATA, HOST]);
       // The policy of a daemon that died is that of the next one, and so is the resolver.
