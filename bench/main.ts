@@ -49,6 +49,11 @@ try {
     await using home = await createRealHome();
     rows.push(...(await (await import("./workspace.ts")).benchWorkspace(home, scratch)));
   }
+  if (wanted("workspace")) {
+    await using home = await createRealHome({ templates: true });
+    rows.push(...(await (await import("./setup-kept.ts")).benchSetup(home, scratch)));
+    await (await home.client()).pruneTemplates();
+  }
   if (wanted("files")) {
     await using home = await createRealHome();
     rows.push(...(await (await import("./files.ts")).benchFiles(home, scratch)));

@@ -28,10 +28,15 @@ for (const [what, spoil] of SPOILT) {
       onStep: (step) => step === "workspace:send" && act?.(),
     });
     createRepository(world.at("repo"), FILES);
-    act = () => spoil(world);
+    let before = "";
+    act = () => {
+      spoil(world);
+      before = hashTree(world.at("repo"));
+    };
     const error = await refusal(world.bring(), "conflict");
     expect(error.message).toContain("sub/b.txt changed while it was copied");
     expect(readdirSync(world.at()).toSorted()).toEqual(["repo"]);
+    expect(hashTree(world.at("repo"))).toBe(before);
     act = undefined;
     await world.bring();
     expect(git(world.at("guest"), "status", "--porcelain")).toBe(

@@ -45,14 +45,18 @@ export function createRepository(
   git(directory, "commit", "-q", "-m", "first");
 }
 
-/** A hash of everything below a directory: names, kinds, modes, contents, times; the `.git` included. */
-export function hashTree(directory: string): string {
+/** A hash of everything below a directory: names, kinds, modes, contents, times; the `.git` included, unless `workTree` only. */
+export function hashTree(
+  directory: string,
+  { workTree = false }: { readonly workTree?: boolean } = {},
+): string {
   const hash = createHash("sha256");
   const walk = (path: Buffer): void => {
+    if (workTree && path.toString("latin1").endsWith("/.git")) return;
     const status = lstatSync(path, { bigint: true });
     const what = status.isFile() ? readFileSync(path) : status.isSymbolicLink() ? readlinkSync(path) : "";
     // git touches objects that it would have written again, so that nobody prunes them.
-    const time = path.includes("/.git/objects/") ? "" : status.mtimeNs;
+    const time = /\/\.git\/(?:modules\/.*)?objects\//.test(path.toString("latin1")) ? "" : status.mtimeNs;
     hash.update(path).update(`\0${status.mode} ${time}\0`).update(what);
     if (!status.isDirectory()) return;
     for (const name of readdirSync(path, { encoding: "buffer" }).toSorted((a, b) => Buffer.compare(a, b))) {

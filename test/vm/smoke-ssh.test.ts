@@ -9,7 +9,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type CliResult, createRealHome, type RealHome } from "../support/real-home.ts";
@@ -104,6 +104,74 @@ test("a port of the host is reached from the guest with -R", async () => {
   expect(result).toMatchObject({ code: 0, stdout: "pong\n" });
   expect(await heard.promise).toBe("ping\n");
 });
+
+/** As the remote halves of editors are: a server that says where it listens, and answers everybody with what they said. */
+const SERVER = String.raw`
+exec 2>&1
+echo "user=$(id -un) home=$HOME"
+perl -MIO::Socket::INET -e '$|=1; $s=IO::Socket::INET->new(LocalAddr=>"127.0.0.1",Listen=>5) or die;
+  print "port=",$s->sockport,"\n"; while($c=$s->accept){while(<$c>){print $c "heard $_"} close $c}'
+`;
+
+test("an editor's session: a server, commands, a forwarded socket and sftp at once over one connection", async () => {
+  const control = join(user, "control");
+  const over = ["-o", `ControlPath=${control}`];
+  const lead = ["-o", "ControlMaster=yes", "-o", "ControlPersist=yes", "-f", "-N"];
+  const master = await ssh([...over, ...lead, "web.vm"]);
+  expect(master).toMatchObject({ code: 0 });
+  const server = Bun.spawn(["ssh", "-F", config(), ...over, "web.vm", "bash"], {
+    stdin: "pipe",
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+  try {
+    await server.stdin.write(SERVER);
+    await server.stdin.end();
+    const words = await untilMatch(server.stdout, /user=root home=\/root\nport=(\d+)\n/);
+    const socket = join(user, "forwarded");
+    const forward = ["-O", "forward", "-L", `${socket}:127.0.0.1:${words[1] ?? ""}`];
+    expect(await ssh([...over, ...forward, "web.vm"])).toMatchObject({ code: 0 });
+    writeFileSync(join(user, "edited"), Buffer.alloc(1_000_000, "text\n"));
+    const sftp = Bun.spawn(["sftp", "-q", "-F", config(), ...over, "-b", "-", "web.vm"], {
+      stdin: Buffer.from(`put ${user}/edited /root/edited\nget /root/edited ${user}/back\n`),
+      stdout: "ignore",
+      stderr: "inherit",
+    });
+    const commands = Array.from({ length: 8 }, (_, at) =>
+      ssh([...over, "web.vm", `cat; exit ${at}`], { stdin: `${at}\n` }),
+    );
+    const talks = Array.from({ length: 4 }, (_, at) => talk(socket, `line ${at}\n`));
+    expect((await Promise.all(commands)).map(({ code, stdout }) => `${code} ${stdout}`)).toEqual(
+      Array.from({ length: 8 }, (_, at) => `${at} ${at}\n`),
+    );
+    expect(await Promise.all(talks)).toEqual([0, 1, 2, 3].map((at) => `heard line ${at}\n`));
+    expect(await sftp.exited).toBe(0);
+    expect(readFileSync(join(user, "back")).equals(readFileSync(join(user, "edited")))).toBe(true);
+    expect(server.exitCode).toBe(null);
+  } finally {
+    expect(await ssh([...over, "-O", "exit", "web.vm"])).toMatchObject({ code: 0 });
+    expect(await server.exited).toBe(255);
+  }
+});
+
+async function untilMatch(stream: ReadableStream<Uint8Array>, pattern: RegExp): Promise<RegExpExecArray> {
+  let text = "";
+  for await (const piece of stream) {
+    text += Buffer.from(piece).toString();
+    const found = pattern.exec(text);
+    if (found !== null) return found;
+  }
+  throw new Error(`it ended with: ${text}`);
+}
+
+/** Says one thing, and hears everything that comes back. */
+async function talk(socket: string, words: string): Promise<string> {
+  const connection = connect({ path: socket, allowHalfOpen: true });
+  connection.end(words);
+  let heard = "";
+  for await (const piece of connection) heard += String(piece);
+  return heard;
+}
 
 test("the agent's socket is in the guest only when asked for, and no longer than that", async () => {
   const socket = join(user, "agent.sock");

@@ -1,6 +1,7 @@
 /** Terminals of a real guest, as a person has them: in tmux, which types, resizes and reads the screen. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
+import { killToTheEnd } from "../support/processes.ts";
 import { createRealHome, type RealHome } from "../support/real-home.ts";
 import { Tmux } from "../support/tmux.ts";
 
@@ -93,4 +94,23 @@ test("the terminal is put back when the VM is killed under a shell, and when ban
   await second.shows("ready\nready");
   for (const pid of await second.children("exec -t web")) process.kill(pid, "SIGHUP");
   await second.shows("terminal=same");
+});
+
+test("the terminal is put back when the daemon is killed, when the guest's kernel dies, and when banger is told to end", async () => {
+  await using daemon = await start("shell web");
+  await daemon.shows("root@web:~#");
+  await killToTheEnd(await home.daemonPid());
+  await daemon.shows(/code=\d+/);
+  await daemon.shows("terminal=same");
+  await using told = await start("exec -t web -- cat");
+  await told.type("ready\n");
+  await told.shows("ready\nready");
+  for (const pid of await told.children("exec -t")) process.kill(pid, "SIGTERM");
+  await told.shows("code=143");
+  await told.shows("terminal=same");
+  await using panic = await start("shell web");
+  await panic.shows("root@web:~#");
+  await panic.type("echo c > /proc/sysrq-trigger\n");
+  await panic.shows("code=125");
+  await panic.shows("terminal=same");
 });

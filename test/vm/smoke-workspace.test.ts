@@ -154,8 +154,10 @@ test("a guest whose disk is full says so, and has nothing of the work tree under
   await using home = await createRealHome();
   using scratch = createScratch();
   createRepository(scratch.at("repo"), { "big.bin": crypto.getRandomValues(Buffer.alloc(48 * 1024 * 1024)) });
+  const before = hashTree(scratch.at("repo"));
   const full = await home.banger(["run", "-d", "--name", "web", "--disk", "64M", scratch.at("repo")]);
   expect(full.code).toBe(125);
+  expect(hashTree(scratch.at("repo"))).toBe(before);
   expect(full.stderr).toContain("No space left");
   expect(await home.banger(["exec", "web", "--", "ls", "-A", "/root"])).toMatchObject({
     code: 0,
