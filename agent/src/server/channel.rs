@@ -6,7 +6,11 @@ use super::link::{LinkKind, LinkRead};
 use super::poller::Source;
 use crate::console;
 use crate::failure::errno_words;
-use crate::wire::DATA_CHUNK;
+use crate::wire::WINDOW;
+
+/// Bytes taken from the channel before they are looked at: all that a stream may have under way, so that whoever reads it is woken once and
+/// not for each frame.
+const INBOX: usize = WINDOW as usize;
 
 /// Bytes read from the channel that were not looked at yet.
 #[derive(Debug)]
@@ -18,7 +22,7 @@ pub struct Inbox {
 
 impl Default for Inbox {
     fn default() -> Self {
-        Inbox { bytes: vec![0; DATA_CHUNK], from: 0, to: 0 }
+        Inbox { bytes: vec![0; INBOX], from: 0, to: 0 }
     }
 }
 

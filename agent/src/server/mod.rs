@@ -20,7 +20,7 @@ mod work;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::egress::Egress;
 use crate::exec::{ExecKey, Execs, Job, Launcher};
@@ -149,11 +149,8 @@ impl Server {
     /// Serves until the machine is powered off. Returns only when the kernel refuses to wait.
     pub fn run(&mut self) -> Outcome<()> {
         loop {
-            let deadline = match self.has_work() {
-                true => Some(Instant::now()),
-                false => self.next_deadline(),
-            };
-            let sources = self.poller.wait(deadline).or_fail(Code::Internal, "waiting for events")?;
+            let timeout = self.timeout();
+            let sources = self.poller.wait(timeout).or_fail(Code::Internal, "waiting for events")?;
             for (source, readiness) in sources {
                 self.note(source, readiness);
             }
@@ -207,6 +204,15 @@ impl Server {
         let input = !self.inbox.is_empty() || self.link.as_ref().is_some_and(Link::is_readable);
         let room = !self.connection.is_live() || self.connection.outbox.len() < OUTBOX_FULL;
         input && room
+    }
+
+    /// How long nothing has to be done unless the kernel has news. The clock of an emulated machine is slow to read, and is asked only when
+    /// something waits for it.
+    fn timeout(&mut self) -> Option<Duration> {
+        if self.has_work() {
+            return Some(Duration::ZERO);
+        }
+        self.next_deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
     fn next_deadline(&mut self) -> Option<Instant> {

@@ -1,7 +1,7 @@
 //! epoll(7), edge-triggered: each descriptor is added once, and readiness is remembered until the kernel says `EAGAIN`.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Instant;
+use std::time::Duration;
 
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
@@ -78,12 +78,10 @@ impl Poller {
         self.add(fd, source)
     }
 
-    /// Waits until something is ready or the deadline has come.
-    pub fn wait(&mut self, deadline: Option<Instant>) -> io::Result<Vec<(Source, Readiness)>> {
-        let timeout = deadline.map(|deadline| {
-            let left = deadline.saturating_duration_since(Instant::now());
-            Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) }
-        });
+    /// Waits until something is ready, at most for `timeout`.
+    pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<Vec<(Source, Readiness)>> {
+        let timeout =
+            timeout.map(|left| Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) });
         self.events.clear();
         let buffer = rustix::buffer::spare_capacity(&mut self.events);
         match epoll::wait(&self.epoll, buffer, timeout.as_ref()) {

@@ -53,6 +53,9 @@ impl Server {
 
     /// Kills commands whose time is over.
     pub(super) fn expire(&mut self) {
+        if self.execs.iter().all(|(_, exec)| exec.deadline.is_none()) {
+            return;
+        }
         let now = Instant::now();
         for (_, exec) in self.execs.iter() {
             if exec.deadline.is_some_and(|deadline| deadline <= now) {
