@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync } from "node:fs";
+import { readdirSync, readlinkSync } from "node:fs";
 import { identifyProcess, type ProcessHandle } from "./process-identity.ts";
 import { type ProcessWatch, watchProcess } from "./process-watch.ts";
 import { settlesWithin } from "./settles-within.ts";
@@ -29,6 +29,18 @@ async function startSleeper(): Promise<Sleeper> {
   };
 }
 
+/** How many this process has open. */
+function pidfds(): number {
+  return readdirSync("/proc/self/fd").filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).includes("pidfd");
+    } catch {
+      // It was that of the listing.
+      return false;
+    }
+  }).length;
+}
+
 describe("watchProcess()", () => {
   test("tells the end of a process, and not before", async () => {
     await using sleeper = await startSleeper();
@@ -48,13 +60,13 @@ describe("watchProcess()", () => {
 
   test("says nothing after its release, and signals nobody", async () => {
     await using sleeper = await startSleeper();
-    const before = readdirSync("/proc/self/fd").length;
+    const before = pidfds();
     const second = await watchProcess(sleeper.handle);
     second?.release();
     second?.release();
     await new Promise(setImmediate);
     expect(second?.signal("SIGKILL")).toBe(false);
-    expect(readdirSync("/proc/self/fd").length).toBeLessThanOrEqual(before);
+    expect(pidfds()).toBeLessThanOrEqual(before);
     expect(identifyProcess(sleeper.handle.pid)).toBeDefined();
   });
 

@@ -17,7 +17,7 @@ test("eight commands at once start one daemon, and all of them are served", asyn
 
 test("a socket that a killed daemon left is no obstacle", async () => {
   await using home = await createRealHome({ bare: true });
-  await home.banger(["daemon", "start"]);
+  await home.must(["daemon", "start"]);
   const pid = await home.daemonPid();
   await killToTheEnd(pid);
   expect((await home.banger(["ps"])).code).toBe(0);
@@ -46,7 +46,7 @@ test("daemon start waits for a daemon that is ending and answers no more", async
 
 test("socket, directories, database and log are the user's alone", async () => {
   await using home = await createRealHome({ bare: true });
-  await home.banger(["daemon", "start"]);
+  await home.must(["daemon", "start"]);
   const mode = (path: string): number => statSync(join(home.home, path)).mode & 0o777;
   expect(["run", "vms", "cache"].map(mode)).toEqual([0o700, 0o700, 0o700]);
   expect(["run/bangerd.sock", "state.db", "bangerd.log"].map(mode)).toEqual([0o600, 0o600, 0o600]);

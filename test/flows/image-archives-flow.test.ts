@@ -72,7 +72,7 @@ test.skipIf(findProgram("sqfs2tar") === undefined)(
     await using dir = await createTemporaryDirectory();
     await using home = await createRealHome({ bare: true });
     const stdin = layerTar([{ path: "etc/motd", content: "hello", uid: 7 }]);
-    await home.banger(["image", "import", "-q", "files", "-"], { stdin });
+    await home.must(["image", "import", "-q", "files", "-"], { stdin });
     const refused = await home.banger(["image", "export", "files", join(dir.path, "x")]);
     expect(refused.stderr).toContain("image export --format rootfs files");
     const file = join(dir.path, "files.tar");

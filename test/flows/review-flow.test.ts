@@ -87,7 +87,7 @@ test("a second daemon on the same state and another runtime directory is refused
 
 test("a removed runtime directory: the next command gets a daemon that serves", async () => {
   await using home = await createRealHome({ bare: true });
-  await home.banger(["daemon", "start"]);
+  await home.must(["daemon", "start"]);
   const pid = await home.daemonPid();
   rmSync(join(home.home, "run"), { recursive: true });
   expect((await home.banger(["ps"])).code).toBe(0);
@@ -102,8 +102,8 @@ test("a home of odd characters serves commands as any other", async () => {
     const { code, stderr } = await home.banger(["exec", "nobody", "--", "true"], { env });
     expect({ code, stderr }).toMatchObject({ code: 125 });
     expect(stderr).toContain("there is no VM nobody");
-    await home.banger(["daemon", "stop"], { env });
-    await home.banger(["daemon", "start"]);
+    await home.must(["daemon", "stop"], { env });
+    await home.must(["daemon", "start"]);
   }
   rmSync(base, { recursive: true });
 });
@@ -114,7 +114,7 @@ test("run and exec end with 125 when the daemon cannot start, for 1 may be the c
   expect((await home.banger(["run", "--rm", "--", "true"])).code).toBe(125);
   expect((await home.banger(["exec", "web", "--", "true"])).code).toBe(125);
   rmSync(join(home.home, "state.db"));
-  await home.banger(["daemon", "start"]);
+  await home.must(["daemon", "start"]);
 });
 
 test("importing a fifo is refused at once", async () => {

@@ -23,6 +23,7 @@ import { Client } from "../../src/sdk/client.ts";
 import { openStore } from "../../src/store/store.ts";
 import { networkRemains } from "./network-remains.ts";
 import { hypervisorsOf } from "./processes.ts";
+import { Words } from "./words.ts";
 
 const ROOT = join(import.meta.dir, "../..");
 const PROGRAM = process.env["BANGER_PROGRAM"] ?? join(ROOT, "bin/banger");
@@ -49,6 +50,8 @@ export interface RealHome extends AsyncDisposable {
   readonly home: string;
   /** Runs a command to its end. */
   banger(args: readonly string[], options?: CliOptions): Promise<CliResult>;
+  /** The same of one that succeeds; an error with its words otherwise. */
+  must(args: readonly string[], options?: CliOptions): Promise<CliResult>;
   /** Starts a command, for tests that interrupt it. */
   start(args: readonly string[], options?: CliOptions): StartedCli;
   client(): Promise<Client>;
@@ -64,6 +67,8 @@ export interface StartedCli {
   kill(signal: "SIGINT" | "SIGTERM" | "SIGKILL"): void;
   /** Resolves when stderr contains `text`; rejects when the program ends without. */
   said(text: string): Promise<void>;
+  /** The same of stdout. */
+  printed(text: string): Promise<void>;
   readonly result: Promise<CliResult>;
 }
 
@@ -89,9 +94,15 @@ export async function createRealHome(
   const banger = async (args: readonly string[], cli: CliOptions = {}): Promise<CliResult> =>
     await start(args, cli).result;
   const running = (): number[] => hypervisorsOf(home);
+  const must = async (args: readonly string[], cli: CliOptions = {}): Promise<CliResult> => {
+    const result = await banger(args, cli);
+    if (result.code !== 0) throw new Error(`banger ${args.join(" ")}: ${result.code}: ${result.stderr}`);
+    return result;
+  };
   return {
     home,
     banger,
+    must,
     hypervisors: running,
     hypervisorStarted: async () => {
       const vms = join(home, "vms");
@@ -142,16 +153,8 @@ function startCli(
     stdout: "pipe",
     stderr: "pipe",
   });
-  let stderr = "";
-  const listeners = new Set<() => void>();
-  const reading = (async () => {
-    const decoder = new TextDecoder();
-    for await (const chunk of child.stderr) {
-      stderr += decoder.decode(chunk, { stream: true });
-      for (const listener of listeners) listener();
-    }
-  })();
-  const result = Promise.all([child.stdout.text(), reading, child.exited]).then(([stdout]) => ({
+  const [printed, said] = [new Words(child.stdout), new Words(child.stderr)];
+  const result = Promise.all([printed.whole, said.whole, child.exited]).then(([stdout, stderr]) => ({
     code: child.exitCode ?? -1,
     signal: child.signalCode === null ? undefined : String(child.signalCode),
     stdout,
@@ -161,22 +164,8 @@ function startCli(
     pid: child.pid,
     kill: (signal) => child.kill(signal),
     result,
-    said: async (text) => {
-      const heard = Promise.withResolvers<void>();
-      const listen = (): void => {
-        if (stderr.includes(text)) heard.resolve();
-      };
-      listeners.add(listen);
-      listen();
-      void result.then((end) =>
-        heard.reject(new Error(`it ended (${end.code}) and never said ${text}: ${end.stderr}`)),
-      );
-      try {
-        await heard.promise;
-      } finally {
-        listeners.delete(listen);
-      }
-    },
+    said: async (text) => await said.until(text, result),
+    printed: async (text) => await printed.until(text, result),
   };
 }
 

@@ -130,7 +130,7 @@ test("entrypoint, command, environment, directory, user and volumes of the image
   const unknown = await home.banger(["exec", "-u", "nobody-here", "app", "--", "show"]);
   expect(unknown.code).not.toBe(0);
   expect(unknown.stderr).toContain("nobody-here");
-  await home.banger(["rm", "-f", "app"]);
+  await home.must(["rm", "-f", "app"]);
 });
 
 test("the stop signal of the image asks the main command to end, and TERM every other one", async () => {
@@ -152,7 +152,7 @@ test("the stop signal of the image asks the main command to end, and TERM every 
   expect((await home.banger(["exec", "stops", "--", "/bin/show", "read", "/tmp/signal"])).stdout).toBe(
     "15\n",
   );
-  await home.banger(["rm", "-f", "stops"]);
+  await home.must(["rm", "-f", "stops"]);
 });
 
 test("an image of one static program, without users, runs as a number and as root", async () => {
@@ -162,5 +162,5 @@ test("an image of one static program, without users, runs as a number and as roo
   expect(run.stdout).toContain("ids 1234:5678\n");
   const root = await home.banger(["exec", "-u", "root", "bare", "--", "/bin/show"]);
   expect(root.stdout).toContain("ids 0:0\n");
-  await home.banger(["rm", "-f", "bare"]);
+  await home.must(["rm", "-f", "bare"]);
 });

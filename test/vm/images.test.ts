@@ -28,7 +28,7 @@ test("an imported root file system of one static program boots and runs it", asy
   const refused = await home.banger(["image", "rm", "tiny"]);
   expect(refused.code).toBe(1);
   expect(refused.stderr).toContain("banger rm s");
-  await home.banger(["rm", "-f", "s"]);
+  await home.must(["rm", "-f", "s"]);
   expect(await home.banger(["image", "rm", "tiny"])).toMatchObject({ code: 0, stdout: "tiny\n" });
   expect(readdirSync(join(home.home, "images"))).toHaveLength(1);
 });

@@ -34,6 +34,6 @@ test("a VM boots the kernel that it is told to, which stays as long as the VM", 
     code: 0,
     stdout: run.stdout,
   });
-  await home.banger(["rm", "-f", "k"]);
+  await home.must(["rm", "-f", "k"]);
   expect(await home.banger(["kernel", "rm", "mine"])).toMatchObject({ code: 0, stdout: "mine\n" });
 });

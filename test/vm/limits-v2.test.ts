@@ -27,7 +27,7 @@ const FILES = [
 let home: RealHome;
 beforeAll(async () => {
   home = await createRealHome();
-  await home.banger(["run", "-d", "--name", "host", "--memory", "1G"]);
+  await home.must(["run", "-d", "--name", "host", "--memory", "1G"]);
   await sh("cat > /tmp/probe", buildProbe());
   await sh(DELEGATE);
 });

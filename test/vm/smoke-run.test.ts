@@ -1,5 +1,6 @@
 /** `run` with real guests: the smoke scenarios of the seed that a first session must pass. */
 import { expect, test } from "bun:test";
+import { killToTheEnd } from "../support/processes.ts";
 import { createRealHome } from "../support/real-home.ts";
 
 test("run --rm prints, passes the exit code on, feeds stdin, and leaves nothing", async () => {
@@ -63,7 +64,7 @@ test.each([["SIGINT"], ["SIGTERM"], ["SIGKILL"]] as const)(
   "run --rm ended by %s while it boots leaves no process, directory or row",
   async (signal) => {
     await using home = await createRealHome();
-    await home.banger(["daemon", "start"]);
+    await home.must(["daemon", "start"]);
     const cli = home.start(["run", "--rm", "--", "true"]);
     await home.hypervisorStarted();
     cli.kill(signal);
@@ -79,11 +80,11 @@ test.each([["SIGINT"], ["SIGTERM"], ["SIGKILL"]] as const)(
 
 test("the daemon killed while a VM boots: the next command finds a stopped VM and no process", async () => {
   await using home = await createRealHome();
-  await home.banger(["daemon", "start"]);
+  await home.must(["daemon", "start"]);
   const pid = await home.daemonPid();
   const cli = home.start(["run", "--name", "half", "--", "true"]);
   await home.hypervisorStarted();
-  process.kill(pid, "SIGKILL");
+  await killToTheEnd(pid);
   expect(await cli.result).toMatchObject({ code: 125 });
   const shown = JSON.parse((await home.banger(["show", "--json", "half"])).stdout) as Record<string, unknown>;
   expect(shown).toMatchObject({ state: "stopped", lastError: { code: "unavailable" } });

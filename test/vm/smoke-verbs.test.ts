@@ -128,7 +128,7 @@ test("stats shows host and guest", async () => {
 });
 
 test("ps filters by state, name and image, and -q prints ids", async () => {
-  await home.banger(["create", "--no-start", "--name", "idle"]);
+  await home.must(["create", "--no-start", "--name", "idle"]);
   const ids = async (...flags: string[]): Promise<number> =>
     (await home.banger(["ps", "-q", ...flags])).stdout.split("\n").filter((id) => id !== "").length;
   expect(await ids()).toBe(1);
@@ -153,8 +153,9 @@ test("prune without -f asks, and with -f deletes what is stopped and keeps what 
 
 test("events tells the story of a VM", async () => {
   const cli = home.start(["events", "--after", "0", "--json"]);
-  await home.banger(["create", "--no-start", "--name", "brief"]);
-  await home.banger(["rm", "brief"]);
+  await home.must(["create", "--no-start", "--name", "brief"]);
+  await home.must(["rm", "brief"]);
+  await cli.printed('"brief"');
   cli.kill("SIGTERM");
   const { stdout } = await cli.result;
   const kinds = stdout

@@ -8,7 +8,7 @@ import { createScratch } from "../support/trees.ts";
 test("a volume outlives its VM, is read-only where asked, and grows", async () => {
   await using home = await createRealHome();
   const run = async (mount: string, script: string) =>
-    await home.banger(["run", "--rm", "-q", "-v", mount, "--", "sh", "-ec", script]);
+    await home.must(["run", "--rm", "-q", "-v", mount, "--", "sh", "-ec", script]);
   expect(await home.banger(["volume", "create", "data", "--size", "64M"])).toMatchObject({
     code: 0,
     stdout: "data\n",

@@ -132,7 +132,7 @@ describe("execute()", () => {
     await using server = await serveQmp(
       afterNegotiation((request) => (request.execute === "slow" ? undefined : done(request, 1))),
     );
-    using qmp = await connectQmp(server.path, { timeoutMs: 50 });
+    using qmp = await connectQmp(server.path, { timeoutMs: 1_000 });
     expect((await failureOf(qmp.execute("slow"))).code).toBe("timeout");
     expect(await qmp.execute("fast")).toBe(1);
   });
