@@ -16,6 +16,7 @@ import type { DriverReport } from "../vmm/port.ts";
 import { captureDisk, captureGuest } from "./capture.ts";
 import { type SavedFacts, SavedFiles, WORKSPACE } from "./saved-files.ts";
 import type { HeldGuest, SnapshotVms } from "./snapshot-vms.ts";
+import { Uses } from "./uses.ts";
 
 export interface SnapshotsOptions {
   readonly dir: string;
@@ -47,8 +48,8 @@ export interface Forks {
 export class Snapshots implements SavedMachines {
   readonly #options: SnapshotsOptions;
   readonly #files: SavedFiles;
-  /** How many starts use a snapshot now, by its id. */
-  readonly #uses = new Map<string, number>();
+  /** Ids of those that something starts from, or that are being made. */
+  readonly #uses = new Uses();
 
   constructor(options: SnapshotsOptions) {
     this.#options = options;
@@ -81,6 +82,8 @@ export class Snapshots implements SavedMachines {
     if (store.snapshots.byName(name) !== undefined) throw snapshotNameTaken(name);
     const report = await this.#options.report(vmDriver);
     const id = randomBytes(6).toString("hex");
+    // Its files are there before its row is.
+    using _making = this.#uses.take(id);
     let vm: VmRecord | undefined;
     let pauseMs = 0;
     const saved = await this.#files.publish(id, async (dir) => {
@@ -126,7 +129,7 @@ export class Snapshots implements SavedMachines {
    */
   async remove(ref: string): Promise<SnapshotRecord> {
     const record = this.find(ref);
-    if ((this.#uses.get(record.id) ?? 0) > 0) {
+    if (this.#uses.has(record.id)) {
       throw new BangerError("conflict", `the snapshot ${record.name} is being started from`, {
         cure: "repeat the command when that is done",
       });
@@ -213,21 +216,13 @@ export class Snapshots implements SavedMachines {
   }
 
   async open(id: string): Promise<SavedMachine & Disposable> {
-    this.#uses.set(id, (this.#uses.get(id) ?? 0) + 1);
-    const release = (): void => {
-      const left = (this.#uses.get(id) ?? 1) - 1;
-      if (left === 0) this.#uses.delete(id);
-      else this.#uses.set(id, left);
-    };
-    try {
-      const saved = this.#files.read(id);
-      if (saved.machineDir !== undefined) await this.#demandSameHost(saved.facts);
-      await this.#files.verify(id);
-      return { ...saved, [Symbol.dispose]: release };
-    } catch (error) {
-      release();
-      throw error;
-    }
+    using starting = new DisposableStack();
+    starting.use(this.#uses.take(id));
+    const saved = this.#files.read(id);
+    if (saved.machineDir !== undefined) await this.#demandSameHost(saved.facts);
+    await this.#files.verify(id);
+    const use = starting.move();
+    return { ...saved, [Symbol.dispose]: () => use.dispose() };
   }
 
   /** Removes what crashes left: half-made ones, and directories without a record. Never throws. */
@@ -237,7 +232,8 @@ export class Snapshots implements SavedMachines {
       await removeLeftovers(dir);
       if (!existsSync(dir)) return;
       for (const id of readdirSync(dir).filter((name) => /^[0-9a-f]{12}$/.test(name))) {
-        if (store.snapshots.byId(id) === undefined) await this.#files.remove(id);
+        const isNobodys = store.snapshots.byId(id) === undefined && !this.#uses.has(id);
+        if (isNobodys) await this.#files.remove(id);
       }
     } catch (error) {
       log.warn({ err: error }, "sweeping snapshots failed");

@@ -10,6 +10,7 @@ import { type LoadedConfig, loadConfig } from "../../src/host/config.ts";
 import { createLayout, findLayout, type Layout } from "../../src/host/layout.ts";
 import type { ImageConfig } from "../../src/model/spec.ts";
 import { Client } from "../../src/sdk/client.ts";
+import type { Snapshots } from "../../src/snapshots/snapshots.ts";
 import type { Templates } from "../../src/snapshots/templates.ts";
 import type { Volumes } from "../../src/storage/volumes.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -54,6 +55,7 @@ export interface TestDaemon extends AsyncDisposable {
   readonly vms: Vms;
   readonly volumes: Volumes;
   readonly templates: Templates;
+  readonly snapshots: Snapshots;
   /** Registers an image of a few bytes under `name` and returns its digest. */
   addImage(name: string, config?: ImageConfig): Promise<string>;
   /** Ends this daemon as a crash would: nothing is told to anybody. Its VMs live on; its home stays. */
@@ -89,10 +91,10 @@ export async function createTestDaemon(options: TestDaemonOptions = {}): Promise
     templateQuietMs: 0,
     ...composeOptions,
   });
-  const { vms, volumes, templates } = composition.services;
+  const { vms, volumes, templates, snapshots } = composition.services;
   await vms.reconcile();
   await composition.recoverNetwork();
-  await composition.services.snapshots.sweep();
+  await snapshots.sweep();
   await templates.shelf.sweep((digest) => composition.store.images.byDigest(digest).length > 0);
   const server = serve(layout.socket, composition.services);
   const client = await Client.create(layout.socket);
@@ -112,6 +114,7 @@ export async function createTestDaemon(options: TestDaemonOptions = {}): Promise
     vms,
     volumes,
     templates,
+    snapshots,
     addImage: async (name, config = {}) => await addImage(layout, composition.store, { name, config }),
     crash: async () => {
       crashed = true;
