@@ -244,14 +244,14 @@ test("the guest's freeze is over after a snapshot, and after one that failed", a
 test("what is saved while a daemon still sweeps after its start is there afterwards", async () => {
   await using daemon = await withWeb();
   const { client, layout, snapshots } = daemon;
-  let isOver = false;
+  const over = new AbortController();
   const sweeping = (async () => {
-    while (!isOver) await snapshots.sweep();
+    while (!over.signal.aborted) await snapshots.sweep();
   })();
   const made: string[] = [];
   for (let count = 0; count < 10; count += 1)
     made.push((await client.createSnapshot("web", { diskOnly: true })).id);
-  isOver = true;
+  over.abort();
   await sweeping;
   expect(readdirSync(layout.snapshotsDir).toSorted()).toEqual(made.toSorted());
   for (const id of made) await client.removeSnapshot(id);
