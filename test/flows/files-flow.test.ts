@@ -62,9 +62,12 @@ test("a large file that was cut off goes on where it was, both ways", async () =
     mkdirSync(scratch.at(`${to}-dir`));
     const abort = new AbortController();
     let moved = 0;
+    const left: number[] = [];
+    const onResumable = (bytes: number): void => void left.push(bytes);
     const target = scratch.at(`${to}-dir`, "file");
     const cut = files[copy](scratch.at(from), target, {
       signal: abort.signal,
+      onResumable,
       onProgress: (bytes) => {
         moved += bytes;
         if (moved > content.length / 2) abort.abort();
@@ -75,7 +78,8 @@ test("a large file that was cut off goes on where it was, both ways", async () =
     await files.stat("/");
     const [partial, ...others] = readdirSync(scratch.at(`${to}-dir`));
     expect({ partial, others }).toEqual({ partial: expect.stringMatching(/^\.banger-part-/), others: [] });
-    const { bytes } = await files[copy](scratch.at(from), target);
+    const { bytes } = await files[copy](scratch.at(from), target, { onResumable });
+    expect(left).toEqual([0, content.length - bytes]);
     expect(bytes).toBeLessThan(content.length);
     expect(bytes).toBeGreaterThan(0);
     expect(readdirSync(scratch.at(`${to}-dir`))).toEqual(["file"]);

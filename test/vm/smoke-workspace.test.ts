@@ -118,6 +118,27 @@ test("a read-only copy has no write bits", async () => {
   });
 });
 
+test("a read-only copy stays one when it is synced, and what root writes in it all the same comes back", async () => {
+  await using home = await createRealHome();
+  using scratch = createScratch();
+  const host = scratch.at("repo");
+  createRepository(host, { "a.txt": "one\n", "sub/b.txt": "b\n" });
+  expect((await home.banger(["run", "-d", "-q", "--readonly", "--name", "web", host])).code).toBe(0);
+  put(host, { "a.txt": "two\n", "sub/new/c.txt": "c\n" });
+  git(host, "add", "-A");
+  const before = hashTree(host);
+  expect(await home.banger(["workspace", "sync", "-q", "web"])).toMatchObject({ code: 0, stderr: "" });
+  expect(hashTree(host)).toBe(before);
+  const look = "cat a.txt sub/new/c.txt; stat -c '%a %n' a.txt sub sub/new sub/new/c.txt";
+  expect(await home.banger(["exec", "web", "--", "sh", "-c", look])).toMatchObject({
+    ...OK,
+    stdout: "two\nc\n444 a.txt\n555 sub\n555 sub/new\n444 sub/new/c.txt\n",
+  });
+  expect(await home.banger(["workspace", "diff", "web"])).toMatchObject({ ...OK, stdout: "" });
+  expect(await home.banger(["exec", "web", "--", "sh", "-c", "echo x > a.txt"])).toMatchObject(OK);
+  expect((await home.banger(["workspace", "diff", "web"])).stdout).toContain("-two\n+x\n");
+});
+
 test("the project's own repository makes the round trip: it arrives, is worked on, synced, and comes back as a patch", async () => {
   await using home = await createRealHome();
   using scratch = createScratch();

@@ -1,7 +1,7 @@
 /** `cp`: files and trees between this host and guests, and between guests. */
 import type { Command } from "commander";
 import { BangerError } from "../../model/errors.ts";
-import { parseSizeBytes } from "../../model/quantities.ts";
+import { formatBytes, parseSizeBytes } from "../../model/quantities.ts";
 import { type CopyOptions, type CopyResult, send } from "../../sdk/files/access.ts";
 import { copyBetween } from "../../sdk/files/copy-between.ts";
 import type { GuestFiles } from "../../sdk/files/guest-files.ts";
@@ -56,22 +56,26 @@ Examples:
         abort.abort();
       };
       for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, interrupt);
+      let left: number | undefined;
       try {
-        using view = createTransferView();
         const bytes = parseSizeBytes(flags.maxSize ?? String(MAX_BYTES), "--max-size");
-        const result = await copy(ctx, [parseCopyPath(src), parseCopyPath(dest)], {
+        const { notes } = await copy(ctx, [parseCopyPath(src), parseCopyPath(dest)], {
           signal: abort.signal,
           archive: flags.archive === true,
           follow: flags.followLink === true,
           limits: { bytes, entries: MAX_ENTRIES },
-          onProgress: (moved) => view.add(moved),
-          onTotal: (total) => view.total(total),
+          onResumable: (leftBytes) => {
+            left = leftBytes;
+          },
         });
-        for (const note of result.notes) ctx.say(`banger: left out: ${note}`);
+        if (left !== undefined && left > 0)
+          ctx.say(`banger: went on after the ${formatBytes(left)} that an earlier copy had brought`);
+        for (const note of notes) ctx.say(`banger: left out: ${note}`);
       } catch (thrown) {
         const error = BangerError.from(thrown);
         if (error.code !== "cancelled" || !abort.signal.aborted) throw explain(error);
-        ctx.say("banger: interrupted; what was complete stays");
+        const rest = left === undefined ? "what was complete stays" : "the same command goes on where it was";
+        ctx.say(`banger: interrupted; ${rest}`);
         ctx.exitCode = EXIT.interrupted;
       } finally {
         for (const name of ["SIGINT", "SIGTERM"] as const) process.off(name, interrupt);
@@ -82,7 +86,7 @@ Examples:
 async function copy(
   ctx: CliContext,
   [from, to]: readonly [CopyPath, CopyPath],
-  options: CopyOptions,
+  wish: CopyOptions,
 ): Promise<CopyResult> {
   if (from.kind !== "guest" && to.kind !== "guest") {
     throw new BangerError("invalid_argument", "neither of the two is in a VM", {
@@ -91,6 +95,12 @@ async function copy(
     });
   }
   const client = await ctx.client();
+  using view = createTransferView();
+  const options: CopyOptions = {
+    ...wish,
+    onProgress: (moved) => view.add(moved),
+    onTotal: (total) => view.total(total),
+  };
   if (from.kind === "guest" && to.kind === "guest") {
     const [source, target] = [client.files(from.vm), client.files(to.vm)];
     return await copyBetween({ files: source, path: from.path }, { files: target, path: to.path }, options);

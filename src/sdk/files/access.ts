@@ -27,6 +27,8 @@ export interface CopyOptions {
   readonly onProgress?: ((bytes: number) => void) | undefined;
   /** Hears once how much there will be, when that is known. */
   readonly onTotal?: ((bytes: number) => void) | undefined;
+  /** Hears, where another attempt would go on with what has come of this one, how many bytes an earlier one has left. */
+  readonly onResumable?: ((leftBytes: number) => void) | undefined;
   /** What a guest may send. Default: 5,000,000 files and 1 TiB. */
   readonly limits?: UnpackLimits | undefined;
 }

@@ -65,6 +65,7 @@ async function putFile(
       signal: job.signal,
     });
     const offset = left?.type === "file" ? Math.min(left.size, size) : 0;
+    job.onResumable?.(offset);
     if (offset > 0) job.onProgress?.(offset);
     const mode = Number(status.mode) & (job.archive === true ? 0o7777 : 0o1777);
     const mtimeMs = Number(status.mtimeNs / 1000n) / 1000;

@@ -92,6 +92,7 @@ async function getFile(
   try {
     const offset = Math.min(fstatSync(fd).size, size);
     ftruncateSync(fd, offset);
+    job.onResumable?.(offset);
     if (offset > 0) job.onProgress?.(offset);
     let now: GuestFileFacts | undefined;
     const onMessage = (message: object): void => {
