@@ -75,9 +75,9 @@ export async function createVm(ctx: VmContext, wanted: NewVm, options: CreateOpt
       ? await claimClone(ctx, { spec, imageDigest: image.digest }, options)
       : undefined;
   const id = clone?.vm.id ?? randomBytes(6).toString("hex");
-  ctx.onStep("create:directory");
-  mkdirSync(ctx.layout.vmDir(id), { recursive: true, mode: 0o700 });
   try {
+    ctx.onStep("create:directory");
+    mkdirSync(ctx.layout.vmDir(id), { recursive: true, mode: 0o700 });
     await using workspace =
       snapshot === undefined ? undefined : await ctx.snapshots.bringWorkspace(snapshot.id, id);
     ctx.onStep("create:reserve");

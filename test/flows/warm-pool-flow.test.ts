@@ -4,7 +4,7 @@ import { readdirSync } from "node:fs";
 import { createLog } from "../../src/daemon/log.ts";
 import type { CapabilityContext } from "../../src/model/capability.ts";
 import { Client } from "../../src/sdk/client.ts";
-import type { CreateVm, Vm } from "../../src/sdk/index.ts";
+import { BangerError, type CreateVm, type Vm } from "../../src/sdk/index.ts";
 import { FIRST_MS, STEADY_MS } from "../../src/vms/back-off.ts";
 import { findLies } from "../fault/truth.ts";
 import { ManualClock } from "../support/manual-clock.ts";
@@ -117,8 +117,19 @@ test("a larger disk grows; another size, --cold and a start that comes later do 
 });
 
 test("a VM that cannot be made gives its clone back", async () => {
-  await using daemon = await createPooledDaemon();
+  let isFull = false;
+  await using daemon = await createPooledDaemon({
+    onStep: (step) => {
+      if (isFull && step === "create:directory")
+        throw new BangerError("resource_exhausted", "the disk is full");
+    },
+  });
   const { client } = daemon;
+  isFull = true;
+  await refusal(client.createVm({ ...WISH, name: "one" }), "resource_exhausted");
+  isFull = false;
+  await daemon.vms.pool.settled();
+  expect(hypervisorsOf(daemon.home)).toHaveLength(await pooled(daemon));
   await client.createVm({ ...WISH, name: "one" });
   await daemon.vms.pool.settled();
   await refusal(client.createVm({ ...WISH, name: "one" }), "already_exists");
