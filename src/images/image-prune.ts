@@ -1,4 +1,5 @@
 /** Prune: what of the images room nothing refers to any more, and why the rest stays. */
+import type { PruneItem } from "../model/image-prune.ts";
 import type { ImageRecords } from "./image-records.ts";
 import type { Images } from "./images.ts";
 
@@ -7,19 +8,6 @@ export interface PruneOptions {
   readonly all: boolean;
   /** Only say what would be done. */
   readonly dryRun: boolean;
-}
-
-export interface PruneItem {
-  readonly kind: "image" | "blob" | "download";
-  /** The digest; of a download its file's name. */
-  readonly id: string;
-  /** Of an image. */
-  readonly names: readonly string[];
-  readonly sizeBytes: number;
-  /** False: it stays. */
-  readonly removed: boolean;
-  /** Why it goes or stays, a phrase for a person. */
-  readonly reason: string;
 }
 
 /**

@@ -1,11 +1,12 @@
 /** Images by name: the records beside the content, and what a start needs of them. */
 import type { BootFiles, ImageSource, KernelChoice, LongOptions, ReadyImage } from "../model/boot.ts";
 import { BangerError } from "../model/errors.ts";
+import type { PruneItem } from "../model/image-prune.ts";
 import { validateImageName } from "../model/image-reference.ts";
 import type { ImageRecord } from "../store/images.ts";
 import type { Store } from "../store/store.ts";
 import type { Catalog } from "./catalog.ts";
-import { type PruneItem, type PruneOptions, pruneImages } from "./image-prune.ts";
+import { type PruneOptions, pruneImages } from "./image-prune.ts";
 import { fullName, ImageRecords } from "./image-records.ts";
 import type { CommittedVm, ExplainedDamage, ImageDetails, VerifyReport } from "./image-reports.ts";
 import type { Images } from "./images.ts";

@@ -8,6 +8,7 @@ import { createClock } from "../lib/clock.ts";
 import { removeLeftovers, withTemporaryDirectory } from "../lib/publish.ts";
 import { SharedWork, type Waiter } from "../lib/shared-work.ts";
 import { BangerError } from "../model/errors.ts";
+import type { PruneItem } from "../model/image-prune.ts";
 import { exportLayout } from "./archive/export-layout.ts";
 import { exportRootfs } from "./archive/export-rootfs.ts";
 import { sweepBlobs, UNUSED_BLOB_MS, unusedBlobs } from "./blob-sweep.ts";
@@ -16,7 +17,6 @@ import { type Image, ImageBlobs } from "./blobs.ts";
 import type { Recipe } from "./catalog.ts";
 import { commitDisk } from "./commit.ts";
 import { buildDebianRootfs } from "./debian.ts";
-import type { PruneItem } from "./image-prune.ts";
 import {
   type ImportOptions,
   type ImportPlaces,

@@ -36,8 +36,11 @@ export const NO_NETWORK: NetworkSpec = { mode: "none", allow: [], deny: [], peer
 /** What a caller may say of a network; the rest stays as it was. */
 export interface NetworkWish {
   readonly mode?: NetworkMode | undefined;
+  /** `HOST[:PORT][/PROTOCOL]` each; replaces the list. */
   readonly allow?: readonly string[] | undefined;
+  /** As `allow`: what is refused in every mode. */
   readonly deny?: readonly string[] | undefined;
+  /** Whether it talks with other guests that say so, too. */
   readonly peers?: boolean | undefined;
 }
 

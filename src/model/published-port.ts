@@ -111,7 +111,9 @@ export function validatePorts(ports: readonly PublishedPort[]): readonly Publish
 }
 
 export interface PortsWish {
+  /** Added to those that are published, at once. */
   readonly publish?: readonly PublishedPort[] | undefined;
+  /** Taken away before, at once, with the connections that came through them. */
   readonly unpublish?: readonly PublishedPortRef[] | undefined;
 }
 

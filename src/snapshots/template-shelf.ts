@@ -5,25 +5,9 @@ import { join } from "node:path";
 import type { Logger } from "pino";
 import { removeLeftovers } from "../lib/publish.ts";
 import { BangerError } from "../model/errors.ts";
+import type { SavedTemplate } from "../model/template.ts";
 import { type Saved, SavedFiles } from "./saved-files.ts";
 import { isTemplateId } from "./template-key.ts";
-
-/** A template as people see it. */
-export interface Template {
-  readonly id: string;
-  readonly image: string;
-  readonly imageDigest: string;
-  readonly vcpus: number;
-  readonly memoryMib: number;
-  readonly diskMib: number;
-  readonly driver: string;
-  /** The work tree of the host whose setup has run in it; undefined: it has only booted. */
-  readonly workspace: string | undefined;
-  readonly sizeBytes: number;
-  /** Unix milliseconds. */
-  readonly createdAt: number;
-  readonly usedAt: number;
-}
 
 export interface TemplateShelfOptions {
   readonly dir: string;
@@ -89,7 +73,7 @@ export class TemplateShelf {
   }
 
   /** All that are whole, the one that was used last first. */
-  list(): Template[] {
+  list(): SavedTemplate[] {
     return this.ids()
       .flatMap((id) => {
         try {
@@ -103,7 +87,7 @@ export class TemplateShelf {
   }
 
   /** Errors: `not_found`. VMs that go on from it live on. */
-  async remove(id: string): Promise<Template> {
+  async remove(id: string): Promise<SavedTemplate> {
     const found = this.list().find((template) => template.id === id);
     if (found === undefined) {
       throw new BangerError("not_found", `there is no template ${id}`, {
@@ -163,7 +147,7 @@ export class TemplateShelf {
   }
 }
 
-function present({ id, dir, diskMib, facts, sizeBytes }: Saved): Template {
+function present({ id, dir, diskMib, facts, sizeBytes }: Saved): SavedTemplate {
   const text = (name: string): string => String(facts[name] ?? "");
   const number = (name: string): number => Number(facts[name] ?? 0);
   return {

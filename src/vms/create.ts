@@ -4,14 +4,13 @@ import { mkdirSync, rmSync } from "node:fs";
 import type { LongOptions } from "../model/boot.ts";
 import { BangerError } from "../model/errors.ts";
 import { validateImageName } from "../model/image-reference.ts";
-import type { Init } from "../model/init.ts";
 import { IMAGE_KERNEL, nameOfImageKernel, validateKernelName } from "../model/kernel-names.ts";
 import { validateVmName, vmNameFromBytes } from "../model/names.ts";
-import { applyNetworkWish, type NetworkWish, PUBLIC_NETWORK } from "../model/network-policy.ts";
-import type { PublishedPort } from "../model/published-port.ts";
+import { applyNetworkWish, PUBLIC_NETWORK } from "../model/network-policy.ts";
 import type { VmSpec } from "../model/spec.ts";
 import { NEVER_STARTED, type VmRecord } from "../model/vm.ts";
-import { isDirectoryMount, type VolumeMount, validateMounts } from "../model/volume.ts";
+import type { CreateVm } from "../model/vm-wish.ts";
+import { isDirectoryMount, validateMounts } from "../model/volume.ts";
 import type { VmContext } from "./context.ts";
 import { findSnapshot, specFromSnapshot } from "./from-snapshot.ts";
 import type { PooledClone } from "./pooled-clone.ts";
@@ -20,24 +19,8 @@ import { demandUnclaimed, settleSpec, wishedPorts } from "./settle.ts";
 import { Steps } from "./steps.ts";
 import { findIngredients, templateWish } from "./template-wish.ts";
 
-/** What a caller may say of a new VM; the rest are defaults. */
-export interface NewVm {
-  readonly name?: string | undefined;
-  readonly image?: string | undefined;
-  readonly vcpus?: number | undefined;
-  readonly memoryMib?: number | undefined;
-  readonly diskMib?: number | undefined;
-  readonly env?: Readonly<Record<string, string>> | undefined;
-  readonly vmm?: string | undefined;
-  readonly init?: Init | undefined;
-  readonly kernel?: string | undefined;
-  readonly volumes?: readonly VolumeMount[] | undefined;
-  readonly network?: NetworkWish | undefined;
-  /** A port 0 of this host: any that is free. */
-  readonly ports?: readonly PublishedPort[] | undefined;
+export interface NewVm extends CreateVm {
   readonly ephemeral?: boolean | undefined;
-  /** A snapshot, by name or id: its first start goes on from there. */
-  readonly snapshot?: string | undefined;
 }
 
 export interface CreateOptions extends LongOptions {

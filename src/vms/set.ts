@@ -3,11 +3,12 @@ import { withDeadline } from "../lib/deadline.ts";
 import { BangerError } from "../model/errors.ts";
 import { DEFAULT_KERNEL } from "../model/kernel-names.ts";
 import { validateVmName } from "../model/names.ts";
-import { applyNetworkWish, type NetworkWish } from "../model/network-policy.ts";
-import { applyPortsWish, type PortsWish, samePort } from "../model/published-port.ts";
+import { applyNetworkWish } from "../model/network-policy.ts";
+import { applyPortsWish, samePort } from "../model/published-port.ts";
 import { diskBytes } from "../model/spec.ts";
 import { decide } from "../model/state-machine.ts";
 import type { VmRecord } from "../model/vm.ts";
+import type { SetVm } from "../model/vm-wish.ts";
 import type { VmContext } from "./context.ts";
 import { currentVm } from "./find.ts";
 import { demandUnclaimed, settleSpec } from "./settle.ts";
@@ -15,23 +16,13 @@ import { demandUnclaimed, settleSpec } from "./settle.ts";
 /** Growing a file system writes its new tables; an emulated guest takes a while. */
 const GROW_DEADLINE_MS = 60_000;
 
-export interface VmWish extends PortsWish {
-  readonly name?: string | undefined;
-  readonly vcpus?: number | undefined;
-  readonly memoryMib?: number | undefined;
-  /** Only larger. */
-  readonly diskMib?: number | undefined;
-  readonly kernel?: string | undefined;
-  readonly network?: NetworkWish | undefined;
-}
-
 /**
  * Changes a VM. The name holds at once (the guest's host name with the next start), the disk of a running VM and its file
  * system grow at once, its network policy and published ports hold at once, vCPUs, memory and kernel come with the next start. Errors:
  * `invalid_argument` (a smaller disk, ports), `already_exists` (name, a port in use), `failed_precondition` (state),
  * `resource_exhausted`, those of `ImageSource.ensureKernel`.
  */
-export async function setVm(ctx: VmContext, id: string, wish: VmWish): Promise<VmRecord> {
+export async function setVm(ctx: VmContext, id: string, wish: SetVm): Promise<VmRecord> {
   if (wish.name !== undefined) validateVmName(wish.name);
   return await ctx.locks.hold(id, async () => {
     const before = currentVm(ctx, id);

@@ -11,6 +11,7 @@ import type { TemplateWish } from "../model/saved.ts";
 import type { ImageConfig } from "../model/spec.ts";
 import { decide } from "../model/state-machine.ts";
 import type { VmRecord } from "../model/vm.ts";
+import type { SetVm } from "../model/vm-wish.ts";
 import { type AsideGuest, bootAside } from "./aside.ts";
 import { stopIdleVm } from "./auto-stop.ts";
 import type { VmContext, VmDeps } from "./context.ts";
@@ -32,7 +33,7 @@ import { removeVm } from "./remove.ts";
 import { restartVm } from "./restart.ts";
 import { type RewindOptions, rewindVm } from "./rewind.ts";
 import { type RunClient, type RunWish, runVm } from "./run.ts";
-import { setVm, type VmWish } from "./set.ts";
+import { setVm } from "./set.ts";
 import { type StartOptions, startVm } from "./start.ts";
 import { type StopOptions, stopVm } from "./stop.ts";
 import { WarmPool } from "./warm-pool.ts";
@@ -119,7 +120,7 @@ export class Vms {
     return await resumeVm(this.#ctx, this.find(ref).id);
   }
 
-  async set(ref: string, wish: VmWish): Promise<VmRecord> {
+  async set(ref: string, wish: SetVm): Promise<VmRecord> {
     return await setVm(this.#ctx, this.find(ref).id, wish);
   }
 

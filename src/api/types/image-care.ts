@@ -2,6 +2,8 @@
 import type { ImageConfig } from "../../model/spec.ts";
 import type { Image } from "./images.ts";
 
+export type { PruneItem } from "../../model/image-prune.ts";
+
 export interface ImageDetails extends Image {
   /** All names of its content. */
   readonly names: readonly string[];
@@ -33,18 +35,6 @@ export interface PruneImages {
   readonly all?: boolean | undefined;
   /** Only say what would be removed. */
   readonly dryRun?: boolean | undefined;
-}
-
-export interface PruneItem {
-  readonly kind: "image" | "blob" | "download";
-  /** The digest; of a download its file's name. */
-  readonly id: string;
-  readonly names: readonly string[];
-  readonly sizeBytes: number;
-  /** False: it stays. */
-  readonly removed: boolean;
-  /** Why it goes or stays. */
-  readonly reason: string;
 }
 
 export interface VerifyReport {

@@ -1,18 +1,7 @@
 /** Bodies about the network: what a VM may reach, what there is, what would become of a packet. */
-import type { NetworkMode } from "../../model/network-policy.ts";
+export type { NetworkWish } from "../../model/network-policy.ts";
 
 export type { NetworkReport } from "../../model/network-report.ts";
-
-/** What a VM is to reach; what is absent stays as it was. */
-export interface NetworkWish {
-  readonly mode?: NetworkMode | undefined;
-  /** `HOST[:PORT][/PROTOCOL]` each; replaces the list. */
-  readonly allow?: readonly string[] | undefined;
-  /** As `allow`: what is refused in every mode. */
-  readonly deny?: readonly string[] | undefined;
-  /** Whether it talks with other guests that say so, too. */
-  readonly peers?: boolean | undefined;
-}
 
 export interface NetworkCheck {
   /** `HOST:PORT[/PROTOCOL]`, or `HOST/icmp`. */

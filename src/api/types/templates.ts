@@ -1,22 +1,7 @@
 /** Bodies about templates. */
+import type { SavedTemplate } from "../../model/template.ts";
 
-/** A machine that booted an image and was saved, so that VMs like it need not boot. */
-export interface Template {
-  readonly id: string;
-  /** The name that the image had. */
-  readonly image: string;
-  readonly imageDigest: string;
-  readonly vcpus: number;
-  readonly memoryMib: number;
-  readonly diskMib: number;
-  readonly driver: string;
-  /** The work tree of the host whose setup has run in it; absent: it has only booted. */
-  readonly workspace?: string | undefined;
-  /** What it takes of the host's disk. */
-  readonly sizeBytes: number;
-  /** Unix milliseconds, as the next. */
-  readonly createdAt: number;
-  readonly usedAt: number;
+export interface Template extends SavedTemplate {
   /** Clones of it that wait in the warm pool. */
   readonly pooled: number;
 }

@@ -2,14 +2,13 @@
 import type { Setup } from "../../model/bootstrap.ts";
 import type { ErrorBody } from "../../model/errors.ts";
 import type { EventKind } from "../../model/event.ts";
-import type { Init } from "../../model/init.ts";
-import type { PublishedPort, PublishedPortRef } from "../../model/published-port.ts";
 import type { VmSpec } from "../../model/spec.ts";
 import type { StepTiming, VmState } from "../../model/vm.ts";
-import type { VolumeMount } from "../../model/volume.ts";
+import type { CreateVm, SetVm } from "../../model/vm-wish.ts";
 import type { ExecRequest } from "./exec.ts";
-import type { NetworkWish } from "./network.ts";
 import type { ImportWorkspace } from "./workspaces.ts";
+
+export type { CreateVm, SetVm };
 
 export interface Vm {
   readonly id: string;
@@ -53,31 +52,6 @@ export interface Vm {
   readonly labels?: Readonly<Record<string, string>> | undefined;
 }
 
-export interface CreateVm {
-  /** Absent: the daemon makes a readable one. */
-  readonly name?: string | undefined;
-  /** Absent: the default image. */
-  readonly image?: string | undefined;
-  readonly vcpus?: number | undefined;
-  readonly memoryMib?: number | undefined;
-  readonly diskMib?: number | undefined;
-  /** Environment of every command in the VM. */
-  readonly env?: Readonly<Record<string, string>> | undefined;
-  /** The driver; absent: the best that the host has. */
-  readonly vmm?: string | undefined;
-  /** Process 1 of the guest; absent: what the image says. */
-  readonly init?: Init | undefined;
-  /** A kernel's name, `host`, or `image`: the image's own; absent: Debian's. */
-  readonly kernel?: string | undefined;
-  readonly volumes?: readonly VolumeMount[] | undefined;
-  /** Port 0 of this host: any that is free, which the VM then keeps. */
-  readonly ports?: readonly PublishedPort[] | undefined;
-  /** Go on from this snapshot, by name or id, when it starts first. */
-  readonly snapshot?: string | undefined;
-  /** Absent: `public`. */
-  readonly network?: NetworkWish | undefined;
-}
-
 export interface RunRequest {
   readonly vm: CreateVm;
   /** Absent: start only, and leave it running. */
@@ -95,22 +69,6 @@ export interface RunRequest {
 export interface KillVm {
   /** `KILL` (the default) ends the process as it stands; `TERM` lets the hypervisor write out its buffers first. */
   readonly signal?: "KILL" | "TERM" | undefined;
-}
-
-export interface SetVm {
-  readonly name?: string | undefined;
-  readonly vcpus?: number | undefined;
-  readonly memoryMib?: number | undefined;
-  /** Only larger. */
-  readonly diskMib?: number | undefined;
-  /** As in `CreateVm`; `debian` is the default again. */
-  readonly kernel?: string | undefined;
-  /** Holds at once. */
-  readonly network?: NetworkWish | undefined;
-  /** Added to those that are published, at once. */
-  readonly publish?: readonly PublishedPort[] | undefined;
-  /** Taken away before, at once, with the connections that came through them. */
-  readonly unpublish?: readonly PublishedPortRef[] | undefined;
 }
 
 /** Something that happened to a VM. */

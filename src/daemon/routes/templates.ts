@@ -1,11 +1,11 @@
 /** Routes of templates: decode, one call, encode. */
-import type { Template as TemplateBody } from "../../api/types/templates.ts";
-import type { Template } from "../../snapshots/template-shelf.ts";
+import type { Template } from "../../api/types/templates.ts";
+import type { SavedTemplate } from "../../model/template.ts";
 import type { Router } from "../router.ts";
 import type { Services } from "../services.ts";
 
 export function routeTemplates(router: Router, { templates: { shelf }, vms }: Services): void {
-  const present = (template: Template): TemplateBody => ({
+  const present = (template: SavedTemplate): Template => ({
     ...template,
     pooled: vms.pool.countOf(template.id),
   });
