@@ -84,6 +84,48 @@ test("what a guest writes into its repository runs nothing on the host", async (
   expect(existsSync(ran)).toBe(false);
 });
 
+test("what a guest makes of a submodule runs nothing on the host, and leads nowhere", async () => {
+  await using world = await createWorkspaceDaemon();
+  const { client } = world.daemon;
+  const [host, ran, lib] = [world.at("repo"), world.at("ran"), world.at("guest/vendor/lib")];
+  createRepository(world.at("lib"), { "lib.c": "x\n" });
+  createRepository(host, { "a.txt": "one\n" });
+  git(host, "submodule", "--quiet", "add", world.at("lib"), "vendor/lib");
+  git(host, "commit", "-q", "-m", "with a submodule");
+  await world.bring();
+  const evil = world.at("evil");
+  writeFileSync(evil, `#!/bin/sh\ntouch ${ran}\ncat\n`);
+  chmodSync(evil, 0o755);
+  git(lib, "commit", "-q", "--allow-empty", "-m", "in the guest");
+  const head = git(lib, "rev-parse", "HEAD");
+  const config = `[core]\n\tfsmonitor = ${evil}\n\tworktree = ${host}\n[filter "evil"]\n\tclean = ${evil}\n`;
+  put(lib, { ".git/config": config, ".gitattributes": "* filter=evil diff=evil\n", "lib.c": "changed\n" });
+  symlinkSync(evil, `${lib}/.git/hooks/reference-transaction`);
+  put(world.at("guest"), {
+    ".gitmodules": `[submodule "vendor/lib"]\n\tpath = ../../outside\n\tupdate = !${evil}\n`,
+  });
+  const pieces: Uint8Array[] = [];
+  for await (const piece of await client.exportWorkspace("web", { submodule: "vendor/lib" }))
+    pieces.push(piece);
+  expect(Buffer.concat(pieces).toString()).toContain("+changed");
+  const { submodules } = await client.pullWorkspace("web");
+  expect(submodules).toMatchObject([{ path: "vendor/lib", head, commits: 1 }]);
+  put(`${host}/vendor/lib`, { "lib.c": "of the host\n" });
+  await client.syncWorkspace("web", { force: true });
+  expect(readFileSync(`${lib}/lib.c`, "utf8")).toBe("of the host\n");
+  for (const submodule of ["../../outside", "vendor/lib/../..", "/", "vendor"])
+    await refusal(client.exportWorkspace("web", { submodule }), "not_found");
+  // A link in its place is a link.
+  rmSync(lib, { recursive: true });
+  symlinkSync(host, lib);
+  const before = hashTree(host, { workTree: true });
+  expect((await world.patch()).toString()).toContain("new file mode 120000");
+  await client.syncWorkspace("web", { force: true });
+  expect((await client.pullWorkspace("web")).submodules).toEqual([]);
+  expect(hashTree(host, { workTree: true })).toBe(before);
+  expect(existsSync(ran)).toBe(false);
+});
+
 test("names and links of a guest lead nowhere on the host", async () => {
   await using world = await createWorkspaceDaemon();
   const guest = world.at("guest");
