@@ -5,6 +5,7 @@ import { join, relative } from "node:path";
 import { findProgram, runProgram } from "../lib/run-program.ts";
 import { mergeLayers } from "./layers/merge.ts";
 import { layerTar } from "./layers/testing.ts";
+import { DEFAULT_LIMITS } from "./tar/limits.ts";
 import { createTemporaryDirectory, failureOf } from "./testing.ts";
 import { upperLayer } from "./upper-layer.ts";
 
@@ -222,6 +223,28 @@ test.skipIf(problem !== "")("upperLayer() survives any damage to a disk", async 
     expect(outcome).toMatchObject({ code: expect.stringMatching(/^(?:invalid_argument|unsupported)$/u) });
   }
   expect(refused).toBeGreaterThan(20);
+});
+
+test.skipIf(problem !== "")("upperLayer() gives up at the entry that is one too many", async () => {
+  await using dir = await createTemporaryDirectory();
+  const disk = await makeDisk(
+    dir.path,
+    async (upper) => {
+      await mkdir(join(upper, "d"));
+      for (const name of ["a", "b", "d/c"]) await writeFile(join(upper, name), "");
+    },
+    "8M",
+  );
+  const withMost = async (maxEntries: number): Promise<void> => {
+    const limits = { ...DEFAULT_LIMITS, maxEntries };
+    const below = { rootfsPath: "/nonexistent", tarPath: `${disk}.tar`, limits };
+    for await (const part of upperLayer(disk, below)) void part;
+  };
+  await withMost(4);
+  expect(await failureOf(withMost(3))).toMatchObject({
+    code: "invalid_argument",
+    details: { limit: "images.max_entries" },
+  });
 });
 
 /** What a file's size may claim is bounded by whoever makes an image of it; here it is enough to have read a little. */

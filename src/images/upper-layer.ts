@@ -7,6 +7,7 @@ import { quote } from "../model/names.ts";
 import { damaged, deviceOf, type Inode } from "./ext4/layout.ts";
 import { Ext4Reader } from "./ext4/reader.ts";
 import { type MovedDirectory, type MovedOptions, readMoved } from "./moved-directories.ts";
+import { ImageBudget } from "./tar/limits.ts";
 import type { WrittenEntry } from "./tar/writer.ts";
 import { END_MARK, paddingOf, writeHeader } from "./tar/writer.ts";
 
@@ -25,14 +26,14 @@ const OF_THE_VM: ReadonlySet<string> = new Set([
 
 /**
  * The bytes of the tar, of a VM whose image is in `below`. The disk must not change meanwhile, and its journal must have been
- * replayed. Sockets are left out, as tar does. Errors: `invalid_argument` (damaged), `unsupported` (a name cannot be told), those of
+ * replayed. Sockets are left out, as tar does. Errors: `invalid_argument` (damaged, more entries than the limit), `unsupported` (a name cannot be told), those of
  * `readMoved`.
  */
 export async function* upperLayer(diskPath: string, below: MovedOptions): AsyncGenerator<Uint8Array> {
   await using disk = await Ext4Reader.open(diskPath);
   if (disk.dirty) throw damaged("its journal was not replayed");
   const top = (await disk.list(await disk.root())).find((entry) => entry.name === "upper");
-  const walk = new UpperWalk(disk);
+  const walk = new UpperWalk(disk, new ImageBudget(below.limits));
   // A VM whose agent never mounted it has changed nothing.
   if (top !== undefined) {
     const place = { path: "", below: "", hidden: false, depth: 0 };
@@ -55,13 +56,16 @@ class UpperWalk {
   /** What has been found so far. */
   readonly moved: MovedDirectory[] = [];
   readonly #disk: Ext4Reader;
+  /** What the walk remembers grows with the entries, and so do those who read its tar. */
+  readonly #budget: ImageBudget;
   /** The first path of a file with several names. */
   readonly #linked = new Map<number, string>();
   /** A directory stands in one place only; a damaged disk may say otherwise, for ever. */
   readonly #seen = new Set<number>();
 
-  constructor(disk: Ext4Reader) {
+  constructor(disk: Ext4Reader, budget: ImageBudget) {
     this.#disk = disk;
+    this.#budget = budget;
   }
 
   async *directory(directory: Inode, place: Place): AsyncGenerator<Uint8Array> {
@@ -70,6 +74,7 @@ class UpperWalk {
       throw damaged("its directories make no sense");
     this.#seen.add(directory.number);
     const entries = await this.#disk.list(directory);
+    this.#budget.addEntries(entries.length);
     if (below !== undefined && (hidden || below !== path))
       this.moved.push({ path, from: below, own: new Set(entries.map(({ name }) => name)) });
     for (const { name, inode } of entries) {
