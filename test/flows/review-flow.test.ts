@@ -10,7 +10,7 @@ import { refusal } from "../support/refusal.ts";
 import { createTestDaemon } from "../support/test-daemon.ts";
 
 test("a guest that answers SYNC and never configure does not wedge its VM: the start ends at its deadline", async () => {
-  await using daemon = await createTestDaemon({ bootDeadlineMs: 300, driver: { program: wordsAgent([]) } });
+  await using daemon = await createTestDaemon({ bootDeadlineMs: 3_000, driver: { program: wordsAgent([]) } });
   await daemon.addImage("img");
   const error = await refusal(daemon.client.createVm({ name: "mute", image: "img" }), "timeout");
   expect(error.message).toContain("configuration");

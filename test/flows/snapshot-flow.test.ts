@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { CapabilityContext } from "../../src/model/capability.ts";
 import { createFakeDriver } from "../../src/vmm/fake/driver.ts";
 import { agentProgram } from "../../src/vmm/fake/programs.ts";
 import type { Driver } from "../../src/vmm/port.ts";
@@ -182,16 +183,19 @@ test("a snapshot of a VM that was made from a snapshot stands for itself; one th
 });
 
 test("a stopped and a paused VM are not forked, and a snapshot that something starts from is not removed", async () => {
-  await using daemon = await withWeb();
+  const [begun, refused] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const preflight = async ({ vm }: CapabilityContext): Promise<void> => {
+    if (vm.name !== "twin") return;
+    begun.resolve();
+    await refused.promise;
+  };
+  await using daemon = await withWeb({ capabilities: [{ name: "waits", preflight }] });
   const { client } = daemon;
   await client.createSnapshot("web", { name: "ready" });
-  const begun = Promise.withResolvers<void>();
-  const onProgress = (line: { event: string; stage?: string }): void => {
-    if (line.event === "begin" && line.stage === "resume") begun.resolve();
-  };
-  const starting = client.createVm({ name: "twin", snapshot: "ready" }, { onProgress });
+  const starting = client.createVm({ name: "twin", snapshot: "ready" });
   await begun.promise;
   await refusal(client.removeSnapshot("ready"), "conflict");
+  refused.resolve();
   await starting;
   await client.pauseVm("web");
   expect((await refusal(client.forkVm("web"), "failed_precondition")).cure).toContain("banger resume web");
