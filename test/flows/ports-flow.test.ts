@@ -212,6 +212,8 @@ test("the next daemon listens again for VMs that run, and says which ports it co
   {
     await using _thief = await serveTcp(() => undefined, lost);
     const second = await createTestDaemon({ home: first.home });
+    // A daemon that starts waits only a while for its VMs; a change of one waits for all of it.
+    await second.client.setVm("web", {});
     expect((await talk(kept, "still")).toString()).toBe("still!");
     expect((await second.client.showVm("web")).portProblems).toEqual([
       `cannot publish 127.0.0.1:${lost}: another program of this host uses it`,
@@ -219,6 +221,7 @@ test("the next daemon listens again for VMs that run, and says which ports it co
     await second.crash();
   }
   await using third = await createTestDaemon({ home: first.home });
+  await third.client.setVm("web", {});
   expect((await talk(lost, "back")).toString()).toBe("back!");
   expect((await third.client.showVm("web")).portProblems).toBeUndefined();
 });
