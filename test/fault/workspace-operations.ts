@@ -116,6 +116,24 @@ export function workspaceOperations(
       between: ["running"],
       after: "running",
     },
+    {
+      title: "workspace pull",
+      prepare: async (client) => {
+        await createAndStart(client);
+        const wish = await wishFor(client);
+        const lib = join(dirname(wish.path), "lib");
+        createRepository(lib, { "lib.c": "one\n" });
+        createRepository(wish.path, { "a.txt": "one\n" });
+        git(wish.path, "submodule", "--quiet", "add", lib, "lib");
+        git(wish.path, "commit", "-q", "-m", "with a submodule");
+        const { guestPath } = await client.importWorkspace(vm, wish);
+        for (const path of [join(guestPath, "lib"), guestPath])
+          git(path, "commit", "-q", "--allow-empty", "-m", "in the guest");
+      },
+      act: (client) => client.pullWorkspace(vm),
+      between: ["running"],
+      after: "running",
+    },
   ];
 }
 
