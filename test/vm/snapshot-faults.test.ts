@@ -44,12 +44,15 @@ describe("a real VM whose snapshot fails", () => {
     expect([await client.listSnapshots(), readdirSync(snapshotsDir())]).toEqual([[], []]);
   }
 
-  /** Resolves when something of a snapshot is on disk. */
-  async function begun(): Promise<void> {
+  /** Does it as soon as something of a snapshot is on disk: a moment later the snapshot may be whole. */
+  async function onceBegun(work: () => void): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const watcher = watch(snapshotsDir(), () => resolve());
+    const watcher = watch(snapshotsDir(), () => {
+      watcher.close();
+      work();
+      resolve();
+    });
     await promise;
-    watcher.close();
   }
 
   test.skipIf(noMounts !== undefined)("for want of disk goes on, and the next one succeeds", async () => {
@@ -71,10 +74,9 @@ describe("a real VM whose snapshot fails", () => {
     const { pid } = await client.showVm("web");
     const daemon = identifyProcess(await home.daemonPid());
     const watched = daemon && (await watchProcess(daemon));
-    const half = begun();
+    const killing = onceBegun(() => void watched?.signal("SIGKILL"));
     const saving = refusal(client.createSnapshot("web", { name: "no" }), "unavailable");
-    await half;
-    watched?.signal("SIGKILL");
+    await killing;
     await watched?.ended;
     await saving;
     expect(await home.banger(["daemon", "start"])).toMatchObject({ code: 0 });
@@ -102,10 +104,9 @@ describe("a real VM whose snapshot fails", () => {
 
   test("because its hypervisor is killed can be started again, with what was on its disk", async () => {
     const { pid = 0 } = await client.showVm("web");
-    const half = begun();
+    const killing = onceBegun(() => void process.kill(pid, "SIGKILL"));
     const saving = refusal(client.createSnapshot("web", { name: "no" }), "unavailable");
-    await half;
-    process.kill(pid, "SIGKILL");
+    await killing;
     await saving;
     expect([await client.listSnapshots(), readdirSync(snapshotsDir())]).toEqual([[], []]);
     // The connection to a hypervisor ends before its process is known to have ended.
