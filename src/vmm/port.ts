@@ -17,6 +17,8 @@ export interface Features {
   readonly pause: boolean;
   readonly snapshot: boolean;
   readonly nics: boolean;
+  /** Takes cards whose taps are in another user's namespace than root's: opened for it by somebody else. */
+  readonly openedNics: boolean;
   /** Holds cards to their `rate`. */
   readonly nicRate: boolean;
   /** Its guests have a kernel of their own, which can be given a TUN device. */

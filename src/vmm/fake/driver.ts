@@ -64,6 +64,7 @@ class FakeDriver implements Driver {
         pause: true,
         snapshot: true,
         nics: false,
+        openedNics: true,
         nicRate: true,
         tun: false,
         ...this.options.features,

@@ -24,7 +24,14 @@ export function reportFromFindings({ findings, kvm, isolation, transport }: Repo
     version,
     accelerator: "kvm",
     machineType: transport === "pci" ? "microvm with PCI" : "microvm",
-    features: { pause: true, snapshot: features.snapshot, nics: true, nicRate: true, tun: true },
+    features: {
+      pause: true,
+      snapshot: features.snapshot,
+      nics: true,
+      openedNics: false,
+      nicRate: true,
+      tun: true,
+    },
     ...(features.snapshot ? { snapshotKey: snapshotKey({ version, transport }) } : {}),
     notes: [
       ...isolationNotes(isolation),

@@ -2,6 +2,7 @@
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { findProgram } from "../../lib/run-program.ts";
+import { openTap } from "../../lib/tap.ts";
 import { BangerError } from "../../model/errors.ts";
 import type { Machine } from "../../model/machine.ts";
 import { adoptHypervisor, type HypervisorProcess } from "../hypervisor-process.ts";
@@ -22,7 +23,7 @@ import { type HostFindings, inspectHost } from "./host-findings.ts";
 import type { QemuAccelerator } from "./platform.ts";
 import { reportFromFindings } from "./report.ts";
 import { createQemuRunning, type QemuSockets } from "./running.ts";
-import { startQemu } from "./start.ts";
+import { type OpenTap, startQemu } from "./start.ts";
 
 export interface QemuDriverOptions {
   /** Where findings about this host are kept between runs. May be deleted at any time. */
@@ -31,6 +32,8 @@ export interface QemuDriverOptions {
   readonly binary?: string;
   /** Skips the question and uses this one. Default: KVM where it works, else emulation. */
   readonly accelerator?: QemuAccelerator;
+  /** Default: as root does it, in this process's own thread. */
+  readonly openTap?: OpenTap | undefined;
 }
 
 export function createQemuDriver(options: QemuDriverOptions): Driver {
@@ -40,9 +43,11 @@ export function createQemuDriver(options: QemuDriverOptions): Driver {
 class QemuDriver implements Driver {
   readonly name = "qemu";
   private readonly options: QemuDriverOptions;
+  private readonly openTap: OpenTap;
 
   constructor(options: QemuDriverOptions) {
     this.options = options;
+    this.openTap = options.openTap ?? (async (netns, tap) => openTap(netns, tap));
   }
 
   async probe(): ReturnType<Driver["probe"]> {
@@ -56,7 +61,7 @@ class QemuDriver implements Driver {
 
   async start(machine: Machine, dir: RunDir, options: StartOptions = {}): Promise<Running> {
     validateMachine(machine);
-    return await launch(machine, dir, { ...(await this.inspect()), ...options });
+    return await launch(machine, dir, { ...(await this.inspect()), openTap: this.openTap, ...options });
   }
 
   async resume(
@@ -68,7 +73,12 @@ class QemuDriver implements Driver {
     validateMachine(machine);
     const findings = await this.inspect();
     checkSnapshot(snapshotDir, this.name, machineFacts(machine, findings));
-    return await launch(machine, dir, { ...findings, ...options, snapshot: snapshotFiles(snapshotDir) });
+    return await launch(machine, dir, {
+      ...findings,
+      openTap: this.openTap,
+      ...options,
+      snapshot: snapshotFiles(snapshotDir),
+    });
   }
 
   async adopt(handles: DriverHandles, dir: RunDir): Promise<Running | undefined> {
@@ -105,11 +115,12 @@ class QemuDriver implements Driver {
 }
 
 interface LaunchOptions extends ResumeOptions, Pick<HostFindings, "program" | "accelerator"> {
+  readonly openTap: OpenTap;
   readonly snapshot?: SnapshotFiles;
 }
 
 async function launch(machine: Machine, dir: RunDir, options: LaunchOptions): Promise<Running> {
-  const { program, accelerator, snapshot, signal, spawned, whole, reachable } = options;
+  const { program, accelerator, openTap, snapshot, signal, spawned, whole, reachable } = options;
   closeSync(openSync(machine.consolePath, "a", 0o600));
   const sockets = qemuSockets(dir);
   let known: Running | undefined;
@@ -120,6 +131,7 @@ async function launch(machine: Machine, dir: RunDir, options: LaunchOptions): Pr
     accelerator,
     sockets,
     logPath: logPath(dir),
+    openTap,
     ...(snapshot === undefined ? {} : { snapshot }),
     signal,
     ...(spawned === undefined ? {} : { spawned }),

@@ -12,7 +12,7 @@ export function reportFromFindings(findings: HostFindings): DriverReport {
     version,
     accelerator,
     machineType: PLATFORMS[accelerator].machineType,
-    features: { pause: true, snapshot: true, nics: true, nicRate: false, tun: true },
+    features: { pause: true, snapshot: true, nics: true, openedNics: true, nicRate: false, tun: true },
     snapshotKey: snapshotKey(findings),
     notes:
       kvm === undefined || kvm.kind === "works"

@@ -32,7 +32,10 @@ class Scratch implements Disposable {
 
   input(program: string, signal?: AbortSignal): StartInput {
     const sockets = { qmp: join(this.path, "qmp.sock"), agent: join(this.path, "agent.sock") };
-    return { program, accelerator: "tcg", sockets, logPath: join(this.path, "qemu.log"), signal };
+    const openTap = async (_: string, tap: string): Promise<number> => {
+      throw new Error(`${tap} is none of this machine's`);
+    };
+    return { program, accelerator: "tcg", sockets, logPath: join(this.path, "qemu.log"), openTap, signal };
   }
 
   expectNothingLeft(): void {

@@ -3,7 +3,6 @@ import { closeSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { beforeAbort } from "../../lib/before-abort.ts";
 import { abortError } from "../../lib/run-program.ts";
-import { openTap } from "../../lib/tap.ts";
 import { createUnixListener } from "../../lib/unix-listener.ts";
 import { BangerError } from "../../model/errors.ts";
 import type { Machine } from "../../model/machine.ts";
@@ -21,11 +20,15 @@ const QMP_FD = 3;
 const AGENT_FD = 4;
 const STATE_FD = 5;
 
+export type OpenTap = (netns: string, tap: string) => Promise<number>;
+
 export interface StartInput {
   readonly program: string;
   readonly accelerator: QemuAccelerator;
   readonly sockets: QemuSockets;
   readonly logPath: string;
+  /** As `openTap` of lib/tap.ts. */
+  readonly openTap: OpenTap;
   /** Goes on from this snapshot, which fits; boots without. */
   readonly snapshot?: SnapshotFiles;
   readonly signal: AbortSignal | undefined;
@@ -47,10 +50,12 @@ export async function startQemu(machine: Machine, input: StartInput): Promise<Hy
   const agent = undo.adopt(createUnixListener(input.sockets.agent), (listener) => listener.remove());
   const { snapshot } = input;
   using opened = new DisposableStack();
-  const taps = machine.nics.flatMap(({ id, tap, netns }) => {
+  const taps: { readonly id: string; readonly fd: number }[] = [];
+  for (const { id, tap, netns } of machine.nics) {
     // A tap of another namespace: QEMU gets it open and stays in ours.
-    return netns === undefined ? [] : [{ id, fd: opened.adopt(openTap(netns, tap), closeSync) }];
-  });
+    if (netns === undefined) continue;
+    taps.push({ id, fd: opened.adopt(await input.openTap(netns, tap), closeSync) });
+  }
   // The saved state, where there is one, comes first.
   const firstTapFd = snapshot === undefined ? STATE_FD : STATE_FD + 1;
   const args = qemuArguments(machine, {
