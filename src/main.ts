@@ -2,6 +2,10 @@
 import { version } from "../package.json";
 
 const argv = process.argv.slice(2);
+// A compiled binary is its own program; from a checkout, Bun runs this file.
+const self = import.meta.path.startsWith("/$bunfs/")
+  ? [process.execPath]
+  : [process.execPath, ...process.execArgv, import.meta.path];
 
 if (argv.length === 1 && (argv[0] === "version" || argv[0] === "--version")) {
   console.log(`banger ${version}`);
@@ -11,16 +15,15 @@ if (argv.length === 1 && (argv[0] === "version" || argv[0] === "--version")) {
     import("./agent-binary.ts"),
   ]);
   const readyFd = argv[2] === "--ready-fd" ? Number(argv[3]) : undefined;
-  await runDaemon({ version, agentPath: await agentPath(), readyFd });
+  await runDaemon({ version, self, agentPath: await agentPath(), readyFd });
+} else if (argv.length === 2 && argv[0] === "daemon" && argv[1] === "inside") {
+  const { runInside } = await import("./daemon/inside.ts");
+  runInside();
 } else {
   const [{ runCli }, { flushOutput }] = await Promise.all([
     import("./cli/main.ts"),
     import("./cli/output.ts"),
   ]);
-  // A compiled binary is its own program; from a checkout, Bun runs this file.
-  const self = import.meta.path.startsWith("/$bunfs/")
-    ? [process.execPath]
-    : [process.execPath, ...process.execArgv, import.meta.path];
   const code = await runCli(argv, { self, version });
   // A terminal or pipe on stdin would keep the process alive: it ends when everything said has been written.
   await flushOutput();

@@ -11,6 +11,7 @@ import type { Config } from "../model/config.ts";
 import { networkVm } from "../network/network-capability.ts";
 import { PublishedPorts } from "../network/published/published-ports.ts";
 import { checkNetwork } from "../network/report.ts";
+import type { NetworkService } from "../network/service.ts";
 import { Bootstraps } from "../snapshots/bootstraps.ts";
 import { Snapshots } from "../snapshots/snapshots.ts";
 import { Templates } from "../snapshots/templates.ts";
@@ -57,7 +58,10 @@ export function compose(options: ComposeOptions): Composition {
   const drivers = new DriverChoice(
     options.drivers ?? [
       createFirecrackerDriver(firecrackerOptions(layout, config, chrootBase)),
-      createQemuDriver(qemuOptions(layout, config)),
+      createQemuDriver({
+        ...qemuOptions(layout, config),
+        openTap: async (_, tap) => await network.openTap(tap),
+      }),
     ],
   );
   const rates = ratesOf(config);
@@ -70,7 +74,7 @@ export function compose(options: ComposeOptions): Composition {
     directory: layout.volumesDir,
     now,
   });
-  const network = createNetwork(options, { store, drivers });
+  const network: NetworkService = createNetwork(options, { store, drivers });
   const sshKeys = new SshKeyring({ layout, vms: () => store.vms.list() });
   const templates = new Templates({
     dir: layout.templatesDir,

@@ -16,7 +16,7 @@ export interface DaemonOptions
   extends Partial<
     Pick<
       ComposeOptions,
-      "drivers" | "bootFiles" | "bootDeadlineMs" | "onStep" | "capabilities" | "templateQuietMs"
+      "self" | "drivers" | "bootFiles" | "bootDeadlineMs" | "onStep" | "capabilities" | "templateQuietMs"
     >
   > {
   readonly version: string;

@@ -60,6 +60,10 @@ export class Layout {
   get kvmVerdicts(): string {
     return join(this.cacheDir, "kvm-verdicts.json");
   }
+  /** Leads to the network's namespace of an ordinary user. */
+  get netns(): string {
+    return join(this.runtimeDir, "netns");
+  }
   get socket(): string {
     return join(this.runtimeDir, "bangerd.sock");
   }

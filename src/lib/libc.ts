@@ -105,6 +105,13 @@ export function pidfdSendSignal(pidfd: number, signal: number): void {
   checked("pidfd_send_signal", Number(symbols.syscall(SYS_PIDFD_SEND_SIGNAL, pidfd, signal, 0, 0)));
 }
 
+const SYS_PIDFD_GETFD = 438;
+
+/** pidfd_getfd(2), Linux 5.6: a copy of another process's descriptor, close-on-exec and the caller's. `EPERM`, `EBADF`, `ESRCH`. */
+export function pidfdGetfd(pidfd: number, fd: number): number {
+  return checked("pidfd_getfd", Number(symbols.syscall(SYS_PIDFD_GETFD, pidfd, fd, 0, 0)));
+}
+
 function checked(call: string, result: number): number {
   if (result !== -1) return result;
   // oxlint-disable-next-line eslint/no-underscore-dangle -- glibc's own name (errno(3))

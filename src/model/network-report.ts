@@ -1,15 +1,19 @@
 /** What there is to say of the network of this user's VMs. */
 
 export interface NetworkReport {
-  /** `namespace`: guests have cards. `channel`: connections over the agent's channel instead. `none`: neither. `why` says the reason. */
+  /**
+   * `namespace`: guests have cards. `channel`: connections over the agent's channel instead. `none`: neither. `why` says the reason; of
+   * a namespace it says what is missing from the best there is.
+   */
   readonly kind: "namespace" | "channel" | "none";
   readonly why?: string | undefined;
   readonly cure?: string | undefined;
   /** Whether the namespace is there now: it is made when the first VM starts. */
   readonly up: boolean;
+  /** Root's by its name, an ordinary user's by the path that leads to it. */
   readonly namespace: string;
-  /** The host's end of the link into it. */
-  readonly hostLink: string;
+  /** The host's end of the link into it; absent: it has none. */
+  readonly hostLink?: string | undefined;
   readonly pool: string;
   readonly gateway: string;
   /** Where guests' IPv6 addresses come from, and their gateway; absent: they have none. */

@@ -1,4 +1,5 @@
 /** Where the network of guests stands: how its namespace is made, found again, entered and removed. Root and an ordinary user have one each. */
+import type { CardAvailability } from "./availability.ts";
 import type { Blocked } from "./blocked.ts";
 import type { DnsServerOptions } from "./dns/server.ts";
 import type { NetworkPlan } from "./names.ts";
@@ -7,6 +8,8 @@ import type { NetPrograms } from "./programs.ts";
 export interface Ground {
   /** Root's namespace is joined to the host by a link; an ordinary user's by its uplink alone. */
   readonly owner: "root" | "user";
+  /** Whether it can be had on this host, apart from what the hypervisor says. */
+  available(): Promise<CardAvailability>;
   readonly inside: Inside;
   /** Whether the namespace of which this process knows is there. */
   exists(): boolean;

@@ -24,6 +24,7 @@ const NETNS_DIR = "/run/netns";
 export interface NetworkPlan {
   /** Of the namespace. */
   readonly name: string;
+  /** Leads to it; its arguments tell whose a process is. */
   readonly netnsPath: string;
   /** The host's end of the link into the namespace. */
   readonly hostLink: string;
@@ -54,6 +55,8 @@ export function createPlan(options: {
   readonly stateDir: string;
   readonly pool: string;
   readonly pool6?: string | undefined;
+  /** Default: where ip-netns(8) keeps those of root. */
+  readonly netnsPath?: string | undefined;
 }): NetworkPlan {
   const hash = createHash("sha256").update(`${options.uid}:${options.stateDir}`).digest();
   const name = `banger-${hash.toString("hex", 0, 4)}`;
@@ -66,7 +69,7 @@ export function createPlan(options: {
   };
   return {
     name,
-    netnsPath: `${NETNS_DIR}/${name}`,
+    netnsPath: options.netnsPath ?? `${NETNS_DIR}/${name}`,
     hostLink: `bng${hash.toString("hex", 0, 4)}`,
     ...link,
     linkBits: 30,

@@ -4,6 +4,10 @@ import type { NetworkedVm, NetworkReport } from "../model/network-report.ts";
 import type { NetworkVm } from "./elements.ts";
 import type { NetworkService } from "./service.ts";
 
+/** What an ordinary user goes without. */
+const NO_HOST_LINK =
+  "an ordinary user's namespace has no link to the host, which reaches guests by published ports and forwards";
+
 export async function reportNetwork(
   service: NetworkService,
   names: readonly { readonly id: string; readonly name: string }[],
@@ -14,8 +18,9 @@ export async function reportNetwork(
     kind: found.kind,
     ...(found.kind === "namespace" ? {} : { why: found.why, cure: found.cure }),
     up: network.up,
-    namespace: plan.name,
-    hostLink: plan.hostLink,
+    ...(found.kind === "namespace" && found.owner === "user"
+      ? { why: NO_HOST_LINK, namespace: plan.netnsPath }
+      : { namespace: plan.name, hostLink: plan.hostLink }),
     pool: plan.pool,
     gateway: plan.gateway,
     ...(found.kind === "namespace" ? reportIpv6(service) : {}),
@@ -65,7 +70,7 @@ export function checkNetwork(service: NetworkService): DoctorCheck {
       {
         check: "network",
         verdict: "pass" as const,
-        message: `guests have cards in the namespace ${name}, addresses of ${pools}, and pasta as their way out`,
+        message: `guests have cards in ${found.owner === "root" ? `the namespace ${name}` : "a namespace of this user's"}, addresses of ${pools}, and pasta as their way out${found.owner === "root" ? "" : `; ${NO_HOST_LINK}`}`,
       },
       ...(clash === undefined
         ? []

@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { inNetns } from "../lib/netns.ts";
 import { openTap } from "../lib/tap.ts";
+import { findAvailability } from "./availability.ts";
 import { readBlocked } from "./blocked.ts";
 import { createDnsServer } from "./dns/server.ts";
 import type { Ground } from "./ground.ts";
@@ -16,6 +17,7 @@ export function createRootGround({ name, netnsPath, hostLink }: NetworkPlan, pro
   const isLinked = (): boolean => listDevices().has(hostLink);
   return {
     owner: "root",
+    available: async () => findAvailability(),
     inside: {
       programs,
       setSysctls: async (isIpv6) => inNetns(netnsPath, () => setSysctls(isIpv6)),

@@ -1,9 +1,8 @@
 /** The network as the daemon has it: the namespace with its resolver and its reader of refused packets, and what can be asked of it. */
-import { readFileSync } from "node:fs";
 import { keptFor } from "../lib/kept-for.ts";
 import { NOWHERE } from "../model/addresses.ts";
 import { decideTarget, type NetworkDecision, type NetworkFacts } from "../model/network-decision.ts";
-import { type Availability, findAvailability, type NetworkWay } from "./availability.ts";
+import { type Availability, type CardAvailability, type NetworkWay, noCards } from "./availability.ts";
 import { BlockedEvents } from "./blocked-events.ts";
 import { type CheckResult, checkTarget, type Lookup } from "./check.ts";
 import { createCache } from "./dns/cache.ts";
@@ -14,7 +13,8 @@ import { createUpstream, type Nameserver } from "./dns/upstream.ts";
 import { decideEgress } from "./egress/decide.ts";
 import type { NetworkVm } from "./elements.ts";
 import type { Ground } from "./ground.ts";
-import { hasIpv6, hostAddresses, parseResolvConf } from "./host-facts.ts";
+import { hasIpv6, hostAddresses } from "./host-facts.ts";
+import { type HostResolver, readHostResolver } from "./host-resolver.ts";
 import type { NamedAnswer } from "./named-addresses.ts";
 import { createPlan, type NetworkPlan } from "./names.ts";
 import { Network } from "./network.ts";
@@ -34,6 +34,8 @@ export interface NetworkServiceOptions {
   /** The IPv6 pool; undefined: guests have no IPv6. */
   readonly pool6?: string | undefined;
   readonly tapPoolSize: number;
+  /** As in `createPlan`. */
+  readonly netnsPath?: string | undefined;
   /** Where names of guests are answered on 127.0.0.1; 0: nowhere. */
   readonly dnsPort: number;
   /** The address of a VM by its name. */
@@ -42,8 +44,8 @@ export interface NetworkServiceOptions {
   readonly way?: NetworkWay;
   /** Why the hypervisor's guests can have no way out over the agent's channel; undefined: they can. */
   readonly channelRefused?: () => Promise<string | undefined>;
-  /** Why the hypervisor takes no cards; undefined: it does. */
-  readonly nicsRefused: () => Promise<string | undefined>;
+  /** Why the hypervisor takes no cards of such a namespace; undefined: it does. */
+  readonly nicsRefused: (owner: Ground["owner"]) => Promise<string | undefined>;
   /** Hears of a packet or an answer that a VM, by its id, was refused. */
   readonly onBlocked: (id: string, message: string) => void;
   readonly onProblem: (what: string, error: unknown) => void;
@@ -58,13 +60,6 @@ export interface NetworkServiceOptions {
   readonly resolvectl?: string;
 }
 
-export interface HostResolver {
-  readonly servers: readonly Nameserver[];
-  readonly search: readonly string[];
-}
-
-/** The file of resolv.conf(5). */
-const RESOLV_CONF = "/etc/resolv.conf";
 const DNS_PORT = 53;
 /** So long the resolver takes the host to be what it was: a look at it for each question would take longer than the answer. */
 const HOST_KEPT_MS = 1_000;
@@ -131,17 +126,17 @@ export class NetworkService {
   async availability(): Promise<Availability> {
     const { way = "auto", channelRefused } = this.#options;
     const card =
-      way === "channel" ? noCard("network.mode is channel", "set it to auto") : await this.#cards();
+      way === "channel" ? noCards("network.mode is channel", "set it to auto") : await this.#cards();
     if (card.kind === "namespace" || way === "namespace" || channelRefused === undefined) return card;
     const refused = await channelRefused();
     return refused === undefined ? { ...card, kind: "channel" } : card;
   }
 
-  async #cards(): Promise<Exclude<Availability, { kind: "channel" }>> {
-    const found = findAvailability();
+  async #cards(): Promise<CardAvailability> {
+    const found = await this.#ground.available();
     if (found.kind === "none") return found;
-    const refused = await this.#options.nicsRefused();
-    return refused === undefined ? found : noCard(refused, "see: banger doctor");
+    const refused = await this.#options.nicsRefused(found.owner);
+    return refused === undefined ? found : noCards(refused, "see: banger doctor");
   }
 
   /** Refuses a chosen pool that the host uses itself. Errors: `failed_precondition`. */
@@ -161,8 +156,15 @@ export class NetworkService {
 
   /** The address by which this host reaches a VM that is up; undefined when there is no way but the agent's channel. */
   routeTo(id: string): string | undefined {
+    // An ordinary user's namespace has no link to the host.
+    if (this.#ground.owner === "user") return undefined;
     const address = this.network.attachment(id)?.vm.address;
     return address === undefined || address === NOWHERE || this.clash() !== undefined ? undefined : address;
+  }
+
+  /** As `openTap` of lib/tap.ts, in the namespace. */
+  async openTap(name: string): Promise<number> {
+    return await this.#ground.inside.openTap(name);
   }
 
   facts(): NetworkFacts {
@@ -235,7 +237,8 @@ export class NetworkService {
   /** For the host: names of guests and nothing else. */
   #serveHost(plan: NetworkPlan): Disposable {
     const { dnsPort, onProblem } = this.#options;
-    if (dnsPort === 0) return { [Symbol.dispose]: () => undefined };
+    // Whoever cannot reach guests by address has no use for their addresses.
+    if (dnsPort === 0 || this.#ground.owner === "user") return { [Symbol.dispose]: () => undefined };
     const server = createDnsServer({
       address: "127.0.0.1",
       port: dnsPort,
@@ -278,20 +281,6 @@ function hostPort(address: string, port: number): string {
   return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
-function noCard(why: string, cure: string): Extract<Availability, { kind: "none" }> {
-  return { kind: "none", why, cure };
-}
-
 function decideOverChannel(...[policy, target, facts]: Parameters<typeof decideTarget>): NetworkDecision {
   return decideEgress(policy, target, { facts });
-}
-
-function readHostResolver(): HostResolver {
-  try {
-    const { servers, search } = parseResolvConf(readFileSync(RESOLV_CONF, "utf8"));
-    return { servers: servers.map((address) => ({ address, port: DNS_PORT })), search };
-  } catch {
-    // Without the file a host has no nameservers (resolv.conf(5) then means its own, which is none of ours).
-    return { servers: [], search: [] };
-  }
 }

@@ -7,9 +7,10 @@ import { watchProcess } from "../../src/lib/process-watch.ts";
 import { BangerError } from "../../src/model/errors.ts";
 import { listDevices } from "../../src/network/host-facts.ts";
 import type { Network } from "../../src/network/network.ts";
+import { holderMarker } from "../../src/network/user/holder.ts";
 import { HOST, SITE } from "./addresses.ts";
 import { hostState } from "./own-host.ts";
-import { createWorld, NO_WORLD, vmOf } from "./world.ts";
+import { createWorld, NO_WORLD, OWNERS, vmOf } from "./world.ts";
 
 const test = anyTest.skipIf(NO_WORLD !== undefined);
 
@@ -61,30 +62,34 @@ test("another daemon finds the network, its VMs and its rules, and removes what 
   expect(again.network.up).toBe(false);
 });
 
-test("a daemon that died anywhere on the way up or down leaves nothing that the next one keeps", async () => {
-  await using world = await createWorld();
-  const before = await hostState();
-  const steps: string[] = [];
-  const useOnce = async (network: Network): Promise<void> => {
-    await network.attach(vmOf(ONE, { mode: "full" }));
-    await network.detach(vmOf(ONE, {}).id);
-    await network.down();
-  };
-  const clean = world.createService({ onStep: (step) => void steps.push(step) });
-  await useOnce(clean.network);
-  expect(steps).toContain("network:rules");
-  expect(steps).toContain("network:down");
-  for (const step of new Set(steps)) {
-    const dying = world.createService({ onStep: (name) => void (name === step && die()) });
-    await useOnce(dying.network).catch(expectDeath);
-    dying.network[Symbol.dispose]();
-    const next = world.createService();
-    await next.network.recover([]);
-    expect(existsSync(next.plan.netnsPath)).toBe(false);
-    expect(findByCommandLine(next.plan.netnsPath)).toEqual([]);
-    expect(await hostState()).toBe(before);
-  }
-});
+test.each(OWNERS)(
+  "a daemon of %s that died anywhere on the way up or down leaves nothing that the next one keeps",
+  async (owner) => {
+    await using world = await createWorld({}, { owner });
+    const before = await hostState();
+    const steps: string[] = [];
+    const useOnce = async (network: Network): Promise<void> => {
+      await network.attach(vmOf(ONE, { mode: "full" }));
+      await network.detach(vmOf(ONE, {}).id);
+      await network.down();
+    };
+    const clean = world.createService({ onStep: (step) => void steps.push(step) });
+    await useOnce(clean.network);
+    expect(steps).toContain("network:rules");
+    expect(steps).toContain("network:down");
+    for (const step of new Set(steps)) {
+      const dying = world.createService({ onStep: (name) => void (name === step && die()) });
+      await useOnce(dying.network).catch(expectDeath);
+      dying.network[Symbol.dispose]();
+      const next = world.createService();
+      await next.network.recover([]);
+      expect(existsSync(next.plan.netnsPath)).toBe(false);
+      expect(findByCommandLine(next.plan.netnsPath)).toEqual([]);
+      expect(findByCommandLine(holderMarker(next.plan.netnsPath))).toEqual([]);
+      expect(await hostState()).toBe(before);
+    }
+  },
+);
 
 test("a change of policy that is cut off leaves the old one or the new one", async () => {
   await using world = await createWorld();

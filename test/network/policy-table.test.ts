@@ -2,7 +2,7 @@
 import { test as anyTest, expect } from "bun:test";
 import { HOST, LAN_HOST, METADATA, OTHER_SITE, PRIVATE_HOST, SHARED_HOST, SITE } from "./addresses.ts";
 import { disagreements, EVERYTHING, type PolicyRow, walkCells } from "./policy-cells.ts";
-import { createWorld, NO_WORLD } from "./world.ts";
+import { createWorld, NO_WORLD, OWNERS } from "./world.ts";
 
 const test = anyTest.skipIf(NO_WORLD !== undefined);
 
@@ -66,8 +66,8 @@ const POLICIES: Readonly<Record<string, PolicyRow<TargetName>>> = {
   },
 };
 
-test("each cell of policy × target × protocol is what a packet experiences", async () => {
-  await using world = await createWorld();
+test.each(OWNERS)("each cell of policy × target × protocol is what packets of %s meet", async (owner) => {
+  await using world = await createWorld({}, { owner });
   const guest = await world.guest("172.30.5.2", { mode: "none" });
   const cells = await walkCells(world, guest, { targets: TARGETS, policies: POLICIES });
   expect(disagreements(cells)).toEqual([]);

@@ -15,7 +15,7 @@ import {
   SITE6,
 } from "./addresses.ts";
 import type { Guest } from "./guest.ts";
-import { createWorld, NO_WORLD, vmOf } from "./world.ts";
+import { createWorld, NO_WORLD, OWNERS, vmOf } from "./world.ts";
 
 const test = anyTest.skipIf(NO_WORLD !== undefined);
 
@@ -47,47 +47,50 @@ const CLOSED = [
   readonly string[],
 ])[];
 
-test("no guest reaches more than its policies say while daemons die at every step and others take over", async () => {
-  await using world = await createWorld({ pool6: POOL6 });
-  const guests: Guest[] = [];
-  for (const [address, network] of CLOSED) guests.push(await world.guest(address, network));
-  const knocking = new Knocking(guests.map((guest, at) => [guest, CLOSED[at]?.[3] ?? []]));
-  world.service.network[Symbol.dispose]();
-  const vms = (which: 1 | 2): ReturnType<typeof vmOf>[] => CLOSED.map((row) => vmOf(row[0], row[which]));
-  const steps = [
-    "network:recover",
-    "network:policy",
-    "network:tap",
-    "network:rules",
-    "network:detach",
-    "none",
-  ];
-  const work = async (network: Network): Promise<void> => {
-    await network.recover(vms(1));
-    for (const vm of vms(2)) await network.change(vm);
-    await network.attach(vmOf("172.30.5.9", { mode: "full" }));
-    for (const vm of vms(1)) await network.change(vm);
-    await network.detach(vmOf("172.30.5.9", {}).id);
-  };
-  let last: NetworkService | undefined;
-  for (const step of [...steps, ...steps]) {
-    last?.network[Symbol.dispose]();
-    const next = world.createService({ onStep: (name) => void (name === step && die()) });
-    last = next;
-    // All that it would have done had it lived.
-    await work(next.network).catch(expectDeath);
-    await knocking.round();
-  }
-  const { knocks, opened } = await knocking.end();
-  expect(opened).toEqual([]);
-  expect(knocks).toBeGreaterThan(CLOSED.length * steps.length * 2);
-  // The knocks were real ones: with another policy the same guest is let in.
-  await last?.network.change(vmOf("172.30.5.2", { mode: "full" }));
-  expect(await guests[0]?.reaches(SITE, "tcp", 80)).toBe(true);
-  expect(await guests[0]?.reaches(SITE6, "tcp", 80)).toBe(true);
-  for (const [address] of CLOSED) await last?.network.detach(vmOf(address, {}).id);
-  await last?.network.down();
-});
+test.each(OWNERS)(
+  "no guest of %s reaches more than its policies say while daemons die at every step and others take over",
+  async (owner) => {
+    await using world = await createWorld({ pool6: POOL6 }, { owner });
+    const guests: Guest[] = [];
+    for (const [address, network] of CLOSED) guests.push(await world.guest(address, network));
+    const knocking = new Knocking(guests.map((guest, at) => [guest, CLOSED[at]?.[3] ?? []]));
+    world.service.network[Symbol.dispose]();
+    const vms = (which: 1 | 2): ReturnType<typeof vmOf>[] => CLOSED.map((row) => vmOf(row[0], row[which]));
+    const steps = [
+      "network:recover",
+      "network:policy",
+      "network:tap",
+      "network:rules",
+      "network:detach",
+      "none",
+    ];
+    const work = async (network: Network): Promise<void> => {
+      await network.recover(vms(1));
+      for (const vm of vms(2)) await network.change(vm);
+      await network.attach(vmOf("172.30.5.9", { mode: "full" }));
+      for (const vm of vms(1)) await network.change(vm);
+      await network.detach(vmOf("172.30.5.9", {}).id);
+    };
+    let last: NetworkService | undefined;
+    for (const step of [...steps, ...steps]) {
+      last?.network[Symbol.dispose]();
+      const next = world.createService({ onStep: (name) => void (name === step && die()) });
+      last = next;
+      // All that it would have done had it lived.
+      await work(next.network).catch(expectDeath);
+      await knocking.round();
+    }
+    const { knocks, opened } = await knocking.end();
+    expect(opened).toEqual([]);
+    expect(knocks).toBeGreaterThan(CLOSED.length * steps.length * 2);
+    // The knocks were real ones: with another policy the same guest is let in.
+    await last?.network.change(vmOf("172.30.5.2", { mode: "full" }));
+    expect(await guests[0]?.reaches(SITE, "tcp", 80)).toBe(true);
+    expect(await guests[0]?.reaches(SITE6, "tcp", 80)).toBe(true);
+    for (const [address] of CLOSED) await last?.network.detach(vmOf(address, {}).id);
+    await last?.network.down();
+  },
+);
 
 /** Guests that try what is closed to them, all the time. */
 class Knocking {

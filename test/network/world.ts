@@ -3,11 +3,16 @@
  * front of it, on which banger's network runs, and guests. The machine's own network takes no part.
  */
 import { randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { macFromAddress } from "../../src/model/addresses.ts";
 import { type NetworkSpec, PUBLIC_NETWORK, parseNetworkPolicy } from "../../src/model/network-policy.ts";
 import { findAvailability } from "../../src/network/availability.ts";
+import type { Ground } from "../../src/network/ground.ts";
 import { createNetPrograms, type NetPrograms } from "../../src/network/programs.ts";
 import { NetworkService, type NetworkServiceOptions } from "../../src/network/service.ts";
+import { createUserGround } from "../../src/network/user/user-ground.ts";
 import { NAMESERVER, POOL } from "./addresses.ts";
 import { createGuest, type Guest } from "./guest.ts";
 import { createOwnHost } from "./own-host.ts";
@@ -16,6 +21,9 @@ const available = findAvailability();
 /** Why there can be no world here. */
 export const NO_WORLD: string | undefined = available.kind === "none" ? available.why : undefined;
 if (NO_WORLD !== undefined) console.warn(`skipped: networks of namespaces: ${NO_WORLD}`);
+
+/** Both ways to have the network. */
+export const OWNERS: readonly Ground["owner"][] = ["root", "user"];
 
 export interface World extends AsyncDisposable {
   readonly id: string;
@@ -36,10 +44,16 @@ export interface World extends AsyncDisposable {
   set(guest: Guest, network: Partial<NetworkSpec>): Promise<void>;
 }
 
-/** Makes one. Disposing leaves nothing of it. `ipv6`: host and internet speak it; default: when guests do. */
+/**
+ * Makes one. Disposing leaves nothing of it. `ipv6`: host and internet speak it; default: when guests do. `owner`: how the network is
+ * had; default: as root.
+ */
 export async function createWorld(
   options: Partial<NetworkServiceOptions> = {},
-  { ipv6 = options.pool6 !== undefined }: { readonly ipv6?: boolean } = {},
+  {
+    ipv6 = options.pool6 !== undefined,
+    owner = "root",
+  }: { readonly ipv6?: boolean; readonly owner?: Ground["owner"] } = {},
 ): Promise<World> {
   const id = randomBytes(3).toString("hex");
   await using undo = new AsyncDisposableStack();
@@ -49,6 +63,7 @@ export async function createWorld(
   const problems: string[] = [];
   const steps: string[] = [];
   const programs = vethsForTaps(real);
+  const ground = owner === "root" ? {} : userNetwork(undo, problems);
   const createService = (over: Partial<NetworkServiceOptions> = {}): NetworkService =>
     new NetworkService({
       uid: 0,
@@ -64,6 +79,7 @@ export async function createWorld(
       onStep: (step) => void steps.push(step),
       hostResolver: () => ({ servers: [{ address: NAMESERVER, port: 53 }], search: [] }),
       programs,
+      ...ground,
       ...options,
       ...over,
     });
@@ -95,6 +111,26 @@ export async function createWorld(
       await service.network.change({ ...vmOf(guest.address, network), id: guest.id });
     },
     [Symbol.asyncDispose]: () => held.disposeAsync(),
+  };
+}
+
+/** As an ordinary user has it. Root may do so, too. */
+function userNetwork(
+  undo: AsyncDisposableStack,
+  problems: string[],
+): Pick<NetworkServiceOptions, "netnsPath" | "ground"> {
+  const dir = undo.adopt(mkdtempSync(join(tmpdir(), "banger-world-")), (made) =>
+    rmSync(made, { recursive: true }),
+  );
+  return {
+    netnsPath: join(dir, "netns"),
+    ground: (plan) => {
+      const ground = createUserGround(plan, {
+        self: [process.execPath, join(import.meta.dir, "../../src/main.ts"), "daemon", "inside"],
+        onProblem: (what, error) => void problems.push(`${what}: ${String(error)}`),
+      });
+      return { ...ground, inside: { ...ground.inside, programs: vethsForTaps(ground.inside.programs) } };
+    },
   };
 }
 

@@ -6,6 +6,7 @@ import {
   cpSync,
   existsSync,
   type FSWatcher,
+  lchownSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -82,12 +83,15 @@ export async function createRealHome(
     readonly templates?: boolean;
     /** Default: bin/banger of this checkout. */
     readonly program?: string;
+    /** Whose it is; default: whoever runs the test. */
+    readonly uid?: number;
     /** For every command, and so for the daemon. */
     readonly env?: Readonly<Record<string, string>>;
   } = {},
 ): Promise<RealHome> {
   const home = mkdtempSync(join(tmpdir(), "banger-vm-"));
-  if (options.bare !== true) await furnish(home);
+  if (options.bare !== true) await furnish(home, options.uid !== undefined);
+  if (options.uid !== undefined) chownTree(home, options.uid);
   const env = { ...(options.templates === true ? {} : NO_TEMPLATES), ...options.env };
   const start = (args: readonly string[], cli: CliOptions = {}): StartedCli =>
     startCli(home, args, { ...cli, program: options.program, env: { ...env, ...cli.env } });
@@ -188,14 +192,21 @@ async function appears(dir: string, fits: (entry: string) => boolean): Promise<v
   }
 }
 
-/** Hard-links what was prepared, and registers the image. */
-async function furnish(home: string): Promise<void> {
+function chownTree(dir: string, uid: number): void {
+  for (const path of ["", ...readdirSync(dir, { recursive: true, encoding: "utf8" })]) {
+    lchownSync(join(dir, path), uid, uid);
+  }
+}
+
+/** Hard-links what was prepared, or copies it for a user who is to own it, and registers the image. */
+async function furnish(home: string, isCopy: boolean): Promise<void> {
   await prepareRealHomes();
   for (const path of new Glob("{images,kernels,cache}/**/*").scanSync({ cwd: PREPARED, onlyFiles: true })) {
     const target = join(home, path);
     mkdirSync(dirname(target), { recursive: true, mode: 0o700 });
+    if (isCopy) await copyFile(join(PREPARED, path), target);
     // Another file system (EXDEV) takes a copy.
-    await link(join(PREPARED, path), target).catch(() => copyFile(join(PREPARED, path), target));
+    else await link(join(PREPARED, path), target).catch(() => copyFile(join(PREPARED, path), target));
   }
   const blobs = new ImageBlobs(join(home, "images"));
   using store = openStore(join(home, "state.db"));

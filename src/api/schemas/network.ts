@@ -36,8 +36,11 @@ export const NetworkReportSchema: z.ZodType<NetworkReport> = z
     why: z.string().optional(),
     cure: z.string().optional(),
     up: z.boolean().describe("Whether the namespace is there now"),
-    namespace: z.string(),
-    hostLink: z.string().describe("The host's end of the link into the namespace"),
+    namespace: z.string().describe("Root's by its name, an ordinary user's by the path that leads to it"),
+    hostLink: z
+      .string()
+      .optional()
+      .describe("The host's end of the link into the namespace; absent: an ordinary user's, which has none"),
     pool: z.string(),
     gateway: z.string(),
     pool6: z.string().optional().describe("Where guests' IPv6 addresses come from; absent: they have none"),

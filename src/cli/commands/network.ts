@@ -67,7 +67,7 @@ export function defineNetwork(program: Command, ctx: CliContext): void {
 function guestsText({ kind, why = "" }: NetworkReport): string {
   switch (kind) {
     case "namespace":
-      return "a network card each";
+      return why === "" ? "a network card each" : `a network card each; ${why}`;
     case "channel":
       return `no network card, but TCP and names over the agent's channel: ${why}`;
     case "none":

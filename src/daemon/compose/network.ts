@@ -4,15 +4,17 @@ import { createClock } from "../../lib/clock.ts";
 import { Egress } from "../../network/egress/egress.ts";
 import { dialByRoute, type Routed } from "../../network/published/route.ts";
 import { NetworkService } from "../../network/service.ts";
+import { createUserGround } from "../../network/user/user-ground.ts";
 import type { Store } from "../../store/store.ts";
 import type { DriverChoice } from "../driver-choice.ts";
 import type { ComposeOptions } from "./options.ts";
 
 export function createNetwork(
-  { layout, log, config, onStep = () => undefined }: ComposeOptions,
+  { layout, log, config, self, onStep = () => undefined }: ComposeOptions,
   { store, drivers }: { readonly store: Store; readonly drivers: DriverChoice },
 ): NetworkService {
   const { addressPool, tapPoolSize, dnsPort } = config.values;
+  const onProblem = (what: string, error: unknown): void => log.warn({ err: error }, `network: ${what}`);
   return new NetworkService({
     uid: process.getuid?.() ?? 0,
     stateDir: layout.stateDir,
@@ -27,8 +29,16 @@ export function createNetwork(
       return report.features.tun ? undefined : `the guests of the hypervisor ${report.driver} have no kernel`;
     },
     addressOf: (name) => store.vms.byName(name)?.address,
-    nicsRefused: async () => {
+    ...(self === undefined || process.geteuid?.() === 0
+      ? {}
+      : {
+          netnsPath: layout.netns,
+          ground: (plan) => createUserGround(plan, { self: [...self, "daemon", "inside"], onProblem }),
+        }),
+    nicsRefused: async (owner) => {
       const { report } = await drivers.choose();
+      if (owner === "user" && !report.features.openedNics)
+        return `the hypervisor ${report.driver} opens taps by itself, which it cannot in an ordinary user's namespace`;
       return report.features.nics
         ? undefined
         : `the hypervisor ${report.driver} gives guests no network card`;
@@ -37,7 +47,7 @@ export function createNetwork(
       const vm = store.vms.byId(id);
       if (vm !== undefined) store.events.note("blocked", vm, message);
     },
-    onProblem: (what, error) => log.warn({ err: error }, `network: ${what}`),
+    onProblem,
     onStep,
   });
 }

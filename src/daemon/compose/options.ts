@@ -14,6 +14,8 @@ export interface ComposeOptions {
   /** Loads the configuration anew, to compare. Errors: `invalid_argument`. */
   readonly reloadConfig: () => LoadedConfig;
   readonly version: string;
+  /** What runs this program, before its arguments; absent: an ordinary user's guests have no cards. */
+  readonly self?: readonly string[] | undefined;
   /** The guest agent's binary. */
   readonly agentPath: string;
   readonly log: Logger;

@@ -1,0 +1,84 @@
+/**
+ * An ordinary user of this host for a test that root runs: without privileges, and with a /dev/net/tun that everybody may open, as
+ * distributions have it. Nothing of it is seen outside of a mount namespace of its own.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, mkdtempSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { NO_WORLD } from "../network/world.ts";
+import { killToTheEnd } from "./processes.ts";
+
+const ROOT = join(import.meta.dir, "../..");
+/** Nobody has it. */
+export const ORDINARY_UID = 61_234;
+
+/** Why there can be none here. */
+export const NO_USER: string | undefined = NO_WORLD ?? closedCheckout();
+if (NO_WORLD === undefined && NO_USER !== undefined) console.warn(`skipped: ordinary users: ${NO_USER}`);
+
+/** Whether a process is that user's. */
+export function isUser(uid: number): boolean {
+  return uid === ORDINARY_UID;
+}
+
+export interface OrdinaryUser extends AsyncDisposable {
+  /** Runs bin/banger of this checkout as that user. */
+  readonly program: string;
+}
+
+/** The checkout is seen from a place of its own, wherever it is: the directories above it may be closed to others. */
+const SET_UP = `
+mount -t tmpfs -o mode=755 none "$1"
+mkdir "$1/checkout"
+mount --bind "$2" "$1/checkout"
+mknod "$1/tun" c 10 200
+chmod 666 "$1/tun"
+mount --bind "$1/tun" /dev/net/tun
+echo ready
+exec sleep infinity
+`;
+
+/** Disposing ends what keeps the mounts; the user's own processes are to be gone by then. */
+export async function createOrdinaryUser(): Promise<OrdinaryUser> {
+  await using undo = new AsyncDisposableStack();
+  const dir = undo.adopt(mkdtempSync(join(tmpdir(), "banger-user-")), (made) =>
+    rmSync(made, { recursive: true }),
+  );
+  chmodSync(dir, 0o755);
+  const place = undo.adopt(mkdtempSync(join(tmpdir(), "banger-user-")), (made) =>
+    rmSync(made, { recursive: true }),
+  );
+  const child = spawn(
+    "unshare",
+    ["--mount", "--propagation", "private", "--", "sh", "-euc", SET_UP, "sh", place, ROOT],
+    { stdio: ["ignore", "pipe", "inherit"] },
+  );
+  undo.defer(() => killToTheEnd(child.pid));
+  const ended = once(child, "exit").then(([code]: (number | null)[]) => {
+    throw new Error(`the mounts of an ordinary user could not be made: exit code ${code}`);
+  });
+  await Promise.race([once(child.stdout, "data"), ended]);
+  ended.catch(() => undefined);
+  const program = join(dir, "banger");
+  const user = `env HOME=/ setpriv --reuid ${ORDINARY_UID} --regid ${ORDINARY_UID} --clear-groups`;
+  writeFileSync(
+    program,
+    `#!/bin/sh\nexec nsenter --mount=/proc/${child.pid}/ns/mnt -- ${user} "${place}/checkout/bin/banger" "$@"\n`,
+  );
+  chmodSync(program, 0o755);
+  const held = undo.move();
+  return { program, [Symbol.asyncDispose]: () => held.disposeAsync() };
+}
+
+/** Others have to be able to run what is in it, all of which has to be in it. */
+function closedCheckout(): string | undefined {
+  const root = realpathSync(ROOT);
+  for (const name of ["bin/banger", "src/main.ts", "node_modules/.bin/bun"]) {
+    const path = realpathSync(join(root, name));
+    if (!path.startsWith(`${root}/`)) return `${name} leads out of the checkout`;
+    if ((statSync(path).mode & 0o004) === 0) return `others may not read ${name}`;
+  }
+  return undefined;
+}

@@ -1,0 +1,78 @@
+/** Guests of an ordinary user on the network: a card each, in a namespace that only the user's own processes keep. */
+import { expect, test } from "bun:test";
+import { existsSync, readFileSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
+import { findByCommandLine, type ProcessHandle } from "../../src/lib/process-identity.ts";
+import { watchProcess } from "../../src/lib/process-watch.ts";
+import { parseResolvConf } from "../../src/network/host-facts.ts";
+import { holderMarker } from "../../src/network/user/holder.ts";
+import { HOST, METADATA, PRIVATE_HOST, SITE } from "../network/addresses.ts";
+import { createOwnHost, hostState } from "../network/own-host.ts";
+import { workersIn } from "../network/workers.ts";
+import { createOrdinaryUser, isUser, NO_USER, ORDINARY_UID } from "../support/ordinary-user.ts";
+import { killToTheEnd } from "../support/processes.ts";
+import { createRealHome, prepareRealHomes } from "../support/real-home.ts";
+
+test.skipIf(NO_USER !== undefined)(
+  "an ordinary user's guest has the internet by default, what set says at once, and leaves nothing",
+  async () => {
+    const { servers } = parseResolvConf(readFileSync("/etc/resolv.conf", "utf8"));
+    const nameservers = servers.filter((address) => !address.startsWith("127.") && !address.includes(":"));
+    await prepareRealHomes();
+    await using _host = await createOwnHost({ nameservers });
+    const before = await hostState();
+    await using user = await createOrdinaryUser();
+    await using home = await createRealHome({ program: user.program, uid: ORDINARY_UID });
+    const banger = async (...args: string[]): Promise<string> => {
+      const { code, stdout, stderr } = await home.banger(args);
+      return code === 0 ? stdout.trim() : `${code}: ${stdout}${stderr}`.trim();
+    };
+    /** Which of the targets a guest reaches: every one's server says hello. */
+    const reaches = async (): Promise<string[]> => {
+      const targets = [SITE, PRIVATE_HOST, METADATA, HOST];
+      const greeted = (address: string): string =>
+        `(exec 3<>/dev/tcp/${address}/80 && read -t 5 -u 3 word; echo ${address} $word) 2>&1`;
+      const words = await banger("exec", "web", "--", "bash", "-c", targets.map(greeted).join(";"));
+      return targets.filter((address) => words.includes(`${address} hello`));
+    };
+    const namespace = join(home.home, "run/netns");
+    const keepers = (): readonly ProcessHandle[] =>
+      findByCommandLine(holderMarker(namespace), { isOurs: isUser });
+
+    expect(await banger("run", "-d", "-q", "--name", "web")).toBe("web");
+    const report: unknown = JSON.parse(await banger("network", "show", "--json"));
+    expect(report).toMatchObject({ kind: "namespace", up: true, namespace, uplink: "pasta" });
+    expect(report).not.toHaveProperty("hostLink");
+    expect(await banger("doctor")).toMatch(/PASS {2}network: .* an ordinary user's namespace has no link/);
+    expect(await reaches()).toEqual([SITE]);
+    // What runs the guest has no rights over its rules: it is outside of the namespaces and has but the tap.
+    const [hypervisor = 0] = home.hypervisors();
+    const [keeper] = keepers();
+    expect(readlinkSync(`/proc/${hypervisor}/ns/user`)).toBe(readlinkSync("/proc/self/ns/user"));
+    expect(readlinkSync(`/proc/${hypervisor}/ns/net`)).not.toBe(readlinkSync(`/proc/${keeper?.pid}/ns/net`));
+
+    await banger("set", "web", "--network", "full");
+    expect(await reaches()).toEqual([SITE, PRIVATE_HOST, METADATA, HOST]);
+    const [worker] = workersIn(keeper, { isOurs: isUser });
+    const working = worker === undefined ? undefined : await watchProcess(worker);
+    await killToTheEnd(await home.daemonPid());
+    // What works in the namespace goes with the daemon; the namespace and all rules stay.
+    await working?.ended;
+    expect(await banger("set", "web", "--allow", `${SITE}:80/tcp`)).toBe("web");
+    expect(keepers()).toEqual(keeper === undefined ? [] : [keeper]);
+    expect(await reaches()).toEqual([SITE]);
+    expect(await banger("exec", "web", "--", "getent", "ahostsv4", "web.vm")).toContain("172.16.0.2");
+    if (nameservers.length > 0) {
+      await banger("set", "web", "--network", "public");
+      expect(await banger("exec", "web", "--", "getent", "ahostsv4", "good.test")).toContain(SITE);
+    } else console.warn("skipped: names through the host's resolver, which is on its loopback");
+    expect(await banger("network", "down")).toContain("the network is used by web");
+
+    expect(await banger("rm", "-f", "web")).toBe("web");
+    expect(await banger("network", "down")).toBe("");
+    expect(keepers()).toEqual([]);
+    expect(findByCommandLine(namespace, { isOurs: isUser })).toEqual([]);
+    expect(existsSync(namespace)).toBe(false);
+    expect(await hostState()).toBe(before);
+  },
+);
