@@ -5,11 +5,12 @@
  * found damaged gets the file `damaged` beside it, and the next image of that digest takes its place. Names live elsewhere.
  */
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { hashFile } from "../lib/hash-file.ts";
 import { publishDirectory, removeLeftovers, temporaryName } from "../lib/publish.ts";
+import { removeTree } from "../lib/remove-tree.ts";
 import { type Digest, isDigest } from "../model/digest.ts";
 import { BangerError } from "../model/errors.ts";
 import type { ImageConfig } from "../model/spec.ts";
@@ -166,7 +167,7 @@ export class ImageBlobs {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
       throw error;
     }
-    await rm(doomed, { recursive: true, force: true });
+    await removeTree(doomed);
   }
 
   /**

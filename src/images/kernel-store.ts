@@ -3,10 +3,11 @@
  * SHA-256 of everything that a guest gets to see of it. A kernel is published whole or not at all.
  */
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { z } from "zod";
 import { publishDirectory, temporaryName } from "../lib/publish.ts";
+import { removeTree } from "../lib/remove-tree.ts";
 import { BangerError } from "../model/errors.ts";
 import type { KernelModule } from "./kernel-modules.ts";
 import type { Damage, Verified, VerifyContext } from "./verify.ts";
@@ -113,7 +114,7 @@ export async function removeKernel(kernelsDir: string, id: string): Promise<void
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
     throw error;
   }
-  await rm(doomed, { recursive: true, force: true });
+  await removeTree(doomed);
 }
 
 /** What stands there as a kernel, damaged or not. */

@@ -8,6 +8,7 @@ import { link, mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { BangerError } from "../model/errors.ts";
 import { identifyProcess, readProcessStat } from "./process-identity.ts";
+import { removeTree } from "./remove-tree.ts";
 
 const TEMPORARY = /^\.tmp-(\d+)-(\d+)-[0-9a-f]+$/u;
 
@@ -52,7 +53,7 @@ export async function withTemporaryDirectory<T>(
   } catch (error) {
     throw storageError(error, parent);
   } finally {
-    await rm(dir, { recursive: true, force: true });
+    await removeTree(dir);
   }
 }
 
@@ -92,7 +93,7 @@ export async function publishFile(
  */
 export async function removeLeftovers(parent: string): Promise<string[]> {
   const names = await listLeftovers(parent);
-  for (const name of names) await rm(join(parent, name), { recursive: true, force: true });
+  for (const name of names) await removeTree(join(parent, name));
   return names;
 }
 

@@ -4,11 +4,12 @@
  */
 import { createHash } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
-import { rename, rm, writeFile } from "node:fs/promises";
+import { rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { hashSparse } from "../lib/hash-sparse.ts";
 import { publishDirectory, temporaryName } from "../lib/publish.ts";
+import { removeTree } from "../lib/remove-tree.ts";
 import { BangerError } from "../model/errors.ts";
 import type { SavedMachine } from "../model/saved.ts";
 
@@ -114,7 +115,7 @@ export class SavedFiles {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
       throw error;
     }
-    await rm(doomed, { recursive: true, force: true });
+    await removeTree(doomed);
   }
 }
 

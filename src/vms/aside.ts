@@ -1,9 +1,9 @@
 /** A machine that is no VM: booted like one, for something that banger does for itself, and gone afterwards. */
 import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { rm } from "node:fs/promises";
 import type { Agent } from "../guest/agent.ts";
 import { lowerPriority } from "../lib/low-priority.ts";
+import { removeTree } from "../lib/remove-tree.ts";
 import { NOWHERE } from "../model/addresses.ts";
 import { NO_NETWORK } from "../model/network-policy.ts";
 import type { TemplateWish } from "../model/saved.ts";
@@ -42,7 +42,7 @@ export async function bootAside<T>(
   await using undo = new AsyncDisposableStack();
   mkdirSync(ctx.layout.vmDir(vm.id), { recursive: true, mode: 0o700 });
   writeFileSync(ctx.layout.aside(vm.id), "");
-  undo.defer(() => rm(ctx.layout.vmDir(vm.id), { recursive: true, force: true }));
+  undo.defer(() => removeTree(ctx.layout.vmDir(vm.id)));
   const spawned = ({ pid }: { readonly pid: number }): void => lowerPriority(pid);
   const { running, agent } = await bringUp(
     ctx,

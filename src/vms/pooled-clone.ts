@@ -1,9 +1,9 @@
 /** A clone for the warm pool: resumed from a template, used once, and standing still until a VM takes it. */
 import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { rm } from "node:fs/promises";
 import type { Agent } from "../guest/agent.ts";
 import { withDeadline } from "../lib/deadline.ts";
+import { removeTree } from "../lib/remove-tree.ts";
 import { BangerError } from "../model/errors.ts";
 import type { TemplateWish } from "../model/saved.ts";
 import { NEVER_STARTED, type VmRecord } from "../model/vm.ts";
@@ -72,7 +72,7 @@ export async function makePooledClone(
   const steps = new Steps("pool", { ...ctx, ...options });
   mkdirSync(ctx.layout.vmDir(vm.id), { recursive: true, mode: 0o700 });
   writeFileSync(ctx.layout.aside(vm.id), "");
-  whole.defer(() => rm(ctx.layout.vmDir(vm.id), { recursive: true, force: true }));
+  whole.defer(() => removeTree(ctx.layout.vmDir(vm.id)));
   const undo = whole.use(new AsyncDisposableStack());
   try {
     // Whoever takes it may keep it.

@@ -3,7 +3,7 @@
  * what was half done is undone, and what belongs to nobody is removed.
  */
 import { existsSync, readdirSync, rmSync } from "node:fs";
-import { rm } from "node:fs/promises";
+import { removeTree } from "../lib/remove-tree.ts";
 import { settlesWithin } from "../lib/settles-within.ts";
 import { BangerError } from "../model/errors.ts";
 import type { VmRecord } from "../model/vm.ts";
@@ -141,6 +141,6 @@ async function sweepDirectory(ctx: VmContext, id: string): Promise<void> {
     ctx.log.warn({ directory }, "a VM's directory has no record; it was left as it is");
     return;
   }
-  await rm(directory, { recursive: true, force: true });
+  await removeTree(directory);
   ctx.log.warn({ vm: id }, "removed what a crash had left of a VM");
 }

@@ -1,5 +1,5 @@
 /** Removal: the end of a VM's process, host resources, record and directory. */
-import { rm } from "node:fs/promises";
+import { removeTree } from "../lib/remove-tree.ts";
 import { BangerError } from "../model/errors.ts";
 import { decide } from "../model/state-machine.ts";
 import type { VmRecord } from "../model/vm.ts";
@@ -37,7 +37,7 @@ export async function removeVm(
     // The row goes first: from then on the VM does not exist, and reconcile sweeps a directory that has no row.
     ctx.store.vms.remove(id);
     ctx.onStep("remove:directory");
-    await rm(ctx.layout.vmDir(id), { recursive: true, force: true });
+    await removeTree(ctx.layout.vmDir(id));
     forget(ctx, id);
     ctx.onStep("remove:done");
     return record;

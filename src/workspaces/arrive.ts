@@ -1,8 +1,9 @@
 /** The arrival of a workspace in its VM. */
 import { randomBytes } from "node:crypto";
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, rename, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { syncTree } from "../lib/publish.ts";
+import { removeTree } from "../lib/remove-tree.ts";
 import type { LongOptions } from "../model/boot.ts";
 import { BangerError } from "../model/errors.ts";
 import type { VmRecord } from "../model/vm.ts";
@@ -122,7 +123,7 @@ export async function arriveWorkspace(
 async function keep(deps: WorkspaceDeps, { record, sent, places }: Kept): Promise<void> {
   deps.onStep("workspace:files");
   // What a daemon left that ended before it wrote the record.
-  await rm(places.directory, { recursive: true, force: true });
+  await removeTree(places.directory);
   for (const [number, { part, files, index }] of sent.entries()) {
     const its = number === 0 ? places : places.submodule(number - 1);
     await mkdir(its.directory, { mode: 0o700, recursive: true });

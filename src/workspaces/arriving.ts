@@ -1,5 +1,5 @@
 /** The work tree of a run, whose setup may have been done before: then what was kept is taken up, and only what is new is sent. */
-import { rm } from "node:fs/promises";
+import { removeTree } from "../lib/remove-tree.ts";
 import type { LongOptions } from "../model/boot.ts";
 import { BangerError } from "../model/errors.ts";
 import type { ArrivingTree } from "../model/kept.ts";
@@ -29,7 +29,7 @@ export async function arrivingTree(
   const records = keeper.store.workspaces;
   const forget = async (vm: string): Promise<void> => {
     records.remove(vm);
-    await rm(keeper.places(vm).directory, { recursive: true, force: true });
+    await removeTree(keeper.places(vm).directory);
   };
   return {
     key: await treeKey(survey, options.inputs),

@@ -1,10 +1,9 @@
 /** Workspaces that go along when their VM is saved, and come with what is made of that. */
-
 import { existsSync, renameSync, rmSync } from "node:fs";
-import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { KeyedLock } from "../lib/keyed-lock.ts";
 import { temporaryName } from "../lib/publish.ts";
+import { removeTree } from "../lib/remove-tree.ts";
 import type { BroughtWorkspace, WorkspaceCarrier } from "../model/saved.ts";
 import type { Store } from "../store/store.ts";
 import { packBundle, unpackBundle } from "./bundle.ts";
@@ -49,7 +48,7 @@ export class CarriedWorkspaces implements WorkspaceCarrier {
         renameSync(aside, directory);
         workspaces.put({ ...record, vm });
       },
-      [Symbol.asyncDispose]: async () => await rm(aside, { recursive: true, force: true }),
+      [Symbol.asyncDispose]: async () => await removeTree(aside),
     };
   }
 }

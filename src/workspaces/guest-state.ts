@@ -1,7 +1,8 @@
 /** The work tree of a guest as a git tree, made on the host: git runs on banger's own repository, and on no line that the guest wrote. */
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { temporaryName } from "../lib/publish.ts";
+import { removeTree } from "../lib/remove-tree.ts";
 import type { WorkspaceRecord } from "../model/workspace.ts";
 import { ownFiles } from "./apart.ts";
 import { findChanges } from "./changes.ts";
@@ -76,7 +77,7 @@ export async function readGuestState(
     );
     return { tree: await writeTree(git), scanned, notes: changes.notes };
   } finally {
-    await rm(directory, { recursive: true, force: true });
+    await removeTree(directory);
   }
 }
 

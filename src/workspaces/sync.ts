@@ -1,8 +1,9 @@
 /** `sync`: what is new on the host goes into the guest's copy. What was done in the guest is not overwritten unless that is asked for. */
 import { mkdirSync } from "node:fs";
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { temporaryName } from "../lib/publish.ts";
+import { removeTree } from "../lib/remove-tree.ts";
 import { BangerError } from "../model/errors.ts";
 import type { SubmoduleRecord, WorkspaceRecord } from "../model/workspace.ts";
 import { filesBelow, hasRepository } from "./apart.ts";
@@ -68,7 +69,7 @@ export async function syncWorkspace(view: WorkspaceView, options: SyncOptions): 
       notes: [...survey.notes, ...plans.flatMap(([path, plan]) => prefixed(path, plan.notes)), ...notes],
     };
   } finally {
-    await rm(directory, { recursive: true, force: true });
+    await removeTree(directory);
   }
 }
 

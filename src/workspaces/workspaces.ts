@@ -1,8 +1,9 @@
 /** Workspaces as one object: what the routes call. */
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { KeyedLock } from "../lib/keyed-lock.ts";
 import { removeLeftovers, storageError, temporaryName } from "../lib/publish.ts";
+import { removeTree } from "../lib/remove-tree.ts";
 import type { LongOptions } from "../model/boot.ts";
 import { BangerError } from "../model/errors.ts";
 import type { ArrivingTree } from "../model/kept.ts";
@@ -102,7 +103,7 @@ export class Workspaces {
       [Symbol.asyncDispose]: async () => {
         giveUp.abort(new BangerError("cancelled", "the workspace is not wanted any more"));
         await staging?.catch(() => undefined);
-        await rm(directory, { recursive: true, force: true });
+        await removeTree(directory);
       },
     };
   }

@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { removeLeftovers, storageError, syncPath, temporaryName } from "../../lib/publish.ts";
+import { removeTree } from "../../lib/remove-tree.ts";
 import { abortError } from "../../lib/run-program.ts";
 import { type Digest, type DigestAlgorithm, isDigest, splitDigest } from "../../model/digest.ts";
 import { BlobWriter } from "./blob-writer.ts";
@@ -164,7 +165,7 @@ export class BlobStore {
 
   /** Removes all of them. Not while a download is under way. */
   async removePartials(): Promise<void> {
-    await rm(join(this.#dir, "partial"), { recursive: true, force: true });
+    await removeTree(join(this.#dir, "partial"));
   }
 
   /** Its size; 0 when it is not there. */

@@ -1,8 +1,9 @@
 /** Runs the probe guest under Firecracker: the only way to know whether KVM can run guests here. */
-import { mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, open, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { lastLines } from "../../lib/file-tail.ts";
+import { removeTree } from "../../lib/remove-tree.ts";
 import { type ProgramEnd, runProgram } from "../../lib/run-program.ts";
 import { BangerError } from "../../model/errors.ts";
 import type { KvmTrial } from "../kvm-verdict.ts";
@@ -29,7 +30,7 @@ export async function runProbeGuest(options: ProbeOptions): Promise<KvmTrial> {
     await writeFile(config, JSON.stringify(configuration(kernel)));
     return await run({ ...options, config, output: join(directory, "output") });
   } finally {
-    await rm(directory, { recursive: true, force: true });
+    await removeTree(directory);
   }
 }
 
