@@ -2,11 +2,12 @@
 import { expect } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { watchProcess } from "../../lib/process-watch.ts";
+import { removeTree } from "../../lib/remove-tree.ts";
 import type { Machine } from "../../model/machine.ts";
 import { findHypervisors } from "../hypervisor-user.ts";
 import { type Driver, type RunDir } from "../port.ts";
@@ -48,7 +49,7 @@ export async function createContractBench(subject: ContractSubject): Promise<Con
         await watch?.ended;
       }
       expect(findHypervisors(id)).toEqual([]);
-      await rm(directory, { recursive: true, force: true });
+      await removeTree(directory);
     },
   };
 }
