@@ -92,3 +92,16 @@ export function validateGuestPath(path: string): string {
     details: { field: "guestPath" },
   });
 }
+
+/** What became of a pull in a submodule. */
+export interface PulledSubmodule {
+  /** Of its work tree, below the top of the workspace. */
+  readonly path: string;
+  /** Of the submodule's repository on the host; absent: the guest has no commits of its own. */
+  readonly branch?: string | undefined;
+  readonly head?: string | undefined;
+  /** Commits that its repository did not have. */
+  readonly commits: number;
+  /** Something was changed in the guest and is not committed, and did not come. */
+  readonly uncommitted: boolean;
+}

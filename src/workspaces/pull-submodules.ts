@@ -2,21 +2,11 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { BangerError } from "../model/errors.ts";
+import type { PulledSubmodule } from "../model/workspace.ts";
 import { filesBelow, hasRepository } from "./apart.ts";
 import type { WorkspaceView } from "./guest-state.ts";
 import { type Pulled, type PullOptions, pullCommits, tryPull } from "./pull.ts";
 import { namePath, type Submodule, submodulesOf } from "./submodules.ts";
-
-export interface PulledSubmodule {
-  /** Of its work tree, below the top of the workspace. */
-  readonly path: string;
-  /** Of the submodule's repository on the host, and where it is now; absent: the guest has no commits of its own. */
-  readonly branch?: string | undefined;
-  readonly head?: string | undefined;
-  readonly commits: number;
-  /** Something was changed in the guest and is not committed, and did not come. */
-  readonly uncommitted: boolean;
-}
 
 export interface PulledWorkspace extends Pulled {
   /** Those in which something was done. */

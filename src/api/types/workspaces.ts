@@ -1,6 +1,6 @@
 /** Bodies about workspaces: what is to be copied into a VM, what would be, and what became of it. */
 import type { Bootstrap } from "../../model/bootstrap.ts";
-import type { WorkspaceWish } from "../../model/workspace.ts";
+import type { PulledSubmodule, WorkspaceWish } from "../../model/workspace.ts";
 
 /** What is to be copied into a VM; see `WorkspaceWish` of the model. */
 export type ImportWorkspace = WorkspaceWish;
@@ -66,19 +66,6 @@ export interface PulledWorkspace {
   /** Those in which something was done. */
   readonly submodules: readonly PulledSubmodule[];
   readonly notes: readonly string[];
-}
-
-/** What became of a pull in a submodule. */
-export interface PulledSubmodule {
-  /** Of its work tree, below the top of the workspace. */
-  readonly path: string;
-  /** Of the submodule's repository on the host; absent: the guest has no commits of its own. */
-  readonly branch?: string | undefined;
-  readonly head?: string | undefined;
-  /** Commits that its repository did not have. */
-  readonly commits: number;
-  /** Something was changed in the guest and is not committed, and did not come. */
-  readonly uncommitted: boolean;
 }
 
 export interface SyncWorkspace {
