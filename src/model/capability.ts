@@ -96,6 +96,8 @@ export interface Capability {
   resumed?(context: CapabilityContext, running: RunningMachine): Promise<void>;
   /** The guest is configured, and nobody uses it yet: may prepare it. What it throws fails the start. */
   started?(vm: VmRecord, guest: StartedGuest, options: LongOptions): Promise<void>;
+  /** The VM runs and was left by an earlier daemon: takes up what asks nothing of the guest or its hypervisor, which may not answer. Never throws. */
+  adopted?(vm: VmRecord): Promise<void>;
   /** The VM runs and can be used: after a start, and when a daemon takes it over from an earlier one. Never throws. */
   reachable?(vm: VmRecord): Promise<void>;
   /** After `set` changed the record: applies what it can, also to the running machine when there is one. */

@@ -62,19 +62,27 @@ async function takeOver(ctx: VmContext, vm: VmRecord, running: Running): Promise
   // Registered first: whatever fails now, there is somebody who can end it.
   const live = LiveVm.register(ctx, vm.id, { running });
   ctx.log.info({ vm: vm.id, pid: running.handles.process.pid }, "adopted a running VM");
+  // Before any VM is served, and however long this one takes to answer.
+  await ctx.locks.hold(vm.id, () => takeUp(ctx, live));
   // Whoever changes it comes afterwards, and finds a machine that is as the record was.
   const gone = ctx.locks.hold(vm.id, () => goOn(ctx, live));
   if (!(await settlesWithin(gone, PATIENCE_MS)))
     ctx.log.warn({ vm: vm.id }, "an adopted VM does not answer; the daemon goes on without");
 }
 
+/** What needs no VM that answers; the caller holds its lock. Never throws. */
+async function takeUp(ctx: VmContext, live: LiveVm): Promise<void> {
+  const vm = recordOf(ctx, live);
+  if (vm === undefined) return;
+  for (const capability of ctx.capabilities) await capability.adopted?.(vm);
+}
+
 /** What only a VM that answers can do; the caller holds its lock. Never throws. */
 async function goOn(ctx: VmContext, live: LiveVm): Promise<void> {
   const { id, running } = live;
-  // Somebody may have ended it before the lock was had, or may do so meanwhile.
-  const vm = ctx.store.vms.byId(id);
   const isThere = (): boolean => ctx.live.get(id) === live;
-  if (vm === undefined || !isThere()) return;
+  const vm = recordOf(ctx, live);
+  if (vm === undefined) return;
   try {
     // A crash between an order and its record leaves them apart: the record is what was acknowledged.
     await (vm.state === "paused" ? running.pause() : running.resume());
@@ -88,6 +96,11 @@ async function goOn(ctx: VmContext, live: LiveVm): Promise<void> {
   }
   // Connected ahead of its first use; a guest that does not answer now may later.
   if (vm.state === "running") live.agent().catch(() => undefined);
+}
+
+/** Undefined when somebody ended it before the lock was had. */
+function recordOf(ctx: VmContext, live: LiveVm): VmRecord | undefined {
+  return ctx.live.get(live.id) === live ? ctx.store.vms.byId(live.id) : undefined;
 }
 
 /** The VM's process, by its handles. */

@@ -3,8 +3,8 @@ import { expect, test } from "bun:test";
 import type { Capability } from "../../src/model/capability.ts";
 import { createFakeDriver } from "../../src/vmm/fake/driver.ts";
 import { agentProgram } from "../../src/vmm/fake/programs.ts";
-import type { Driver, Running } from "../../src/vmm/port.ts";
 import { AGENT } from "../support/agent.ts";
+import { withSlowAdoption } from "../support/slow-adoption.ts";
 import { createTestDaemon } from "../support/test-daemon.ts";
 
 /** Enough for a change that waits for nothing. */
@@ -34,27 +34,3 @@ test("set waits until a VM is taken over: no capability hears of the old record 
   expect((await changing).spec.network.mode).toBe("none");
   expect(heard).toEqual(["reachable public", "changed none"]);
 });
-
-/** Its adopted machines take no order before `ready`. */
-function withSlowAdoption(driver: Driver, ready: Promise<void>): Driver {
-  return {
-    name: driver.name,
-    probe: () => driver.probe(),
-    start: (...given) => driver.start(...given),
-    resume: (...given) => driver.resume(...given),
-    adopt: async (...given) => {
-      const running = await driver.adopt(...given);
-      return running === undefined ? undefined : slow(running, ready);
-    },
-  };
-}
-
-function slow(running: Running, ready: Promise<void>): Running {
-  return {
-    ...running,
-    resume: async () => {
-      await ready;
-      await running.resume();
-    },
-  };
-}

@@ -10,6 +10,8 @@ const SMALLEST_WINDOW = 8_192;
 const DATAGRAM_WINDOW = 65_536;
 /** Datagrams of one peer that wait until the guest can be reached. */
 export const MAX_WAITING_DATAGRAMS = 16;
+/** Who connects to a VM that an earlier daemon left waits so long at most until the VM answers. A start has a deadline of its own. */
+export const HELD_MS = 30_000;
 /** A UDP peer that nothing was heard from or said to for so long is forgotten. */
 export const PEER_IDLE_MS = 60_000;
 

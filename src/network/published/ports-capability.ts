@@ -1,4 +1,4 @@
-/** The published ports in the life of a VM: taken before anything of it starts, let through when it runs, let go at its end. */
+/** The published ports in the life of a VM: taken before anything of it starts, or as soon as a daemon finds it running, let through when it answers, let go at its end. */
 import type { Capability } from "../../model/capability.ts";
 import type { PublishedPorts } from "./published-ports.ts";
 
@@ -9,6 +9,7 @@ export function createPortsCapability(published: PublishedPorts): Capability {
     preflight: async ({ vm }) => await published.check(vm),
     prepare: async ({ vm }) => await published.prepare(vm),
     taken: async ({ vm }) => await published.prepare(vm),
+    adopted: async (vm) => await published.adopt(vm),
     reachable: async (vm) => await published.reachable(vm),
     changed: async (change) => await published.sync(change),
     cleanup: async ({ id }) => published.close(id),

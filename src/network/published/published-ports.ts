@@ -6,6 +6,7 @@ import { BangerError } from "../../model/errors.ts";
 import { formatHostPort, type PublishedPort, samePort } from "../../model/published-port.ts";
 import type { VmSpec } from "../../model/spec.ts";
 import type { VmRecord } from "../../model/vm.ts";
+import { HELD_MS } from "./limits.ts";
 import { probePort } from "./listen.ts";
 import type { Routed } from "./route.ts";
 import { type GuestPort, VmPorts } from "./vm-ports.ts";
@@ -63,9 +64,22 @@ export class PublishedPorts implements Disposable {
     }
   }
 
-  /** A VM runs: connections are let through. For one of an earlier daemon, ports that are taken now are noted and left. Never throws. */
+  /**
+   * Listens for a VM that an earlier daemon left running. Who connects now waits until it is `reachable` or ended, and no longer than
+   * HELD_MS. Ports that are taken now are noted and left. Never throws.
+   */
+  async adopt(vm: VmRecord): Promise<void> {
+    await this.#addWhatCanBeHad(vm, this.#of(vm.id, HELD_MS));
+  }
+
+  /** A VM runs: connections are let through. Ports that were taken when it was adopted are tried again. Never throws. */
   async reachable(vm: VmRecord): Promise<void> {
     const ports = this.#of(vm.id);
+    await this.#addWhatCanBeHad(vm, ports);
+    ports.open();
+  }
+
+  async #addWhatCanBeHad(vm: VmRecord, ports: VmPorts): Promise<void> {
     for (const port of vm.spec.ports ?? []) {
       this.#options.onStep("ports:listen");
       try {
@@ -74,7 +88,6 @@ export class PublishedPorts implements Disposable {
         this.#options.onProblem(vm.id, `${formatHostPort(port)} is not published`, BangerError.from(thrown));
       }
     }
-    ports.open();
   }
 
   /** Makes what listens what the record of a VM that is up says. Errors: as `settle`; all is as it was before then. */
@@ -105,12 +118,13 @@ export class PublishedPorts implements Disposable {
     for (const id of this.#vms.keys()) this.close(id);
   }
 
-  #of(id: string): VmPorts {
+  #of(id: string, heldMs?: number): VmPorts {
     const known = this.#vms.get(id);
     if (known !== undefined) return known;
     const { clock, dial, route, onProblem, onBroken } = this.#options;
     const ports = new VmPorts({
       clock,
+      heldMs,
       dial: (target, handlers) => dial(id, target, handlers),
       route: (port) => route(id, port),
       onProblem: (message, error) => onProblem(id, message, error),

@@ -2,12 +2,13 @@
 import { expect, test } from "bun:test";
 import { createSocket } from "node:dgram";
 import { connect, type Socket } from "node:net";
+import { ManualClock } from "../../../test/support/manual-clock.ts";
 import { fateOf, parrot, serveTcp, talk } from "../../../test/support/sockets.ts";
 import { AgentStream, type StreamHandlers } from "../../guest/stream.ts";
-import { type Clock, createClock } from "../../lib/clock.ts";
+import { createClock } from "../../lib/clock.ts";
 import { BangerError } from "../../model/errors.ts";
 import type { PublishedPort } from "../../model/published-port.ts";
-import { MAX_CONNECTIONS, PEER_IDLE_MS, SILENT_MS, windowOf } from "./limits.ts";
+import { HELD_MS, MAX_CONNECTIONS, PEER_IDLE_MS, SILENT_MS, windowOf } from "./limits.ts";
 import { probePort } from "./listen.ts";
 import { dialByRoute, type Routed } from "./route.ts";
 import { type GuestPort, VmPorts } from "./vm-ports.ts";
@@ -20,37 +21,30 @@ interface Dialled {
   readonly heard: number[];
 }
 
-/** A clock that goes on only when it is told. */
-function createHandClock(): Clock & { pass(ms: number): void } {
-  let now = 0;
-  const timers = new Map<() => void, number>();
-  return {
-    now: () => now,
-    after: (ms, wake) => {
-      timers.set(wake, now + ms);
-      return () => void timers.delete(wake);
-    },
-    pass(ms) {
-      now += ms;
-      for (const [wake, at] of timers) {
-        if (at > now) continue;
-        timers.delete(wake);
-        wake();
-      }
-    },
-  };
-}
-
-async function published(protocol: "tcp" | "udp", route: () => Promise<Routed> = async () => "none") {
+async function published(
+  protocol: "tcp" | "udp",
+  {
+    route = async () => "none",
+    heldMs,
+    isOpen = true,
+  }: {
+    readonly route?: () => Promise<Routed>;
+    readonly heldMs?: number;
+    /** Whether the guest can be reached from the beginning. */
+    readonly isOpen?: boolean;
+  } = {},
+) {
   const routed: number[] = [];
-  const clock = createHandClock();
+  const clock = new ManualClock();
   const dialled: Dialled[] = [];
   const problems: string[] = [];
+  const broken: string[] = [];
   let met: ((one: Dialled) => void) | undefined;
   const ports = new VmPorts({
     clock,
+    heldMs,
     onProblem: (message) => problems.push(message),
-    onBroken: () => undefined,
+    onBroken: (_, error) => broken.push(error.message),
     route: async (guestPort) => {
       routed.push(guestPort);
       return await route();
@@ -75,7 +69,7 @@ async function published(protocol: "tcp" | "udp", route: () => Promise<Routed> =
   const wish: PublishedPort = { address: "127.0.0.1", hostPort: 0, guestPort: 80, protocol };
   const port = await probePort(wish);
   await ports.add(port);
-  ports.open();
+  if (isOpen) ports.open();
   const next = async (): Promise<Dialled> =>
     await new Promise<Dialled>((resolve) => {
       met = resolve;
@@ -86,6 +80,7 @@ async function published(protocol: "tcp" | "udp", route: () => Promise<Routed> =
     dialled,
     routed,
     problems,
+    broken,
     next,
     ports,
     [Symbol.dispose]: () => ports.close(),
@@ -125,7 +120,7 @@ test("a guest is reached by its address where it answers there, and over the age
   await using server = await serveTcp(parrot);
   let way = async (): Promise<Routed> =>
     await dialByRoute({ host: "127.0.0.1", port: server.port }, createClock());
-  using vm = await published("tcp", async () => await way());
+  using vm = await published("tcp", { route: async () => await way() });
   expect((await talk(vm.port, "hello")).toString()).toBe("hello!");
   expect([vm.dialled.length, vm.routed]).toEqual([0, [80]]);
   const dial = async (): Promise<void> => {
@@ -142,15 +137,38 @@ test("a guest is reached by its address where it answers there, and over the age
   // It is left alone for a while.
   await dial();
   expect(vm.routed.length).toBe(3);
-  vm.clock.pass(SILENT_MS);
+  vm.clock.advance(SILENT_MS);
   await dial();
   expect(vm.routed.length).toBe(4);
   way = async () => {
     throw new BangerError("failed_precondition", "web is paused");
   };
-  vm.clock.pass(SILENT_MS);
+  vm.clock.advance(SILENT_MS);
   expect(await fateOf(vm.port)).toBe("ECONNRESET");
   expect(vm.dialled.length).toBe(4);
+});
+
+test("who waits for a guest that does not answer is let go after a while, and the next one waits anew", async () => {
+  using vm = await published("tcp", { heldMs: HELD_MS, isOpen: false });
+  const wait = async (): Promise<{ readonly fate: Promise<string> }> => {
+    const waits = new Promise<void>((resolve) => {
+      vm.clock.onSet = resolve;
+    });
+    const fate = fateOf(vm.port);
+    await waits;
+    return { fate };
+  };
+  const first = await wait();
+  vm.clock.advance(HELD_MS - 1);
+  const second = await wait();
+  vm.clock.advance(1);
+  expect(await first.fate).toBe("ECONNRESET");
+  expect(vm.broken).toEqual(["the VM did not answer within 30 s"]);
+  const dialled = vm.next();
+  vm.ports.open();
+  (await dialled).stream.fail(new BangerError("failed_precondition", "nobody listens"));
+  expect(await second.fate).toBe("ECONNRESET");
+  expect([vm.dialled.length, vm.clock.timers]).toEqual([1, 0]);
 });
 
 test("windows shrink with the number of connections and add up to a bounded sum", () => {
@@ -170,11 +188,11 @@ test("a UDP peer that falls silent is forgotten, and met anew when it speaks aga
       return await dialled;
     };
     const first = await say();
-    vm.clock.pass(PEER_IDLE_MS - 1);
+    vm.clock.advance(PEER_IDLE_MS - 1);
     first.handlers.onData?.(1, new Uint8Array(3));
-    vm.clock.pass(1);
+    vm.clock.advance(1);
     expect(first.stream.over).toBe(false);
-    vm.clock.pass(PEER_IDLE_MS);
+    vm.clock.advance(PEER_IDLE_MS);
     expect(first.stream.over).toBe(true);
     expect(first.heard).toEqual([5]);
     expect((await say()).target.nth).toBe(1);

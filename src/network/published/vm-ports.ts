@@ -22,6 +22,8 @@ export interface GuestPort {
 
 export interface VmPortsOptions {
   readonly clock: Clock;
+  /** Nobody waits longer than this until the guest can be reached; undefined: as long as its start takes. */
+  readonly heldMs?: number | undefined;
   /** Over the agent's channel, which reaches the guest's own loopback. */
   readonly dial: (target: GuestPort, handlers: StreamHandlers) => Promise<AgentStream>;
   /** To the guest's address, where the host has a route to it: tried first. Errors: those of `dial`. */
@@ -107,7 +109,7 @@ export class VmPorts {
     return {
       close: () => {
         server.close();
-        for (const socket of sockets) socket.destroy();
+        for (const socket of sockets) breakOff(socket);
       },
     };
   }
@@ -135,9 +137,24 @@ export class VmPorts {
   }
 
   async #route(port: number): Promise<Routed> {
-    await this.#gate.promise;
+    await this.#admitted();
     if (this.#options.clock.now() < (this.#silentUntil.get(port) ?? -Infinity)) return "none";
     return await this.#options.route(port);
+  }
+
+  /** Errors: `cancelled` (the VM ended), `timeout`. */
+  async #admitted(): Promise<void> {
+    const { clock, heldMs } = this.#options;
+    if (heldMs === undefined) return await this.#gate.promise;
+    const late = Promise.withResolvers<never>();
+    const letGo = clock.after(heldMs, () =>
+      late.reject(new BangerError("timeout", `the VM did not answer within ${heldMs / 1000} s`)),
+    );
+    try {
+      await Promise.race([this.#gate.promise, late.promise]);
+    } finally {
+      letGo();
+    }
   }
 
   async #bind(port: PublishedPort): Promise<{ close(): void }> {
@@ -154,7 +171,7 @@ export class VmPorts {
 
   async #openPeer({ target, release }: Taken, handlers: StreamHandlers): Promise<AgentStream> {
     try {
-      await this.#gate.promise;
+      await this.#admitted();
       const stream = await this.#options.dial(target, handlers);
       void stream.result.then(release, release);
       return stream;
@@ -192,4 +209,10 @@ export class VmPorts {
 interface Taken {
   readonly target: GuestPort;
   readonly release: () => void;
+}
+
+/** One that was told all is closed; another must not look as if it had been. */
+function breakOff(socket: Socket): void {
+  if (socket.writableFinished) socket.destroy();
+  else socket.resetAndDestroy();
 }
