@@ -8,6 +8,7 @@ import { BangerError } from "../model/errors.ts";
 import type { ComposeOptions } from "./compose/options.ts";
 import { type Composition, compose } from "./compose.ts";
 import { createFileLog } from "./log.ts";
+import { demandDatabase } from "./lost-database.ts";
 import { serve } from "./server.ts";
 import { type Part, shutDown } from "./shut-down.ts";
 import { becomeTheDaemon } from "./single.ts";
@@ -48,6 +49,7 @@ async function start(options: DaemonOptions): Promise<void> {
     report(options, "ready");
     process.exit(0);
   }
+  demandDatabase(layout);
   const config = loadHostConfig(layout);
   const log = createFileLog(layout.daemonLog, config.values.logLevel);
   const stopping = Promise.withResolvers<string>();

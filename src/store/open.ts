@@ -91,7 +91,7 @@ function damaged(path: string, detail: string): BangerError {
     "failed_precondition",
     `the database ${path} is damaged (${detail}); it was left as it is`,
     {
-      cure: `restore a backup, or begin anew: mv ${path} ${path}.damaged (the disks of its VMs stay, without records)`,
+      cure: `restore a backup of it, or set it aside: mv ${path} ${path}.damaged (what is beside it is not touched)`,
     },
   );
 }
