@@ -1,6 +1,7 @@
 /** Image names in the database: which name stands for which content. */
 import type { Database } from "bun:sqlite";
 import type { ImageConfig } from "../model/spec.ts";
+import { readJson } from "./json-column.ts";
 
 /** A name for a content-addressed image. Several names may share one digest. */
 export interface ImageRecord {
@@ -78,7 +79,7 @@ function fromRow(row: Row): ImageRecord {
     digest: row.digest,
     sizeBytes: row.size_bytes,
     source: row.source,
-    config: JSON.parse(row.config) as ImageConfig,
+    config: readJson(row.config, `the configuration of the image ${row.name}`) as ImageConfig,
     createdAt: row.created_at,
   };
 }

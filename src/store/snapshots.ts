@@ -104,7 +104,7 @@ function fromRow(row: Row): SnapshotRecord {
     name: row.name,
     vm: row.vm,
     vmName: row.vm_name,
-    spec: parseSpec(row.spec),
+    spec: parseSpec(row.spec, `the snapshot ${row.name}`),
     imageDigest: row.image_digest,
     parent: row.parent ?? undefined,
     kind: row.kind as SnapshotRecord["kind"],

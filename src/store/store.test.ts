@@ -133,6 +133,24 @@ test.each([
   expect(readFileSync(file.path).equals(before)).toBe(true);
 });
 
+test("a row whose bytes are others is damage that is named with its owner, and no fault of banger's own", () => {
+  using file = scratch();
+  {
+    using store = openStore(file.path);
+    store.vms.reserve(() => record());
+  }
+  {
+    const db = new Database(file.path);
+    db.run("UPDATE vms SET spec = replace(spec, '{', '[')");
+    db.close();
+  }
+  using store = openStore(file.path);
+  const error = refusal(() => store.vms.list());
+  expect(error.code).toBe("failed_precondition");
+  expect(error.message).toBe("the database is damaged: the specification of the VM web cannot be read");
+  expect(error.cure).toContain("backup");
+});
+
 test("openDatabase() undoes a migration that fails half-way", () => {
   using file = scratch();
   const good = { version: 1, sql: "CREATE TABLE a (x)" };

@@ -3,6 +3,7 @@ import type { Database } from "bun:sqlite";
 import { BangerError, type ErrorBody } from "../model/errors.ts";
 import type { StepTiming, VmRecord, VmState } from "../model/vm.ts";
 import type { EventTable } from "./events.ts";
+import { readJson } from "./json-column.ts";
 import { type SpaceReserve, storeError } from "./reserve.ts";
 import { parseSpec } from "./spec-column.ts";
 
@@ -191,12 +192,14 @@ export class VmTable {
   }
 }
 
+/** Errors: `failed_precondition` for a row that is damaged. */
 function fromRow(row: Row): VmRecord {
+  const owner = `the VM ${row.name}`;
   return {
     id: row.id,
     name: row.name,
     state: row.state as VmState,
-    spec: parseSpec(row.spec),
+    spec: parseSpec(row.spec, owner),
     imageDigest: row.image_digest,
     address: row.address,
     ephemeral: row.ephemeral === 1,
@@ -206,9 +209,12 @@ function fromRow(row: Row): VmRecord {
     createdAt: row.created_at,
     startedAt: row.started_at ?? undefined,
     stoppedAt: row.stopped_at ?? undefined,
-    lastError: row.last_error === null ? undefined : (JSON.parse(row.last_error) as ErrorBody),
-    startedSpec: row.started_spec === null ? undefined : parseSpec(row.started_spec),
-    startSteps: JSON.parse(row.start_steps) as StepTiming[],
+    lastError:
+      row.last_error === null
+        ? undefined
+        : (readJson(row.last_error, `the last error of ${owner}`) as ErrorBody),
+    startedSpec: row.started_spec === null ? undefined : parseSpec(row.started_spec, owner),
+    startSteps: readJson(row.start_steps, `the last start of ${owner}`) as StepTiming[],
   };
 }
 

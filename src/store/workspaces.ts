@@ -1,6 +1,7 @@
 /** Workspaces in the database: at most one a VM, gone with it. Every write is durable when the call returns. */
 import type { Database } from "bun:sqlite";
 import type { WorkspaceArrival, WorkspaceRecord } from "../model/workspace.ts";
+import { readJson } from "./json-column.ts";
 import type { SpaceReserve } from "./reserve.ts";
 
 export class WorkspaceTable {
@@ -49,7 +50,7 @@ export class WorkspaceTable {
     const found = this.#db
       .query<{ record: string }, [string]>("SELECT record FROM workspaces WHERE vm = ?")
       .get(vm);
-    return found === null ? undefined : (JSON.parse(found.record) as Row);
+    return found === null ? undefined : (readJson(found.record, `the workspace of the VM ${vm}`) as Row);
   }
 }
 
