@@ -1,5 +1,5 @@
 /** One daemon a state directory: the lock, and what to do about the one who holds it. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { closeSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
 import { z } from "zod";
 import type { Layout } from "../host/layout.ts";
 import { tryFileLock, waitForFileLock } from "../lib/file-lock.ts";
@@ -29,8 +29,29 @@ export async function becomeTheDaemon(layout: Layout): Promise<boolean> {
     if (holder !== undefined) await askToEnd(holder.pid);
     waitForFileLock(layout.daemonLock);
   }
-  writeFileSync(layout.daemonLock, JSON.stringify({ pid: process.pid, socket: layout.socket }));
+  writeHolder(layout);
   return true;
+}
+
+/** Over what is there, which takes no new room; on a full disk nobody is named, and the daemon serves all the same. */
+function writeHolder(layout: Layout): void {
+  const holder = JSON.stringify({ pid: process.pid, socket: layout.socket });
+  const file = openSync(layout.daemonLock, "r+");
+  try {
+    ftruncateSync(file, writeIfRoom(file, holder));
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** How many bytes were written: none where the disk is full. */
+function writeIfRoom(file: number, text: string): number {
+  try {
+    return writeSync(file, text, 0);
+  } catch (error) {
+    if (BangerError.from(error).code === "resource_exhausted") return 0;
+    throw error;
+  }
 }
 
 /** Who wrote the lock file last; as it holds the lock, it is alive. */

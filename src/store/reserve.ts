@@ -38,6 +38,21 @@ export class SpaceReserve {
   }
 }
 
+/**
+ * Opens the database; where that fails because the disk is full, once more with the room at `path` given up: a daemon has to start, for
+ * how else is a VM removed? Errors: those of `open`.
+ */
+export function openWithReserve<T>(path: string, open: () => T): T {
+  try {
+    return open();
+  } catch (error) {
+    const isForRoom = error instanceof BangerError && isFull(error.cause) && existsSync(path);
+    if (!isForRoom) throw error;
+  }
+  rmSync(path, { force: true });
+  return open();
+}
+
 /** Translates what the database throws where a user can cure it; everything else passes through. */
 export function storeError(error: unknown): unknown {
   if (isFull(error)) return full(error);

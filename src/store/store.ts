@@ -4,7 +4,7 @@ import { EventTable } from "./events.ts";
 import { ImageTable } from "./images.ts";
 import { KernelTable } from "./kernels.ts";
 import { openDatabase } from "./open.ts";
-import { SpaceReserve } from "./reserve.ts";
+import { openWithReserve, SpaceReserve } from "./reserve.ts";
 import { SnapshotTable } from "./snapshots.ts";
 import { VmTable } from "./vms.ts";
 import { VolumeTable } from "./volumes.ts";
@@ -22,9 +22,10 @@ export interface Store extends Disposable {
 
 /** Opens the store at `path`; errors as `openDatabase`. Disposing closes it. */
 export function openStore(path: string, now: () => number = Date.now): Store {
-  const db = openDatabase(path);
+  const room = `${path}-reserve`;
+  const db = openWithReserve(room, () => openDatabase(path));
   const events = new EventTable(db, now);
-  const reserve = new SpaceReserve(`${path}-reserve`);
+  const reserve = new SpaceReserve(room);
   return {
     events,
     vms: new VmTable(db, { events, reserve }),

@@ -95,6 +95,30 @@ test.skipIf(noMounts !== undefined)(
   },
 );
 
+test.skipIf(noMounts !== undefined)(
+  "a daemon that was stopped before its disk filled starts on it, and removes a VM",
+  async () => {
+    using disk = createSmallDisk(24);
+    await using home = await createFaultHome(join(disk.path, "home"));
+    {
+      await using first = await startDaemon(home);
+      await makeVms(first.client);
+      await first.client.stopDaemon();
+      expect(await first.ended).toBe(0);
+    }
+    // What SQLite wants beside the database went with its last reader, and has to be made anew.
+    expect(readdirSync(home.layout.stateDir)).not.toContain("state.db-wal");
+    await using second = await (async () => {
+      using _full = fillDisk(disk.path);
+      const daemon = await startDaemon(home);
+      expect(daemon.greeting).toBe("ready");
+      expect(await outcome(daemon.client.removeVm(VM, { force: true }))).toBe("ok");
+      return daemon;
+    })();
+    await expectRecovered(home.layout, second.client);
+  },
+);
+
 test.skipIf(IS_ROOT && noMounts !== undefined)(
   "a state directory that cannot be written: permission_denied with a cure, records intact",
   async () => {
