@@ -1,6 +1,6 @@
 /** The places that the command line must know without the daemon, by the daemon's rule (host/layout.ts); a test compares. */
-import { homedir } from "node:os";
 import { join } from "node:path";
+import { homeDirectory } from "../lib/home-directory.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -23,13 +23,13 @@ export function sshConfigPath(env: Env): string {
 
 /** The user's own configuration of ssh (ssh_config(5)). */
 export function sshUserConfigPath(env: Env): string {
-  return join(env["HOME"] ?? homedir(), ".ssh", "config");
+  return join(homeDirectory(env), ".ssh", "config");
 }
 
 function stateDir(env: Env): string {
   const home = env["BANGER_HOME"];
   if (home !== undefined && home !== "") return home;
   const state = env["XDG_STATE_HOME"];
-  const base = state?.startsWith("/") === true ? state : join(env["HOME"] ?? homedir(), ".local/state");
+  const base = state?.startsWith("/") === true ? state : join(homeDirectory(env), ".local/state");
   return join(base, "banger");
 }

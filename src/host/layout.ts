@@ -1,7 +1,7 @@
 /** Every name that banger gives to a file or directory of the host. docs/files.md mirrors this page. */
 import { lstatSync, mkdirSync } from "node:fs";
-import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
+import { homeDirectory } from "../lib/home-directory.ts";
 import { BangerError } from "../model/errors.ts";
 
 /** A socket path holds 107 bytes and a NUL (unix(7)); this much is left for the directory of all sockets. */
@@ -157,7 +157,7 @@ export function findLayout(env: Readonly<Record<string, string | undefined>>, ui
 }
 
 /**
- * Makes the directories, all mode 0700. Errors: `permission_denied` for one that belongs to somebody else, is open to others or is a
+ * Makes the directories, all mode 0700. Errors: `resource_exhausted`; `permission_denied` for one that belongs to somebody else, is open to others or is a
  * symbolic link where only a directory will do (the shared /tmp).
  */
 export function createLayout(layout: Layout, uid: number): void {
@@ -165,11 +165,13 @@ export function createLayout(layout: Layout, uid: number): void {
     try {
       mkdirSync(dir, { recursive: true, mode: 0o700 });
     } catch (error) {
+      const { code, message } = BangerError.from(error);
+      const isFull = code === "resource_exhausted";
       throw new BangerError(
-        "permission_denied",
-        `cannot make the directory ${dir}: ${(error as Error).message}`,
+        isFull ? code : "permission_denied",
+        `cannot make the directory ${dir}: ${message}`,
         {
-          cure: "make it writable for you, or choose another place with BANGER_HOME=DIR",
+          cure: `${isFull ? "free space there" : "make it writable for you"}, or choose another place with BANGER_HOME=DIR`,
           cause: error,
         },
       );
@@ -191,7 +193,8 @@ function runtimeDir(env: Readonly<Record<string, string | undefined>>, uid: numb
 /** The specification says that a relative path is to be ignored. */
 function xdg(env: Readonly<Record<string, string | undefined>>, name: string, fallback: string): string {
   const value = env[name];
-  return value !== undefined && isAbsolute(value) ? value : join(env["HOME"] ?? homedir(), fallback);
+  if (value !== undefined && isAbsolute(value)) return value;
+  return join(absolute(homeDirectory(env), "HOME"), fallback);
 }
 
 function absolute(path: string, name: string): string {
