@@ -1,4 +1,5 @@
 /** Images by name: the records beside the content, and what a start needs of them. */
+import { existsSync } from "node:fs";
 import type { BootFiles, ImageSource, KernelChoice, LongOptions, ReadyImage } from "../model/boot.ts";
 import { BangerError } from "../model/errors.ts";
 import type { PruneItem } from "../model/image-prune.ts";
@@ -175,14 +176,25 @@ export class ImageService implements ImageSource {
 
   /** See `verifyImages`; what is damaged comes with the names that stand for it and the cure. */
   async verify(options: LongOptions): Promise<VerifyReport> {
-    const images = await this.#records.keeping(async () => await this.#images.verify(waiter(options)));
+    const { images, gone } = await this.#records.keeping(async () => {
+      return { gone: await this.#gone(), images: await this.#images.verify(waiter(options)) };
+    });
     const kernels = await this.#kernels.verify(waiter(options));
     this.#ready.clear();
-    const damages = [...images.damages, ...kernels.damages];
+    const damages = [...images.damages, ...gone, ...kernels.damages];
     return {
       checked: images.checked + kernels.checked,
       damages: damages.map((damage) => this.#explain(damage)),
     };
+  }
+
+  /** Images that have a name and no content at all. In `keeping`. */
+  async #gone(): Promise<Damage[]> {
+    const named = new Set(this.#records.list().map(({ digest }) => digest));
+    const here = await this.#images.digests();
+    return [...named]
+      .filter((digest) => !here.includes(digest))
+      .map((digest) => ({ kind: "image", id: digest, problem: "all of it is gone", images: [digest] }));
   }
 
   #explain(damage: Damage): ExplainedDamage {
@@ -195,6 +207,10 @@ export class ImageService implements ImageSource {
   #cureOf(damage: Damage, name: string | undefined): string {
     if (damage.kind === "kernel") return "remove it, then pull or import it again: banger kernel rm NAME";
     if (name === undefined) return "nothing is made of it: banger image prune";
+    return this.#remake(name);
+  }
+
+  #remake(name: string): string {
     const local = /^(?:import|commit) /u.test(this.#records.get(name).source);
     return local
       ? `make it again as it was made: banger image import ${name} TAR`
@@ -216,7 +232,8 @@ export class ImageService implements ImageSource {
 
   async byDigest(digest: string): Promise<ReadyImage> {
     const known = this.#ready.get(digest);
-    if (known !== undefined) return known;
+    // Its content never changes, and may be deleted all the same.
+    if (known !== undefined && existsSync(known.rootfsPath)) return known;
     const ready = await this.#read(digest);
     this.#ready.set(digest, ready);
     return ready;
@@ -234,25 +251,21 @@ export class ImageService implements ImageSource {
   async #read(digest: string): Promise<ReadyImage> {
     try {
       const { config, rootfsPath, damaged } = await this.#images.image(digest);
-      if (!damaged) return { digest, config, rootfsPath };
+      if (damaged) throw this.#unusable(digest, "damaged");
+      if (existsSync(rootfsPath)) return { digest, config, rootfsPath };
     } catch (error) {
       if (BangerError.from(error).code !== "not_found") throw error;
-      const { shown, cure } = this.#unusable(digest);
-      throw new BangerError("failed_precondition", `the content of the image ${shown} is gone`, {
-        cure,
-        cause: error,
-      });
     }
-    const { shown, cure } = this.#unusable(digest);
-    throw new BangerError("failed_precondition", `the content of the image ${shown} is damaged`, { cure });
+    throw this.#unusable(digest, "gone");
   }
 
-  #unusable(digest: string): { readonly shown: string; readonly cure: string } {
-    const [name = "NAME"] = this.#records.names(digest);
-    return {
-      shown: `${name} (${digest.slice(0, 12)})`,
-      cure: `make it anew with: banger image pull ${name}`,
-    };
+  #unusable(digest: string, why: "damaged" | "gone"): BangerError {
+    const [name] = this.#records.names(digest);
+    const shown = `${name ?? "without a name"} (${digest.slice(0, 12)})`;
+    return new BangerError("failed_precondition", `the content of the image ${shown} is ${why}`, {
+      cure:
+        name === undefined ? "make the same image again, or restore it from a backup" : this.#remake(name),
+    });
   }
 }
 

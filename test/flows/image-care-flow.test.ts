@@ -126,3 +126,29 @@ test("image verify tells a description that cannot be read and content that is g
   expect(await importOci(client, dir.path, "bad", { path: "a" })).toBe(bad);
   expect((await client.verifyImages()).damages).toEqual([]);
 });
+
+test.each([
+  ["root file system", "rootfs.squashfs", "its root file system is gone"],
+  ["directory", "", "all of it is gone"],
+])(
+  "an image whose %s is deleted: the next start says so, also of one that has started before, and image verify tells",
+  async (_, name, problem) => {
+    await using dir = await createTemporaryDirectory();
+    await using daemon = await createTestDaemon();
+    const { client, layout } = daemon;
+    const digest = await importOci(client, dir.path, "app", { path: "a" });
+    await client.createVm({ name: "web", image: "app" });
+    await client.stopVm("web");
+    await rm(join(layout.imagesDir, digest, name), { recursive: true });
+    const refused = await refusal(client.startVm("web"), "failed_precondition");
+    expect(refused.message).toBe(`the content of the image app (${digest.slice(0, 12)}) is gone`);
+    expect(refused.cure).toContain("banger image import app");
+    const { damages } = await client.verifyImages();
+    expect(damages.filter(({ kind }) => kind === "image")).toMatchObject([
+      { id: digest, problem, names: ["app"], vms: ["web"] },
+    ]);
+    expect(await importOci(client, dir.path, "app", { path: "a" })).toBe(digest);
+    expect((await client.verifyImages()).damages).toEqual([]);
+    expect(await client.startVm("web")).toMatchObject({ state: "running" });
+  },
+);
