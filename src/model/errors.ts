@@ -61,12 +61,19 @@ const NOT_WRITABLE = {
   cure: "make it writable for you, or choose another place with BANGER_HOME=DIR",
 } as const;
 
+const NO_DESCRIPTORS = {
+  code: "resource_exhausted",
+  cure: "allow more open files, with: ulimit -n 65536; then: banger daemon restart",
+} as const;
+
 /** Errors of the host (errno(3)) that any file may meet, and that are nobody's bug. */
 const HOST_FAULTS: Readonly<Record<string, { readonly code: ErrorCode; readonly cure: string }>> = {
   ENOSPC: NO_SPACE,
   EDQUOT: NO_SPACE,
   EROFS: NOT_WRITABLE,
   EACCES: NOT_WRITABLE,
+  EMFILE: NO_DESCRIPTORS,
+  ENFILE: NO_DESCRIPTORS,
 };
 
 export class BangerError extends Error {
