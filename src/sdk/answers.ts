@@ -2,9 +2,29 @@
 import { BangerError } from "../model/errors.ts";
 import { type HttpAnswer, isAbsent, isLost } from "./transport.ts";
 
-export function connectionError(error: unknown): BangerError {
-  if (isAbsent(error)) return new BangerError("unavailable", "no daemon answers", { cause: error });
+/** What an error of the transport means. Whoever gave the operation up hears just that, whatever the runtime makes of it. */
+export function connectionError(error: unknown, signal: AbortSignal | undefined): BangerError {
+  if (error instanceof BangerError) return error;
+  if (signal?.aborted === true) return givenUp(signal);
+  if (isAbsent(error)) {
+    return new BangerError("unavailable", "no daemon answers", {
+      cure: "start it with: banger daemon start",
+      cause: error,
+    });
+  }
   return isLost(error) ? daemonEnded(error) : BangerError.from(error);
+}
+
+function givenUp({ reason }: AbortSignal): BangerError {
+  if (reason instanceof BangerError) return reason;
+  return new BangerError("cancelled", "the operation was cancelled", { cause: reason });
+}
+
+/** The end of a WebSocket that nobody asked for. */
+export function connectionLost(reason: string): BangerError {
+  return new BangerError("unavailable", `the connection to the daemon was lost (${reason})`, {
+    cure: "see whether it runs with: banger daemon status; then repeat the command",
+  });
 }
 
 export function daemonEnded(cause?: unknown): BangerError {
@@ -14,17 +34,21 @@ export function daemonEnded(cause?: unknown): BangerError {
   });
 }
 
-export async function* readBytes(answer: HttpAnswer): AsyncGenerator<Uint8Array> {
+/** The body, with errors of ours. */
+export async function* readBytes(
+  { body }: HttpAnswer,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array> {
   try {
-    yield* answer.body;
+    yield* body;
   } catch (error) {
-    throw connectionError(error);
+    throw connectionError(error, signal);
   }
 }
 
-export async function readText(answer: HttpAnswer): Promise<string> {
+export async function readText({ body }: HttpAnswer): Promise<string> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of readBytes(answer)) chunks.push(chunk);
+  for await (const chunk of body) chunks.push(chunk);
   return Buffer.concat(chunks).toString("utf8");
 }
 

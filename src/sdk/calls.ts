@@ -2,7 +2,7 @@
 import { fillPath, MAX_BODY_BYTES, type OperationId, PATHS } from "../api/paths.ts";
 import type { ProgressLine } from "../api/types/progress.ts";
 import { BangerError, type ErrorBody } from "../model/errors.ts";
-import { connectionError, daemonEnded, readLines, readText } from "./answers.ts";
+import { connectionError, daemonEnded, readBytes, readLines, readText } from "./answers.ts";
 import type { HttpAnswer, Transport } from "./transport.ts";
 
 export interface CallOptions {
@@ -45,12 +45,12 @@ export class Calls {
         input.onProgress?.(line);
       }
     } catch (error) {
-      throw connectionError(error);
+      throw connectionError(error, input.signal);
     }
     throw daemonEnded();
   }
 
-  /** Sends a request and turns an error answer into a BangerError. */
+  /** Sends a request and turns an error answer into a BangerError; so are errors of reading the body. */
   async send(id: OperationId, input: CallInput): Promise<HttpAnswer> {
     const query = new URLSearchParams(input.query).toString();
     const path = fillPath(id, input.path) + (query === "" ? "" : `?${query}`);
@@ -65,11 +65,11 @@ export class Calls {
         body,
         signal: input.signal,
       });
-      if (answer.status < 400) return answer;
+      if (answer.status < 400) return { ...answer, body: readBytes(answer, input.signal) };
       const { error } = JSON.parse(await readText(answer)) as { error: ErrorBody };
       throw BangerError.fromBody(error);
     } catch (error) {
-      throw connectionError(error);
+      throw connectionError(error, input.signal);
     }
   }
 }

@@ -9,7 +9,6 @@ import type {
 } from "../../api/types/image-care.ts";
 import type { ExportImageQuery, Image, ImportImage, PullImage } from "../../api/types/images.ts";
 import type { ImportKernel, Kernel } from "../../api/types/kernels.ts";
-import { readBytes } from "../answers.ts";
 import type { CallOptions, LongCallOptions } from "../calls.ts";
 import { HostClient } from "./host.ts";
 
@@ -37,7 +36,7 @@ export abstract class ImageClient extends HostClient {
       path: { image: name },
       ...(format === undefined ? {} : { query: { format } }),
     });
-    return readBytes(answer);
+    return answer.body;
   }
 
   async removeImage(name: string, options?: CallOptions): Promise<Image> {

@@ -14,7 +14,6 @@ import type {
   WorkspaceBootstrap,
   WorkspacePreview,
 } from "../../api/types/workspaces.ts";
-import { readBytes } from "../answers.ts";
 import type { CallOptions, LongCallOptions } from "../calls.ts";
 import { ImageClient } from "./images.ts";
 
@@ -132,7 +131,7 @@ export abstract class KeptClient extends ImageClient {
     };
     const answer = await this.calls.send("workspace.export", { ...options, path: { vm: ref }, query });
     for (const note of decodeNotes(answer.header(NOTES_HEADER))) onNote?.(note);
-    return readBytes(answer);
+    return answer.body;
   }
 
   /** The templates for warm starts. */
