@@ -35,9 +35,10 @@ function openSocket({ url, release }: ReturnType<typeof socketUrl>, listener: So
     if (typeof data === "string") listener.onText(data);
     else if (data instanceof ArrayBuffer) listener.onBytes(new Uint8Array(data));
   });
-  socket.addEventListener("close", ({ code, reason }) =>
-    listener.onClose(reason === "" ? `code ${code}` : reason),
-  );
+  socket.addEventListener("close", ({ code, reason }) => {
+    release();
+    listener.onClose(reason === "" ? `code ${code}` : reason);
+  });
   return {
     send: (data) => {
       socket.send(data);

@@ -43,9 +43,10 @@ function openSocket({ url, release }: ReturnType<typeof socketUrl>, listener: So
   socket.on("error", (error) => {
     failure = error.message;
   });
-  socket.on("close", (code, reason) =>
-    listener.onClose(failure || reason.toString("utf8") || `code ${code}`),
-  );
+  socket.on("close", (code, reason) => {
+    release();
+    listener.onClose(failure || reason.toString("utf8") || `code ${code}`);
+  });
   return {
     send: (data) => socket.send(data),
     get bufferedBytes() {
