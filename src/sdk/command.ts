@@ -4,6 +4,7 @@ import type { ProgressLine } from "../api/types/progress.ts";
 import type { Vm } from "../api/types/vms.ts";
 import { createDeferred, type Deferred } from "../lib/deferred.ts";
 import { BangerError } from "../model/errors.ts";
+import { connectionLost } from "./answers.ts";
 import type { Socket, SocketListener, Transport } from "./transport.ts";
 
 /** stdin that may be under way: a protocol constant (WINDOW). */
@@ -56,6 +57,11 @@ export class Command {
   #failure: { readonly error: unknown } | undefined;
   #credit = WINDOW;
   #creditWaiter: Deferred<void> | undefined;
+  /** The daemon has heard what is to be done. */
+  #asked = false;
+  #running = false;
+  /** The last size of the terminal, when it changed before the start. */
+  #size: ExecClientMessage | undefined;
   #over = false;
 
   constructor(
@@ -70,7 +76,10 @@ export class Command {
     this.exit.catch(() => undefined);
     this.#listener = options.listener;
     const listener: SocketListener = {
-      onOpen: () => this.#send(options.first),
+      onOpen: () => {
+        this.#asked = true;
+        this.#send(options.first);
+      },
       onText: (text) => this.#receive(JSON.parse(text) as ExecServerMessage),
       onBytes: (bytes) => this.#receiveOutput(bytes),
       onClose: (reason) => this.#closed(reason),
@@ -102,25 +111,36 @@ export class Command {
 
   /** Sends a signal by its name without `SIG`; before the start it is dropped. */
   signal(signal: string): void {
-    this.#send({ type: "signal", signal });
+    if (this.#running) this.#send({ type: "signal", signal });
   }
 
-  /** Leaves the command running; `exit` then has its id. One that has just ended ends as ever. */
+  /** Leaves the command running; `exit` then has its id. One that has just ended ends as ever; before the start it is dropped. */
   detach(): void {
-    this.#send({ type: "detach" });
+    if (this.#running) this.#send({ type: "detach" });
   }
 
+  /** Tells the size of the terminal; before the start it is kept until then. */
   resize(size: { readonly cols: number; readonly rows: number }): void {
-    this.#send({ type: "resize", cols: size.cols, rows: size.rows });
+    const message = { type: "resize", cols: size.cols, rows: size.rows } as const;
+    if (this.#running) this.#send(message);
+    else this.#size = message;
   }
 
   /**
    * Gives up: the command is killed, a start under way is undone, a run with `remove` deletes its VM. Resolves when the daemon
-   * is done with that; `exit` then rejects with `cancelled`, unless the command had ended before.
+   * is done with that; `exit` then rejects with `cancelled`, unless the command had ended before. Safe to repeat.
    */
   async cancel(): Promise<void> {
-    this.#send({ type: "cancel" });
+    if (this.#asked) this.#send({ type: "cancel" });
+    else this.#forgo();
     await this.exit.catch(() => undefined);
+  }
+
+  /** There is no connection yet: the daemon never hears of it. */
+  #forgo(): void {
+    const error = new BangerError("cancelled", "the command was cancelled before it began");
+    this.#finish(() => this.#exit.reject(error), error);
+    this.#socket.close();
   }
 
   #send(message: ExecClientMessage): void {
@@ -136,6 +156,8 @@ export class Command {
         this.#listener.onReady?.(message.vm);
         return;
       case "started":
+        this.#running = true;
+        if (this.#size !== undefined) this.#send(this.#size);
         this.#started.resolve();
         return;
       case "credit":
@@ -191,9 +213,7 @@ export class Command {
   }
 
   #closed(reason: string): void {
-    const error = new BangerError("unavailable", `the connection to the daemon was lost (${reason})`, {
-      cure: "see whether it runs with: banger daemon status",
-    });
+    const error = connectionLost(reason);
     // A run without a command ends with a plain close (1000).
     if (reason === "code 1000") this.#finish(() => this.#exit.resolve(undefined), error);
     else this.#finish(() => this.#exit.reject(error), error);

@@ -3,6 +3,7 @@ import type { GuestStreamClientMessage, GuestStreamServerMessage } from "../api/
 import { createDeferred, type Deferred } from "../lib/deferred.ts";
 import { BangerError } from "../model/errors.ts";
 import type { GuestStreamMessage, GuestStreamRequest } from "../model/guest-stream.ts";
+import { connectionLost } from "./answers.ts";
 import type { Socket, Transport } from "./transport.ts";
 
 /** Data that may be under way: a protocol constant (WINDOW). */
@@ -148,11 +149,7 @@ export class GuestStream implements AsyncDisposable {
   }
 
   #lost(reason: string): void {
-    this.#finish(
-      new BangerError("unavailable", `the connection to the daemon was lost (${reason})`, {
-        cure: "see whether it runs with: banger daemon status; then repeat the command",
-      }),
-    );
+    this.#finish(connectionLost(reason));
   }
 
   #finish(error: BangerError | undefined, result: Readonly<Record<string, unknown>> = {}): void {
