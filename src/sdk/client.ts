@@ -173,9 +173,11 @@ export class Client extends KeptClient {
 
   /** A VM's console: the end of what is there, then what comes, until the signal or the end of the daemon. */
   async *followLogs(ref: string, options: CallOptions = {}): AsyncGenerator<Uint8Array> {
+    // A WebSocket that is refused does not say why.
+    const { id } = await this.showVm(ref, options);
     for await (const message of follow(
       this.calls.transport,
-      fillPath("vm.follow", { vm: ref }),
+      fillPath("vm.follow", { vm: id }),
       options.signal,
     )) {
       if (typeof message !== "string") yield message;
