@@ -7,6 +7,7 @@ import type { NetworkFlags } from "./commands/network-flags.ts";
 import type { PortFlags } from "./commands/port-flags.ts";
 import type { SizeFlags } from "./commands/size-flags.ts";
 import type { CliContext } from "./context.ts";
+import { printableLine } from "./render/printable.ts";
 
 export interface BootstrapFlags extends NetworkFlags, PortFlags, SizeFlags {
   readonly image?: string;
@@ -41,7 +42,7 @@ export function bootstrapLines(
   return [
     ...(wishes.length === 0 ? [] : [`banger.toml asks for ${wishes.join(", ")}`]),
     ...notes,
-    ...steps.map(({ command }) => `would run: ${printable(command)}`),
+    ...steps.map(({ command }) => `would run: ${printableLine(command)}`),
   ];
 }
 
@@ -139,9 +140,4 @@ function refuseToolsWithoutNetwork({ settings, steps }: WorkspaceBootstrap, flag
       details: { field: "network" },
     },
   );
-}
-
-/** A stranger's text, without what moves the cursor. */
-function printable(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (char) => JSON.stringify(char).slice(1, -1));
 }

@@ -2,6 +2,7 @@
 import type { Client } from "../sdk/client.ts";
 import { EXIT } from "./exit-codes.ts";
 import { type OutputError, writeOutput } from "./output.ts";
+import { printable } from "./render/printable.ts";
 import { connectDaemon } from "./start-daemon.ts";
 
 export interface CliOptions {
@@ -58,8 +59,8 @@ export class CliContext {
     this.print(JSON.stringify(value, null, 2));
   }
 
-  /** Words for a person, on stderr; when they cannot be written there is nobody to tell. */
+  /** Words for a person, on stderr, whoever they are from; when they cannot be written there is nobody to tell. */
   say(text: string): void {
-    void writeOutput(2, `${text}\n`);
+    void writeOutput(2, `${printable(text)}\n`);
   }
 }

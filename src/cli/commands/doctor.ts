@@ -4,6 +4,7 @@ import type { DoctorReport } from "../../api/types/host.ts";
 import { BangerError } from "../../model/errors.ts";
 import type { CliContext } from "../context.ts";
 import { EXIT } from "../exit-codes.ts";
+import { printable } from "../render/printable.ts";
 
 export function defineDoctor(program: Command, ctx: CliContext): void {
   program
@@ -32,10 +33,11 @@ async function diagnose(ctx: CliContext): Promise<DoctorReport> {
 }
 
 function render(report: DoctorReport): string {
-  return report.rows
+  const lines = report.rows
     .flatMap((row) => [
       `${row.verdict.toUpperCase()}  ${row.check}: ${row.message}`,
       ...(row.cure === undefined ? [] : [`      cure: ${row.cure}`]),
     ])
     .join("\n");
+  return printable(lines);
 }

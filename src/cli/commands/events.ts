@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import type { VmEvent } from "../../api/types/vms.ts";
 import { parseWholeNumber } from "../../model/quantities.ts";
 import type { CliContext } from "../context.ts";
+import { printableLine } from "../render/printable.ts";
 
 export function defineEvents(program: Command, ctx: CliContext): void {
   program
@@ -21,6 +22,6 @@ export function defineEvents(program: Command, ctx: CliContext): void {
 
 function render(event: VmEvent): string {
   const time = new Date(event.at).toISOString();
-  const why = event.message === undefined ? "" : `: ${event.message.split("\n")[0] ?? ""}`;
+  const why = event.message === undefined ? "" : `: ${printableLine(event.message.split("\n")[0] ?? "")}`;
   return `${event.cursor} ${time} ${event.name} ${event.kind}${why}`;
 }

@@ -6,6 +6,8 @@ import { formatDurationMs } from "../../model/quantities.ts";
 import type { Client } from "../../sdk/client.ts";
 import { attach, findTty, outputListener } from "../attach.ts";
 import type { CliContext } from "../context.ts";
+import { writeOutput } from "../output.ts";
+import { printableLine } from "../render/printable.ts";
 import { createProgressView } from "../render/progress.ts";
 import { renderTable } from "../render/table.ts";
 import type { AgentForward } from "../ssh/agent.ts";
@@ -117,9 +119,12 @@ async function execIn(
     { ...request, env },
     {
       ...listener,
-      // A terminal that is raw does not go back to the left by itself.
-      onProgress: (line) =>
-        line.event === "note" && ctx.say(`banger: ${line.text}${tty === undefined ? "" : "\r"}`),
+      onProgress: (line) => {
+        if (line.event !== "note") return;
+        // A terminal that is raw does not go back to the left by itself.
+        const end = tty === undefined ? "\n" : "\r\n";
+        void writeOutput(2, `banger: ${printableLine(line.text)}${end}`);
+      },
     },
   );
   return await attach(running, {

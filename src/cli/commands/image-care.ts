@@ -119,7 +119,7 @@ function renderImage(image: ImageDetails): string {
     ["ports", config.exposedPorts?.join(", ")],
     ["volumes", config.volumes?.join(", ")],
     ["manifest", image.manifestDigest],
-    ["blobs", blobs.length === 0 ? undefined : blobs.join(`\n${" ".repeat(12)}`)],
+    ["blobs", blobs],
   ]);
 }
 

@@ -4,6 +4,7 @@ import type { NetworkReport } from "../../api/types/network.ts";
 import { validateVmRef } from "../../model/names.ts";
 import { parseNetworkRule } from "../../model/network-rule.ts";
 import type { CliContext } from "../context.ts";
+import { renderFacts } from "../render/facts.ts";
 import { renderTable } from "../render/table.ts";
 
 /** The exit code of a check that was denied, as of a test that failed. */
@@ -76,7 +77,7 @@ function guestsText({ kind, why = "" }: NetworkReport): string {
 }
 
 function renderNetwork(report: NetworkReport): string {
-  const facts: readonly (readonly [string, string | undefined])[] = [
+  const facts = renderFacts([
     ["guests", guestsText(report)],
     ["cure", report.cure],
     [
@@ -92,15 +93,14 @@ function renderNetwork(report: NetworkReport): string {
     ["asks", report.nameservers.join(", ") || "no nameserver: /etc/resolv.conf has none"],
     ["clash", report.clash === undefined ? undefined : `the pool overlaps ${report.clash}`],
     ["taps", report.up ? `${report.readyTaps} ready` : undefined],
-  ];
-  const lines = facts.flatMap(([name, value]) =>
-    value === undefined ? [] : [`${name.padEnd(10)}  ${value}`],
+  ]);
+  return report.vms.length === 0 ? facts : `${facts}\n\n${renderGuests(report)}`;
+}
+
+function renderGuests({ vms, pool6 }: NetworkReport): string {
+  const six = (cell: string): string[] => (pool6 === undefined ? [] : [cell]);
+  return renderTable(
+    ["NAME", "ADDRESS", ...six("IPV6"), "NETWORK", "TAP"],
+    vms.map((vm) => [vm.name, vm.address, ...six(vm.address6 ?? ""), vm.mode, vm.tap]),
   );
-  if (report.vms.length === 0) return lines.join("\n");
-  if (report.pool6 === undefined) {
-    const rows = report.vms.map((vm) => [vm.name, vm.address, vm.mode, vm.tap]);
-    return `${lines.join("\n")}\n\n${renderTable(["NAME", "ADDRESS", "NETWORK", "TAP"], rows)}`;
-  }
-  const rows = report.vms.map((vm) => [vm.name, vm.address, vm.address6 ?? "", vm.mode, vm.tap]);
-  return `${lines.join("\n")}\n\n${renderTable(["NAME", "ADDRESS", "IPV6", "NETWORK", "TAP"], rows)}`;
 }

@@ -3,6 +3,7 @@ import type { ProgressLine } from "../../api/types/progress.ts";
 import { formatDurationMs } from "../../model/quantities.ts";
 import { stderr, writeOutput } from "../output.ts";
 import { LayerSum } from "./layers.ts";
+import { printable, printableLine } from "./printable.ts";
 
 /** Stages shorter than this get no plain line. */
 const WORTH_A_LINE_MS = 50;
@@ -34,7 +35,7 @@ function plainView(): View {
   const layers = new LayerSum();
   return {
     onProgress(line) {
-      if (line.event === "note") void writeOutput(2, `${line.text}\n`);
+      if (line.event === "note") void writeOutput(2, `${printable(line.text)}\n`);
       if (line.event === "layer" && line.doneBytes === line.totalBytes)
         void writeOutput(2, `${layers.finished(line)}\n`);
       if (line.event === "end" && line.ms >= WORTH_A_LINE_MS) {
@@ -68,7 +69,7 @@ function liveView(stream: NodeJS.WriteStream): View {
     onProgress(line) {
       if (timer === undefined) return;
       if (line.event === "begin") [stage, note, since] = [line.stage, "", performance.now()];
-      if (line.event === "note") note = line.text;
+      if (line.event === "note") note = printableLine(line.text);
       if (line.event === "layer") note = layers.summary(line);
     },
     done() {

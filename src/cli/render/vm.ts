@@ -2,13 +2,13 @@
 import type { Vm } from "../../api/types/vms.ts";
 import { formatPublished } from "../../model/published-port.ts";
 import { formatBytes, formatDurationMs } from "../../model/quantities.ts";
-import { renderFacts } from "./facts.ts";
+import { type Fact, renderFacts } from "./facts.ts";
 
 /** Characters of what an image says. */
 const MAX_WORDS = 1000;
 
 export function renderVm(vm: Vm): string {
-  const facts: readonly (readonly [string, string | undefined])[] = [
+  const facts: readonly Fact[] = [
     ["name", vm.name],
     ["id", vm.id],
     ["state", vm.responsive === false ? `${vm.state}, but the guest is silent` : vm.state],
@@ -23,8 +23,8 @@ export function renderVm(vm: Vm): string {
     ["address", vm.address6 === undefined ? vm.address : `${vm.address}, ${vm.address6}`],
     ["published", vm.spec.ports?.map(formatPublished).join(", ") || undefined],
     ["not published", vm.portProblems?.join("; ")],
-    ["serves", printable(vm.exposedPorts)],
-    ["labels", printable(Object.entries(vm.labels ?? {}).map(([name, value]) => `${name}=${value}`))],
+    ["serves", shortened(vm.exposedPorts)],
+    ["labels", shortened(Object.entries(vm.labels ?? {}).map(([name, value]) => `${name}=${value}`))],
     ["network", networkText(vm)],
     ["reaches", vm.networkWay === "channel" ? "TCP and names, over the agent's channel" : undefined],
     ["driver", vm.driver],
@@ -34,7 +34,7 @@ export function renderVm(vm: Vm): string {
     ["created", time(vm.createdAt)],
     ["started", time(vm.startedAt)],
     ["stopped", time(vm.stoppedAt)],
-    ["last error", vm.lastError?.message],
+    ["last error", vm.lastError?.message.split("\n")],
     [
       "start",
       vm.startSteps.map((step) => `${step.name} ${formatDurationMs(step.ms)}`).join(", ") || undefined,
@@ -43,14 +43,8 @@ export function renderVm(vm: Vm): string {
   return renderFacts(facts);
 }
 
-/** An image is a stranger's: one line, without what could steer a terminal. */
-function printable(words: readonly string[] = []): string | undefined {
-  return (
-    words
-      .join(", ")
-      .replaceAll(/\p{Cc}/gu, "?")
-      .slice(0, MAX_WORDS) || undefined
-  );
+function shortened(words: readonly string[] = []): string | undefined {
+  return words.join(", ").slice(0, MAX_WORDS) || undefined;
 }
 
 function networkText({ spec: { network } }: Vm): string {
