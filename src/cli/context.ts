@@ -47,6 +47,14 @@ export class CliContext {
     });
   }
 
+  /** Data that comes in pieces, at the pace of who reads them; no more is asked for once they cannot be written. */
+  async writeAll(pieces: AsyncIterable<string | Uint8Array>): Promise<void> {
+    for await (const piece of pieces) {
+      this.write(piece);
+      if ((await this.#written) !== undefined) return;
+    }
+  }
+
   /** Waits for what was written, and says when it was lost; false then. */
   async flush(): Promise<boolean> {
     const error = await this.#written;

@@ -58,7 +58,11 @@ function writeAtOnce(fd: 1 | 2, bytes: Uint8Array): number | NodeJS.ErrnoExcepti
 }
 
 function streamOf(fd: 1 | 2): NodeJS.WriteStream {
+  const known = streams.get(fd);
+  if (known !== undefined) return known;
   const stream = fd === 1 ? process.stdout : process.stderr;
+  // Whoever wrote hears of it; an event that nobody hears would end the program.
+  stream.on("error", () => undefined);
   streams.set(fd, stream);
   return stream;
 }

@@ -16,8 +16,12 @@ export function defineEvents(program: Command, ctx: CliContext): void {
       const range = { min: 0, max: Number.MAX_SAFE_INTEGER };
       const from = after === undefined ? {} : { after: parseWholeNumber(after, "--after", range) };
       const client = await ctx.client();
-      for await (const event of client.events(from)) ctx.print(json ? JSON.stringify(event) : render(event));
+      await ctx.writeAll(lines(client.events(from), json));
     });
+}
+
+async function* lines(events: AsyncIterable<VmEvent>, json: boolean): AsyncGenerator<string> {
+  for await (const event of events) yield `${json ? JSON.stringify(event) : render(event)}\n`;
 }
 
 function render(event: VmEvent): string {

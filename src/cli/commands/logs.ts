@@ -15,11 +15,13 @@ export function defineLogs(program: Command, ctx: CliContext): void {
     .action(async (vm: string, { follow = false }: { follow?: boolean }) => {
       const client = await ctx.client();
       if (!follow) return ctx.write(shown(await client.logs(validateVmRef(vm))));
-      const decoder = new TextDecoder();
-      for await (const bytes of client.followLogs(validateVmRef(vm))) {
-        ctx.write(shown(decoder.decode(bytes, { stream: true })));
-      }
+      return await ctx.writeAll(shownAll(client.followLogs(validateVmRef(vm))));
     });
+}
+
+async function* shownAll(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  for await (const bytes of pieces) yield shown(decoder.decode(bytes, { stream: true }));
 }
 
 /** What a guest writes must not steer the user's terminal: there, escape sequences and control characters are left out. */
