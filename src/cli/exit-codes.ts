@@ -1,5 +1,6 @@
 /** Exit codes: a guest command's own; 125 when banger itself failed in run or exec, 126 and 127 as a shell would; 1, 2. */
 import type { BangerError } from "../model/errors.ts";
+import { isInterrupted } from "./interrupt.ts";
 
 type Ending =
   | "failure"
@@ -21,6 +22,11 @@ export const EXIT: Readonly<Record<Ending, number>> = {
   /** 128 + SIGPIPE. */
   readerGone: 141,
 };
+
+/** The code for an error of every other command. */
+export function exitCodeOf(error: BangerError): number {
+  return isInterrupted(error) ? EXIT.interrupted : EXIT.failure;
+}
 
 /** The code for an error of `run`, `exec` or `shell`. */
 export function exitCodeOfCommand(error: BangerError): number {

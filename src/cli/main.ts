@@ -2,7 +2,7 @@
 import { CommanderError } from "commander";
 import { BangerError } from "../model/errors.ts";
 import { CliContext, type CliOptions } from "./context.ts";
-import { EXIT, exitCodeOfCommand } from "./exit-codes.ts";
+import { EXIT, exitCodeOf, exitCodeOfCommand } from "./exit-codes.ts";
 import { createProgram } from "./program.ts";
 import { renderError } from "./render/error.ts";
 
@@ -27,6 +27,6 @@ export async function runCli(argv: readonly string[], options: CliOptions): Prom
     const error = BangerError.from(thrown);
     ctx.say(renderError(error));
     if (error.details["field"] !== undefined && error.code === "invalid_argument") return EXIT.usage;
-    return RUNS_COMMANDS.has(words[0] ?? "") ? exitCodeOfCommand(error) : EXIT.failure;
+    return RUNS_COMMANDS.has(words[0] ?? "") ? exitCodeOfCommand(error) : exitCodeOf(error);
   }
 }

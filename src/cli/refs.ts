@@ -1,7 +1,7 @@
 /** Several VMs (or images) in one command: side by side, first-seen order, one bad reference does not stop the others. */
 import { BangerError } from "../model/errors.ts";
 import type { CliContext } from "./context.ts";
-import { EXIT } from "./exit-codes.ts";
+import { exitCodeOf } from "./exit-codes.ts";
 import { renderError } from "./render/error.ts";
 
 /** Runs `work` for each distinct reference; prints what it returns, and each error; the exit code is 1 when one failed. */
@@ -17,7 +17,8 @@ export async function forEachRef(
       if (outcome.value !== "") ctx.print(outcome.value);
       continue;
     }
-    ctx.say(renderError(BangerError.from(outcome.reason)));
-    ctx.exitCode = EXIT.failure;
+    const error = BangerError.from(outcome.reason);
+    ctx.say(renderError(error));
+    ctx.exitCode = Math.max(ctx.exitCode, exitCodeOf(error));
   }
 }

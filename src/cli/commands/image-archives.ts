@@ -8,6 +8,7 @@ import { runProgram, startProgram } from "../../lib/run-program.ts";
 import { BangerError } from "../../model/errors.ts";
 import { validateImageName } from "../../model/image-reference.ts";
 import type { CliContext } from "../context.ts";
+import { interruptible } from "../interrupt.ts";
 import { stdout } from "../output.ts";
 import { type LongFlags, runLong } from "./long.ts";
 
@@ -51,17 +52,14 @@ export function defineImageExport(image: Command, ctx: CliContext): void {
         throw new BangerError("invalid_argument", "--format must be oci or rootfs");
       }
       if (tar === "-" && stdout().isTTY) throw terminal("stdout", "name a file, or write into a pipe");
-      const chunks = await (await ctx.client()).exportImage(name, { format });
-      if (tar === "-") {
-        for await (const chunk of chunks) {
-          ctx.write(chunk);
-          if (!(await ctx.flush())) return;
-        }
-        return;
-      }
-      await publishFile(resolve(tar), async (path) => {
-        await using file = await open(path, "wx", 0o644);
-        for await (const chunk of chunks) await file.appendFile(chunk);
+      const client = await ctx.client();
+      await interruptible(async (signal) => {
+        const chunks = await client.exportImage(name, { format, signal });
+        if (tar === "-") return await ctx.writeAll(chunks);
+        await publishFile(resolve(tar), async (path) => {
+          await using file = await open(path, "wx", 0o644);
+          for await (const chunk of chunks) await file.appendFile(chunk);
+        });
       });
     });
 }

@@ -100,15 +100,16 @@ function defineLong(program: Command, ctx: CliContext, verb: LongVerb): void {
   if (verb.option !== undefined) command.addOption(verb.option);
   command
     .option("-q, --quiet", "no progress on stderr")
-    .option("--json", "progress and result as JSON lines")
+    .option("--json", "progress and result as JSON lines; of several VMs each has its ref")
     .action(async (refs: string[], { timeout, signal: how = "KILL", ...flags }: LifeFlags) => {
       // A bad duration is refused before anything is touched.
       parseTimeout(timeout);
       const client = await ctx.client();
+      const several = refs.length > 1;
       // Several live lines would overwrite each other: with more than one VM only the results are shown.
-      const quiet = flags.quiet === true || refs.length > 1;
+      const quiet = flags.quiet === true || several;
       await forEachRef(ctx, refs, async (ref) => {
-        await runLong(ctx, { ...flags, quiet }, async (options) => {
+        await runLong(ctx, { ...flags, quiet, ref: several ? ref : undefined }, async (options) => {
           const vm = await verb.call(client, ref, { ...options, timeout, how });
           return { result: vm, line: vm.name };
         });

@@ -1,12 +1,16 @@
 /** A long operation: progress while it runs, one line or JSON lines, and ^C cancels it. */
+import type { ProgressLine } from "../../api/types/progress.ts";
 import { BangerError } from "../../model/errors.ts";
 import type { LongCallOptions } from "../../sdk/calls.ts";
 import type { CliContext } from "../context.ts";
+import { interruptible } from "../interrupt.ts";
 import { createProgressView } from "../render/progress.ts";
 
 export interface LongFlags {
   readonly json?: boolean;
   readonly quiet?: boolean;
+  /** Stands on each JSON line: several things are worked on at once. */
+  readonly ref?: string | undefined;
 }
 
 /** `json`: progress and result as NDJSON on stdout. Errors pass through, after an error line when `json`. */
@@ -15,25 +19,20 @@ export async function runLong(
   flags: LongFlags,
   work: (options: LongCallOptions) => Promise<{ readonly result: unknown; readonly line: string }>,
 ): Promise<void> {
-  const abort = new AbortController();
-  const onSignal = (): void => abort.abort(new BangerError("cancelled", "interrupted"));
-  process.once("SIGINT", onSignal).once("SIGTERM", onSignal);
+  const printLine = (said: ProgressLine): void => ctx.print(JSON.stringify({ ...said, ref: flags.ref }));
   using view = createProgressView({ quiet: (flags.quiet ?? false) || flags.json === true });
   try {
-    const { result, line } = await work({
-      signal: abort.signal,
-      onProgress: (progress) => {
-        if (flags.json === true) ctx.print(JSON.stringify(progress));
-        else view.onProgress(progress);
-      },
-    });
+    const onProgress = (progress: ProgressLine): void => {
+      if (flags.json === true) printLine(progress);
+      else view.onProgress(progress);
+    };
+    const { result, line } = await interruptible(async (signal) => await work({ signal, onProgress }));
     view.done();
-    ctx.print(flags.json === true ? JSON.stringify({ event: "result", result }) : line);
+    if (flags.json === true) printLine({ event: "result", result });
+    else ctx.print(line);
   } catch (thrown) {
     const error = BangerError.from(thrown);
-    if (flags.json === true) ctx.print(JSON.stringify({ event: "error", error: error.toBody() }));
+    if (flags.json === true) printLine({ event: "error", error: error.toBody() });
     throw error;
-  } finally {
-    process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
   }
 }

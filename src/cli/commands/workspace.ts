@@ -1,11 +1,12 @@
 /** `workspace`: git work trees into VMs, and what was done there back out. */
 import { randomBytes } from "node:crypto";
-import { closeSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import type { PulledWorkspace, SyncedWorkspace } from "../../api/types/workspaces.ts";
 import { validateVmRef } from "../../model/names.ts";
 import { formatBytes } from "../../model/quantities.ts";
 import type { CliContext } from "../context.ts";
+import { interruptible } from "../interrupt.ts";
 import { type LongFlags, runLong } from "./long.ts";
 import {
   addWorkspaceOptions,
@@ -100,9 +101,9 @@ Examples:
     .option("--submodule <path>", "of this submodule, and of nothing else; apply it there")
     .option("-o, --output <file>", "write it there, all or nothing (default: stdout)")
     .action(async (vm: string, { output, ...wish }: Wish & { output?: string }) => {
-      const patch = await exportFrom(ctx, vm, wish);
-      if (output === undefined) for await (const piece of patch) ctx.write(piece);
-      else await writeWhole(output, patch);
+      const take = async (patch: AsyncIterable<Uint8Array>): Promise<void> =>
+        output === undefined ? await ctx.writeAll(patch) : await writeWhole(output, patch);
+      await exportFrom(ctx, vm, { ...wish, take });
     });
   workspace
     .command("diff")
@@ -110,7 +111,7 @@ Examples:
     .argument("<vm>", "name, id or id prefix")
     .option("--submodule <path>", "in this submodule, and in nothing else")
     .action(async (vm: string, wish: Wish) => {
-      for await (const piece of await exportFrom(ctx, vm, wish)) ctx.write(piece);
+      await exportFrom(ctx, vm, { ...wish, take: async (patch) => await ctx.writeAll(patch) });
     });
 }
 
@@ -120,9 +121,16 @@ interface Wish {
 }
 
 /** What is left out is said on stderr. */
-async function exportFrom(ctx: CliContext, vm: string, wish: Wish): Promise<AsyncIterable<Uint8Array>> {
+async function exportFrom(
+  ctx: CliContext,
+  vm: string,
+  { take, ...wish }: Wish & { readonly take: (patch: AsyncIterable<Uint8Array>) => Promise<void> },
+): Promise<void> {
   const ref = validateVmRef(vm);
-  return await (await ctx.client()).exportWorkspace(ref, { ...wish, onNote: (note) => ctx.say(note) });
+  const client = await ctx.client();
+  await interruptible(async (signal) => {
+    await take(await client.exportWorkspace(ref, { ...wish, signal, onNote: (note) => ctx.say(note) }));
+  });
 }
 
 function syncedLine({ files, removed, bytes }: SyncedWorkspace): string {
@@ -164,7 +172,8 @@ async function writeWhole(path: string, content: AsyncIterable<Uint8Array>): Pro
   const aside = `${path}.${randomBytes(6).toString("hex")}.part`;
   const fd = openSync(aside, "wx");
   try {
-    for await (const piece of content) writeSync(fd, piece);
+    // Where little room is left, write(2) may take a part only.
+    for await (const piece of content) writeFileSync(fd, piece);
     renameSync(aside, path);
   } catch (error) {
     rmSync(aside, { force: true });
