@@ -3,6 +3,7 @@ import { CommanderError } from "commander";
 import { BangerError } from "../model/errors.ts";
 import { CliContext, type CliOptions } from "./context.ts";
 import { EXIT, exitCodeOf, exitCodeOfCommand } from "./exit-codes.ts";
+import { printHelp } from "./help.ts";
 import { createProgram } from "./program.ts";
 import { renderError } from "./render/error.ts";
 
@@ -18,8 +19,14 @@ export async function runCli(argv: readonly string[], options: CliOptions): Prom
   const own = split < 0 ? words : words.slice(0, split);
   const ctx = new CliContext(options, split < 0 ? [] : words.slice(split + 1));
   try {
-    const program = await createProgram(ctx, own[0]);
-    await program.parseAsync(own, { from: "user" });
+    const [verb, ...rest] = own;
+    const program = await createProgram(ctx, verb);
+    if (verb === "help")
+      printHelp(
+        program,
+        rest.filter((word) => !word.startsWith("-")),
+      );
+    else await program.parseAsync(own, { from: "user" });
     return (await ctx.flush()) ? ctx.exitCode : EXIT.failure;
   } catch (thrown) {
     // commander has printed help, or the usage error, by itself.
