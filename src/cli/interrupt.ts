@@ -9,7 +9,7 @@ const SIGNALS = ["SIGINT", "SIGTERM"] as const;
  */
 export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const abort = new AbortController();
-  const interrupted = new BangerError("cancelled", "interrupted", { details: { interrupted: true } });
+  const interrupted = createInterrupted();
   const onSignal = (): void => abort.abort(interrupted);
   for (const name of SIGNALS) process.once(name, onSignal);
   try {
@@ -20,6 +20,11 @@ export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>
   } finally {
     for (const name of SIGNALS) process.off(name, onSignal);
   }
+}
+
+/** What a command ends with that its user gave up. */
+export function createInterrupted(): BangerError {
+  return new BangerError("cancelled", "interrupted", { details: { interrupted: true } });
 }
 
 /** Whether the user of this command gave it up, rather than somebody else. */

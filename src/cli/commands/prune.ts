@@ -1,7 +1,8 @@
-/** `prune`: removes every VM that is stopped. */
+/** `prune`: removes every VM that is stopped or in error. */
 import type { Command } from "commander";
 import { BangerError } from "../../model/errors.ts";
 import type { CliContext } from "../context.ts";
+import { createInterrupted } from "../interrupt.ts";
 import { stderr } from "../output.ts";
 import { forEachRef } from "../refs.ts";
 
@@ -9,7 +10,7 @@ export function definePrune(program: Command, ctx: CliContext): void {
   program
     .command("prune")
     .summary("delete all stopped VMs")
-    .description("Deletes all VMs that are stopped, with their disks. Running ones stay.")
+    .description("Deletes all VMs that are stopped or in error, with their disks. Those that are up stay.")
     .option("-f, --force", "do not ask")
     .action(async ({ force = false }: { force?: boolean }) => {
       const client = await ctx.client();
@@ -36,6 +37,11 @@ async function agreed(ctx: CliContext, names: readonly string[]): Promise<boolea
   const terminal = createInterface({ input: process.stdin, output: stderr() });
   try {
     return /^y(es)?$/i.test((await terminal.question("Delete them? [y/N] ")).trim());
+  } catch (error) {
+    // Ctrl-C and Ctrl-D are its only ends without an answer.
+    if (!(error instanceof Error) || error.name !== "AbortError") throw error;
+    ctx.say("");
+    throw createInterrupted();
   } finally {
     terminal.close();
   }
