@@ -1,9 +1,11 @@
 /** `stats`, `top` and `ports`: what VMs use, and what listens in them. */
 import type { Command } from "commander";
 import type { Listener, VmStats } from "../../api/types/use.ts";
+import { BangerError } from "../../model/errors.ts";
 import { validateVmRef } from "../../model/names.ts";
 import { formatHostPort, type PublishedPort } from "../../model/published-port.ts";
 import { formatBytes, formatDurationMs } from "../../model/quantities.ts";
+import type { Client } from "../../sdk/client.ts";
 import type { CliContext } from "../context.ts";
 import { stdout } from "../output.ts";
 import { renderTable } from "../render/table.ts";
@@ -23,8 +25,11 @@ export function defineUse(program: Command, ctx: CliContext): void {
     .action(
       async (refs: string[], { follow = false, json = false }: { follow?: boolean; json?: boolean }) => {
         const wanted = refs.map(validateVmRef);
+        const client = await ctx.client();
+        const ids = refs.length === 0 ? undefined : await liveIds(client, wanted);
         await repeat(follow, async () => {
-          const stats = chosen(await (await ctx.client()).stats(), wanted);
+          const all = await client.stats();
+          const stats = ids === undefined ? all : all.filter((vm) => ids.has(vm.id));
           if (json) ctx.print(JSON.stringify(stats, null, follow ? 0 : 2));
           else ctx.print(renderStats(stats));
         });
@@ -37,17 +42,21 @@ export function defineUse(program: Command, ctx: CliContext): void {
       "Shows the live VMs by the CPU that they use now, refreshed every two seconds; end it with ^C.",
     )
     .action(async () => {
+      const client = await ctx.client();
       let before: readonly VmStats[] = [];
+      let at = 0;
       await repeat(true, async () => {
-        const now = await (await ctx.client()).stats();
+        const now = await client.stats();
+        const elapsedMs = performance.now() - at;
+        at += elapsedMs;
         const share = (vm: VmStats): number =>
-          vm.cpuMs - (before.find((one) => one.id === vm.id)?.cpuMs ?? vm.cpuMs);
+          (vm.cpuMs - (before.find((one) => one.id === vm.id)?.cpuMs ?? vm.cpuMs)) / elapsedMs;
         const clear = stdout().isTTY ? "\u001b[H\u001b[2J" : "";
         ctx.print(
           clear +
             renderStats(
               now.toSorted((a, b) => share(b) - share(a)),
-              (vm) => `${((share(vm) / REFRESH_MS) * 100).toFixed(0)}%`,
+              (vm) => `${(share(vm) * 100).toFixed(0)}%`,
             ),
         );
         before = now;
@@ -101,9 +110,19 @@ async function repeat(forEver: boolean, show: () => Promise<void>): Promise<void
   } while (forEver);
 }
 
-function chosen(stats: readonly VmStats[], refs: readonly string[]): readonly VmStats[] {
-  if (refs.length === 0) return stats;
-  return stats.filter((vm) => refs.some((ref) => vm.name === ref || vm.id.startsWith(ref)));
+/** Errors: `not_found`, and `failed_precondition` for one that is not up, of the first that is wrong. */
+async function liveIds(client: Client, refs: readonly string[]): Promise<ReadonlySet<string>> {
+  const ids = new Set<string>();
+  for (const ref of refs) {
+    const { id, name, state } = await client.showVm(ref);
+    if (state === "stopped" || state === "error") {
+      throw new BangerError("failed_precondition", `${name} is ${state}, and uses nothing`, {
+        cure: `start it with: banger start ${name}`,
+      });
+    }
+    ids.add(id);
+  }
+  return ids;
 }
 
 function renderStats(stats: readonly VmStats[], share?: (vm: VmStats) => string): string {
