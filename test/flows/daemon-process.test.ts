@@ -55,6 +55,7 @@ test("socket, directories, database and log are the user's alone", async () => {
 test("daemon status, stop and logs say what is so, also when nothing runs", async () => {
   await using home = await createRealHome({ bare: true });
   expect(await home.banger(["daemon", "status"])).toMatchObject({ code: 1, stdout: "not running\n" });
+  expect(await home.banger(["daemon", "status", "--json"])).toMatchObject({ code: 1, stdout: "null\n" });
   expect(await home.banger(["daemon", "stop"])).toMatchObject({ code: 0, stdout: "not running\n" });
   expect(await home.banger(["daemon", "logs"])).toMatchObject({ code: 1 });
   expect((await home.banger(["daemon", "start"])).stdout).toContain("running, pid");

@@ -24,11 +24,11 @@ export function defineDaemon(program: Command, ctx: CliContext): void {
   daemon
     .command("status")
     .description("say whether it runs; exit code 1 when not")
-    .option("--json", "as JSON")
+    .option("--json", "as JSON; null when it does not run")
     .action(async ({ json = false }: { json?: boolean }) => {
       const status = await (await findDaemon())?.daemonStatus();
       if (status === undefined) ctx.exitCode = EXIT.failure;
-      if (json) ctx.printJson(status ?? { running: false });
+      if (json) ctx.printJson(status ?? null);
       else ctx.print(status === undefined ? "not running" : render(status));
     });
   daemon

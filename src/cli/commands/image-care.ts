@@ -6,7 +6,7 @@ import { validateVmRef } from "../../model/names.ts";
 import { formatBytes } from "../../model/quantities.ts";
 import type { CliContext } from "../context.ts";
 import { EXIT } from "../exit-codes.ts";
-import { forEachRef } from "../refs.ts";
+import { showEachRef } from "../refs.ts";
 import { renderFacts } from "../render/facts.ts";
 import { renderTable } from "../render/table.ts";
 import { type LongFlags, runLong } from "./long.ts";
@@ -17,13 +17,12 @@ export function defineImageCare(image: Command, ctx: CliContext): void {
     .alias("inspect")
     .description("show what images run, what they are made of, and who uses them")
     .argument("<name...>")
-    .option("--json", "as JSON")
+    .option("--json", "as JSON; several as a list")
     .action(async (names: string[], { json = false }: { json?: boolean }) => {
       const client = await ctx.client();
-      await forEachRef(ctx, names, async (name) => {
-        const details = await client.showImage(validateImageName(name));
-        return json ? JSON.stringify(details, null, 2) : renderImage(details);
-      });
+      const find = async (name: string): Promise<ImageDetails> =>
+        await client.showImage(validateImageName(name));
+      await showEachRef(ctx, names, { json, find, render: renderImage });
     });
   image
     .command("tag")

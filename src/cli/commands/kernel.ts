@@ -6,7 +6,7 @@ import { BangerError } from "../../model/errors.ts";
 import { HOST_KERNEL, validateKernelName, validateNewKernelName } from "../../model/kernel-names.ts";
 import { formatBytes } from "../../model/quantities.ts";
 import type { CliContext } from "../context.ts";
-import { forEachRef } from "../refs.ts";
+import { forEachRef, showEachRef } from "../refs.ts";
 import { renderFacts } from "../render/facts.ts";
 import { renderTable } from "../render/table.ts";
 import { type LongFlags, runLong } from "./long.ts";
@@ -41,13 +41,11 @@ export function defineKernel(program: Command, ctx: CliContext): void {
     .alias("inspect")
     .description("show kernels: their modules, and which VMs boot them")
     .argument("<name...>")
-    .option("--json", "as JSON")
+    .option("--json", "as JSON; several as a list")
     .action(async (names: string[], { json = false }: { json?: boolean }) => {
       const client = await ctx.client();
-      await forEachRef(ctx, names, async (name) => {
-        const found = await client.showKernel(validateKernelName(name));
-        return json ? JSON.stringify(found, null, 2) : renderKernel(found);
-      });
+      const find = async (name: string): Promise<Kernel> => await client.showKernel(validateKernelName(name));
+      await showEachRef(ctx, names, { json, find, render: renderKernel });
     });
   kernel
     .command("pull")
@@ -95,12 +93,16 @@ function defineImport(kernel: Command, ctx: CliContext): void {
 function importWish(name: string | undefined, file: string | undefined, flags: ImportFlags): ImportKernel {
   const { host = false, modules, sha256 } = flags;
   if (host && (file ?? modules ?? sha256) !== undefined) {
-    throw new BangerError("invalid_argument", "--host goes with no file, no --modules and no --sha256");
+    throw new BangerError("invalid_argument", "--host goes with no file, no --modules and no --sha256", {
+      cure: "banger kernel import NAME FILE, or banger kernel import --host",
+      details: { field: "host" },
+    });
   }
   if (host) return { name: validateNewKernelName(name ?? HOST_KERNEL) };
   if (name === undefined || file === undefined) {
     throw new BangerError("invalid_argument", "there is no file to import", {
       cure: "banger kernel import NAME FILE, or banger kernel import --host",
+      details: { field: "file" },
     });
   }
   return {

@@ -7,10 +7,10 @@ import { formatPublished } from "../../model/published-port.ts";
 import { formatDurationMs } from "../../model/quantities.ts";
 import { VM_STATES } from "../../model/vm.ts";
 import type { CliContext } from "../context.ts";
-import { forEachRef } from "../refs.ts";
+import { showEachRef } from "../refs.ts";
 import { renderTable } from "../render/table.ts";
 import { renderVm } from "../render/vm.ts";
-import { collect } from "./exec-flags.ts";
+import { collect } from "./repeatable.ts";
 
 interface PsFlags {
   readonly all?: boolean;
@@ -54,13 +54,11 @@ export function defineLook(program: Command, ctx: CliContext): void {
     .summary("show VMs")
     .description("Shows everything about VMs, with the steps of their last start.")
     .argument("<vm...>", "names, ids or id prefixes")
-    .option("--json", "as JSON")
+    .option("--json", "as JSON; several as a list")
     .action(async (refs: string[], { json = false }: { json?: boolean }) => {
       const client = await ctx.client();
-      await forEachRef(ctx, refs, async (ref) => {
-        const vm = await client.showVm(ref);
-        return json ? JSON.stringify(vm, null, 2) : renderVm(vm);
-      });
+      const find = async (ref: string): Promise<Vm> => await client.showVm(ref);
+      await showEachRef(ctx, refs, { json, find, render: renderVm });
     });
 }
 

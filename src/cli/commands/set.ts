@@ -1,9 +1,10 @@
 /** `set`: another name, size, kernel, network or published ports. */
 import type { Command } from "commander";
+import type { Vm } from "../../api/types/vms.ts";
 import { BangerError } from "../../model/errors.ts";
 import { validateKernelName } from "../../model/kernel-names.ts";
 import type { CliContext } from "../context.ts";
-import { forEachRef } from "../refs.ts";
+import { showEachRef } from "../refs.ts";
 import { addNetworkOptions, type NetworkFlags, parseNetwork } from "./network-flags.ts";
 import { addPublishOption, addUnpublishOption, type PortFlags, parsePortsWish } from "./port-flags.ts";
 import { parseSize, type SizeFlags } from "./size-flags.ts";
@@ -28,7 +29,7 @@ export function defineSet(program: Command, ctx: CliContext): void {
     .option("--memory <size>", "memory, such as 512M or 4G")
     .option("--disk <size>", "a larger size of the writable disk, such as 16G")
     .option("--kernel <name>", "a kernel, host, or image: the image's own; debian: the default again")
-    .option("--json", "print each VM as JSON")
+    .option("--json", "print the VM as JSON; several as a list")
     .addHelpText(
       "after",
       `
@@ -46,12 +47,13 @@ Examples:
       if (Object.values(wish).every((value) => value === undefined)) throw nothingToSet();
       if (flags.name !== undefined && new Set(refs).size > 1) throw oneNameForMany();
       const client = await ctx.client();
-      await forEachRef(ctx, refs, async (ref) => {
+      const find = async (ref: string): Promise<Vm> => {
         const vm = await client.setVm(ref, wish);
         if (vm.pending.length > 0)
           ctx.say(`${vm.name}: ${vm.pending.join(", ")} with the next start (banger restart ${vm.name})`);
-        return flags.json === true ? JSON.stringify(vm, null, 2) : vm.name;
-      });
+        return vm;
+      };
+      await showEachRef(ctx, refs, { json: flags.json === true, find, render: ({ name }) => name });
     });
   addNetworkOptions(set).option("--no-network-peers", "talk with no other guest");
   addUnpublishOption(addPublishOption(set));
