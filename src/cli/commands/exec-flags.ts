@@ -6,6 +6,7 @@ import { parseDurationMs } from "../../model/quantities.ts";
 import { parseEnvEntry, validateUser, validateWorkdir } from "../../model/spec.ts";
 import type { Client } from "../../sdk/client.ts";
 import type { KeyOptions } from "../terminal/keys.ts";
+import { collect } from "./repeatable.ts";
 
 export interface ExecFlags {
   readonly env: readonly string[];
@@ -15,6 +16,15 @@ export interface ExecFlags {
   readonly tty?: boolean;
   readonly stdin: boolean;
   readonly detachKeys?: string;
+}
+
+/** Those of commands in a VM that runs. */
+export interface LiveExecFlags extends ExecFlags {
+  readonly forwardAgent?: boolean;
+  /** What is new in the host's work tree goes first. */
+  readonly sync?: boolean;
+  /** `~` at the start of a line is for banger. */
+  readonly escapes?: boolean;
 }
 
 export function addExecOptions(command: Command): Command {
@@ -63,9 +73,4 @@ async function configured(client: Client | undefined): Promise<string | undefine
 
 export function parseEnv(entries: readonly string[]): Record<string, string> {
   return Object.fromEntries(entries.map(parseEnvEntry));
-}
-
-/** Gathers a flag that may be repeated. */
-export function collect(value: string, previous: readonly string[]): string[] {
-  return [...previous, value];
 }

@@ -2,26 +2,18 @@
 import type { Command } from "commander";
 import { BangerError } from "../../model/errors.ts";
 import { validateVmRef } from "../../model/names.ts";
-import { formatDurationMs } from "../../model/quantities.ts";
 import type { Client } from "../../sdk/client.ts";
 import { attach, findTty, outputListener } from "../attach.ts";
 import type { CliContext } from "../context.ts";
 import { writeOutput } from "../output.ts";
 import { printableLine } from "../render/printable.ts";
 import { createProgressView } from "../render/progress.ts";
-import { renderTable } from "../render/table.ts";
 import type { AgentForward } from "../ssh/agent.ts";
-import { addExecOptions, type ExecFlags, execRequest, keyOptions } from "./exec-flags.ts";
+import { syncFirst } from "../sync-first.ts";
+import { type DetachedFlags, joinDetached, listDetached, rejoinWords, startDetached } from "./detached.ts";
+import { addExecOptions, execRequest, keyOptions, type LiveExecFlags } from "./exec-flags.ts";
 
 const AGENT_HELP = "let it use your ssh-agent while it runs";
-
-interface OwnFlags extends ExecFlags {
-  readonly forwardAgent?: boolean;
-  /** What is new in the host's work tree goes first. */
-  readonly sync?: boolean;
-  /** `~` at the start of a line is for banger. */
-  readonly escapes?: boolean;
-}
 
 export function defineExec(program: Command, ctx: CliContext): void {
   const exec = program
@@ -46,12 +38,12 @@ Examples:
     )
     .option("-d, --detach", "let it run by itself, and print its id")
     .option("--attach <id>", "join a detached command: its kept output, then live")
-    .action(async (vm: string, words: string[], flags: OwnFlags & { detach?: boolean; attach?: string }) => {
+    .action(async (vm: string, words: string[], flags: DetachedFlags & { attach?: string }) => {
       const [listed] = words;
       if (vm === "ls" && listed !== undefined && listed !== "--" && words.length === 1)
-        return await list(ctx, validateVmRef(listed));
+        return await listDetached(ctx, validateVmRef(listed));
       if (flags.attach !== undefined) {
-        ctx.exitCode = await join(ctx, validateVmRef(vm), { id: flags.attach, flags });
+        ctx.exitCode = await joinDetached(ctx, validateVmRef(vm), { id: flags.attach, words, flags });
         return;
       }
       const command = words[0] === "--" ? words.slice(1) : words;
@@ -61,7 +53,7 @@ Examples:
           details: { field: "command" },
         });
       }
-      if (flags.detach === true) return await detach(ctx, validateVmRef(vm), { flags, command });
+      if (flags.detach === true) return await startDetached(ctx, validateVmRef(vm), { flags, command });
       ctx.exitCode = await execIn(ctx, validateVmRef(vm), { flags, command });
     });
   addExecOptions(exec)
@@ -85,7 +77,7 @@ Examples:
   banger shell --detach-keys ctrl-x,d web      other keys that leave it running
   banger shell --detach-keys "" web            none`,
     )
-    .action(async (vm: string, flags: OwnFlags) => {
+    .action(async (vm: string, flags: LiveExecFlags) => {
       ctx.exitCode = await execIn(ctx, validateVmRef(vm), {
         flags: { ...flags, tty: true, escapes: true },
         command: [],
@@ -99,7 +91,7 @@ Examples:
 async function execIn(
   ctx: CliContext,
   vm: string,
-  { flags, command }: { flags: OwnFlags; command: readonly string[] },
+  { flags, command }: { flags: LiveExecFlags; command: readonly string[] },
 ): Promise<number> {
   const tty = flags.tty === true ? findTty() : undefined;
   const request = { ...execRequest(flags, command), tty };
@@ -136,12 +128,6 @@ async function execIn(
   });
 }
 
-/** The guest's work is worth more than the command: a conflict ends it. */
-async function syncFirst(ctx: CliContext, client: Client, vm: string): Promise<void> {
-  const { notes } = await client.syncWorkspace(vm, {});
-  for (const note of notes) ctx.say(`banger: ${note}`);
-}
-
 async function openAgent(client: Client, vm: string, user: string | undefined): Promise<AgentForward> {
   const socket = process.env["SSH_AUTH_SOCK"];
   if (socket === undefined || socket === "") {
@@ -155,61 +141,4 @@ async function openAgent(client: Client, vm: string, user: string | undefined): 
   }
   const { forwardAgent } = await import("../ssh/agent.ts");
   return await forwardAgent(client.files(vm), { socket, user });
-}
-
-async function detach(
-  ctx: CliContext,
-  vm: string,
-  { flags, command }: { flags: ExecFlags; command: readonly string[] },
-): Promise<void> {
-  const client = await ctx.client();
-  ctx.print((await client.execDetached(vm, execRequest(flags, command))).id);
-}
-
-/** A command on a terminal is joined with ours, if there is one; any other is only listened to. */
-async function join(
-  ctx: CliContext,
-  vm: string,
-  { id, flags }: { id: string; flags: OwnFlags },
-): Promise<number> {
-  const client = await ctx.client();
-  const found = (await client.execs(vm)).find((one) => one.id === id);
-  const tty = found?.tty === true ? findTty() : undefined;
-  const keys = await keyOptions(flags, { escapes: false, client: tty === undefined ? undefined : client });
-  using view = createProgressView({ quiet: true });
-  const command = client.attach(vm, id, outputListener(view));
-  if (tty !== undefined) {
-    // Two sizes, so that a program that fills the screen draws it anew.
-    command.started.then(
-      () => {
-        command.resize({ cols: tty.cols, rows: Math.max(1, tty.rows - 1) });
-        command.resize({ cols: tty.cols, rows: tty.rows });
-      },
-      () => undefined,
-    );
-  }
-  return await attach(command, {
-    tty,
-    stdin: tty !== undefined && flags.stdin,
-    view,
-    keys,
-    rejoin: (other) => rejoinWords(vm, other),
-  });
-}
-
-function rejoinWords(vm: string, id: string): string {
-  return `banger exec --attach ${id} ${vm}`;
-}
-
-async function list(ctx: CliContext, vm: string): Promise<void> {
-  const execs = await (await ctx.client()).execs(vm);
-  const now = Date.now();
-  const rows = execs.map((one) => [
-    one.id,
-    String(one.pid),
-    one.running ? "running" : `exited ${one.exitCode ?? ""}`.trim(),
-    `${formatDurationMs(Math.max(0, now - one.startedAt))} ago`,
-    one.argv.join(" ").slice(0, 60),
-  ]);
-  ctx.print(renderTable(["ID", "PID", "STATE", "STARTED", "COMMAND"], rows));
 }

@@ -6,7 +6,7 @@ import { type Forward, forwardFromGuest, forwardToGuest } from "../../sdk/forwar
 import type { CliContext } from "../context.ts";
 import { type ForwardSpec, parseForward } from "../copy-paths.ts";
 import { renderError } from "../render/error.ts";
-import { collect } from "./exec-flags.ts";
+import { collect } from "./repeatable.ts";
 
 export function defineForward(program: Command, ctx: CliContext): void {
   program

@@ -4,6 +4,7 @@ import type { NetworkWish } from "../../api/types/network.ts";
 import { BangerError } from "../../model/errors.ts";
 import { parseNetworkMode } from "../../model/network-policy.ts";
 import { parseNetworkRule } from "../../model/network-rule.ts";
+import { collect } from "./repeatable.ts";
 
 export interface NetworkFlags {
   readonly network?: string;
@@ -19,9 +20,9 @@ export function addNetworkOptions(command: Command): Command {
     .option(
       "--allow <rule>",
       "HOST[:PORT][/PROTOCOL] that may be reached and nothing else, may be repeated",
-      append,
+      collect,
     )
-    .option("--deny <rule>", "HOST[:PORT][/PROTOCOL] that may not be reached, may be repeated", append)
+    .option("--deny <rule>", "HOST[:PORT][/PROTOCOL] that may not be reached, may be repeated", collect)
     .option("--network-peers", "talk with the other guests that say so, too")
     .option("--nat", "the same as --network full");
 }
@@ -46,8 +47,4 @@ export function parseNetwork(flags: NetworkFlags): NetworkWish | undefined {
     ...(flags.networkPeers === undefined ? {} : { peers: flags.networkPeers }),
   };
   return Object.keys(wish).length === 0 ? undefined : wish;
-}
-
-function append(value: string, previous: readonly string[] | undefined): string[] {
-  return [...(previous ?? []), value];
 }

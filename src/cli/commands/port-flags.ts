@@ -7,6 +7,7 @@ import {
   parseUnpublish,
   validatePorts,
 } from "../../model/published-port.ts";
+import { collect } from "./repeatable.ts";
 
 export interface PortFlags {
   readonly publish?: readonly string[];
@@ -16,12 +17,12 @@ export function addPublishOption(command: Command): Command {
   return command.option(
     "-p, --publish <[IP:]HOST:GUEST[/udp]>",
     "listen on this host (on 127.0.0.1) for a port of the guest, may be repeated; HOST 0 takes a free one",
-    append,
+    collect,
   );
 }
 
 export function addUnpublishOption(command: Command): Command {
-  return command.option("--unpublish <[IP:]HOST[/udp]>", "no longer listen there, may be repeated", append);
+  return command.option("--unpublish <[IP:]HOST[/udp]>", "no longer listen there, may be repeated", collect);
 }
 
 /** Errors: `invalid_argument`. */
@@ -39,8 +40,4 @@ export function parsePortsWish(flags: PortFlags & { readonly unpublish?: readonl
     ...(publish === undefined ? {} : { publish }),
     ...(flags.unpublish === undefined ? {} : { unpublish: flags.unpublish.map(parseUnpublish) }),
   };
-}
-
-function append(value: string, previous: readonly string[] | undefined): string[] {
-  return [...(previous ?? []), value];
 }

@@ -13,8 +13,10 @@ import { readBootstrap, sayBootstrap, settingsBeside } from "../bootstrap.ts";
 import type { CliContext } from "../context.ts";
 import { createProgressView } from "../render/progress.ts";
 import { RunTrace } from "../trace.ts";
-import { addExecOptions, collect, type ExecFlags, execRequest, keyOptions, parseEnv } from "./exec-flags.ts";
+import { addExecOptions, type ExecFlags, execRequest, keyOptions, parseEnv } from "./exec-flags.ts";
+import { firstGiven } from "./given.ts";
 import { runLong } from "./long.ts";
+import { collect } from "./repeatable.ts";
 import { addVmOptions, createVm, type VmFlags } from "./vm-flags.ts";
 import {
   addWorkspaceOptions,
@@ -160,19 +162,20 @@ async function runDetached(ctx: CliContext, flags: RunFlags, tree: Tree | undefi
       details: { field: "detach" },
     });
   }
-  if (
-    [flags.user, flags.workdir, flags.timeout, flags.tty, flags.trace, flags.detachKeys].some(
-      (flag) => flag !== undefined,
-    )
-  ) {
-    throw new BangerError(
-      "invalid_argument",
-      "--user, --workdir, --timeout, --tty and --trace are a command's, and -d runs none",
-      {
-        cure: "give them to: banger exec",
-        details: { field: "detach" },
-      },
-    );
+  const { user, workdir, timeout, tty, trace, detachKeys } = flags;
+  const culprit = firstGiven({
+    "--user": user,
+    "--workdir": workdir,
+    "--timeout": timeout,
+    "--tty": tty,
+    "--trace": trace,
+    "--detach-keys": detachKeys,
+  });
+  if (culprit !== undefined) {
+    throw new BangerError("invalid_argument", `${culprit} is a command's, and -d runs none`, {
+      cure: culprit === "--trace" ? "leave -d out" : "give it to: banger exec",
+      details: { field: "detach" },
+    });
   }
   const settings = settingsBeside(tree?.bootstrap, flags);
   const wish = { ...createVm(flags, settings), env: { ...settings.env, ...parseEnv(flags.env) } };

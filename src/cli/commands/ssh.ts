@@ -7,7 +7,7 @@ import { SSH_SUFFIX } from "../../model/ssh.ts";
 import type { CliContext } from "../context.ts";
 import { EXIT } from "../exit-codes.ts";
 import { sshConfigPath, sshUserConfigPath } from "../places.ts";
-import { collect } from "./exec-flags.ts";
+import { collect } from "./repeatable.ts";
 
 interface SshFlags {
   readonly forwardAgent?: boolean;

@@ -11,9 +11,9 @@ import type { NetworkWish } from "../../model/network-policy.ts";
 import { validateVmm } from "../../model/spec.ts";
 import { parseMount, validateMounts } from "../../model/volume.ts";
 import { vmFromVariables } from "../vm-variables.ts";
-import { collect } from "./exec-flags.ts";
 import { addNetworkOptions, type NetworkFlags, parseNetwork } from "./network-flags.ts";
 import { addPublishOption, type PortFlags, parsePorts } from "./port-flags.ts";
+import { collect } from "./repeatable.ts";
 import { parseSize, type SizeFlags } from "./size-flags.ts";
 
 export interface VmFlags extends SizeFlags, NetworkFlags, PortFlags {
