@@ -30,7 +30,7 @@ test("writeAll() asks for no more than a reader takes", async () => {
   const { value } = await said.read();
   // The pipe holds one, one is being written; the rest waits where it comes from.
   expect(Number(Buffer.from(value ?? []).toString())).toBeLessThan(10);
-  child.stdin.write("go\n");
+  await child.stdin.write("go\n");
   await child.stdin.end();
   expect((await child.stdout.text()).trim()).toBe(String(200 * 65_536));
   expect(await child.exited).toBe(0);

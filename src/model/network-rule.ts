@@ -23,8 +23,8 @@ export interface NetworkRule {
   readonly text: string;
 }
 
-/** What a rule is for: what may be allowed is narrower than what may be denied. */
-export type RuleUse = "allow" | "deny";
+/** What a rule is for: what may be allowed is narrower than what may be denied. `check`: it is only asked about. */
+export type RuleUse = "allow" | "deny" | "check";
 
 /**
  * Parses `HOST[:PORT][/PROTOCOL]`; HOST is a domain, `*.domain`, an address or a network (`10.0.0.0/8`, `[2001:db8::/32]`).
@@ -155,8 +155,12 @@ function formatHost(host: RuleHost): string {
 }
 
 function bad(text: string, use: RuleUse, why: string): BangerError {
-  return new BangerError("invalid_argument", `--${use} ${quote(text)} is not valid: ${why}`, {
-    cure: `write HOST[:PORT][/PROTOCOL], such as github.com:443, *.debian.org or 10.0.0.0/8:5432/tcp`,
-    details: { field: use },
+  const isTarget = use === "check";
+  const what = isTarget ? `the target ${quote(text)}` : `--${use} ${quote(text)}`;
+  return new BangerError("invalid_argument", `${what} is not valid: ${why}`, {
+    cure: isTarget
+      ? "write HOST:PORT[/PROTOCOL], such as github.com:443 or 10.0.0.1:53/udp"
+      : "write HOST[:PORT][/PROTOCOL], such as github.com:443, *.debian.org or 10.0.0.0/8:5432/tcp",
+    details: { field: isTarget ? "target" : use },
   });
 }

@@ -4,6 +4,11 @@ import type { NetworkWish } from "./network-policy.ts";
 import type { PortsWish, PublishedPort } from "./published-port.ts";
 import type { VolumeMount } from "./volume.ts";
 
+/** So many children are made in one fork. */
+export const MAX_FORKS = 100;
+/** The longest that a guest is waited for when it is stopped. */
+export const MAX_STOP_TIMEOUT_MS = 3_600_000;
+
 export interface CreateVm {
   /** Absent: the daemon makes a readable one. */
   readonly name?: string | undefined;

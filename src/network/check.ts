@@ -37,7 +37,7 @@ export async function checkTarget(
     decide = decideTarget,
   }: { readonly facts: NetworkFacts; readonly lookup: Lookup; readonly decide?: typeof decideTarget },
 ): Promise<CheckResult> {
-  const { host, port, protocol = "tcp" } = parseNetworkRule(text, "deny");
+  const { host, port, protocol = "tcp" } = parseNetworkRule(text, "check");
   if (host.kind === "below" || (port === undefined && protocol !== "icmp")) throw notATarget(text);
   if (host.kind === "net" && host.net.bits !== (host.net.family === 4 ? 32 : 128)) throw notATarget(text);
   const name = host.kind === "name" ? host.name : undefined;

@@ -10,9 +10,9 @@ import { connectionError } from "./answers.ts";
 import { Client } from "./client.ts";
 
 /** A daemon that begins every answer, and then ends it or, `alive`, goes on saying nothing. */
-async function createDyingDaemon({ alive = false } = {}): Promise<
-  AsyncDisposable & { readonly client: Client; readonly begun: Promise<void> }
-> {
+async function createDyingDaemon({
+  alive = false,
+} = {}): Promise<AsyncDisposable & { readonly client: Client; readonly begun: Promise<void> }> {
   const begun = Promise.withResolvers<void>();
   const dir = mkdtempSync(join(tmpdir(), "banger-sdk-"));
   const path = join(dir, "d.sock");

@@ -142,7 +142,12 @@ export async function createRealHome(
 
 /** Runs a command with that home, which makes and uses no templates, to its end. */
 export async function runBanger(home: string, args: readonly string[]): Promise<CliResult> {
-  return await startCli(home, args, { env: NO_TEMPLATES }).result;
+  return await startBanger(home, args).result;
+}
+
+/** The same of one that is interrupted. */
+export function startBanger(home: string, args: readonly string[]): StartedCli {
+  return startCli(home, args, { env: NO_TEMPLATES });
 }
 
 function startCli(

@@ -1,12 +1,10 @@
 /** Bodies about snapshots and forks. */
 import { z } from "zod";
 import { validateVmName } from "../../model/names.ts";
+import { MAX_FORKS } from "../../model/vm-wish.ts";
 import type { CreateSnapshot, Forks, ForkVm, RestoreVm, Snapshot } from "../types/snapshots.ts";
 import { ruled, whole } from "./fields.ts";
 import { VmSchema, VmSpecSchema } from "./vms.ts";
-
-/** So many children are made in one operation. */
-export const MAX_FORKS = 100;
 
 export const SnapshotSchema: z.ZodType<Snapshot> = z
   .strictObject({

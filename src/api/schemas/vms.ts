@@ -7,6 +7,7 @@ import { validateVmName } from "../../model/names.ts";
 import { MAX_PUBLISHED } from "../../model/published-port.ts";
 import { SPEC_LIMITS, type VmSpec, validateVmm } from "../../model/spec.ts";
 import { type StepTiming, VM_STATES } from "../../model/vm.ts";
+import { MAX_STOP_TIMEOUT_MS } from "../../model/vm-wish.ts";
 import { MAX_MOUNTS } from "../../model/volume.ts";
 import type { CreateVm, KillVm, SetVm, StopVm, Vm, VmEvent } from "../types/vms.ts";
 import { ErrorSchema } from "./common.ts";
@@ -127,7 +128,7 @@ export const KillVmSchema: z.ZodType<KillVm> = z
 
 export const StopVmSchema: z.ZodType<StopVm> = z
   .strictObject({
-    timeoutMs: whole({ min: 0, max: 3_600_000 })
+    timeoutMs: whole({ min: 0, max: MAX_STOP_TIMEOUT_MS })
       .optional()
       .describe("How long the guest may take; default: the configured stop_timeout"),
   })

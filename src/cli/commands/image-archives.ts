@@ -2,7 +2,7 @@
 import { mkdtemp, open, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { publishFile } from "../../lib/publish.ts";
 import { runProgram, startProgram } from "../../lib/run-program.ts";
 import { BangerError } from "../../model/errors.ts";
@@ -41,16 +41,17 @@ export function defineImageExport(image: Command, ctx: CliContext): void {
     .description("write an image as a tar")
     .argument("<name>", "the image's name")
     .argument("<tar>", "the file to make, which must not exist; - writes to stdout")
-    .option("--format <format>", "oci: a layout, which docker load takes too; rootfs: its files", "oci")
+    .addOption(
+      new Option("--format <format>", "oci: a layout, which docker load takes too; rootfs: its files")
+        .choices(["oci", "rootfs"])
+        .default("oci"),
+    )
     .addHelpText(
       "after",
       "\nExamples:\n  banger image export app app.tar\n  banger image export app - | docker load",
     )
-    .action(async (name: string, tar: string, { format }: { format: string }) => {
+    .action(async (name: string, tar: string, { format }: { format: "oci" | "rootfs" }) => {
       validateImageName(name);
-      if (format !== "oci" && format !== "rootfs") {
-        throw new BangerError("invalid_argument", "--format must be oci or rootfs");
-      }
       if (tar === "-" && stdout().isTTY) throw terminal("stdout", "name a file, or write into a pipe");
       const client = await ctx.client();
       await interruptible(async (signal) => {
@@ -103,5 +104,8 @@ async function pipeOfStdin(): Promise<Source> {
 }
 
 function terminal(stream: string, cure: string): BangerError {
-  return new BangerError("invalid_argument", `${stream} is a terminal, and a tar is no text`, { cure });
+  return new BangerError("invalid_argument", `${stream} is a terminal, and a tar is no text`, {
+    cure,
+    details: { field: "tar" },
+  });
 }

@@ -1,6 +1,9 @@
 /** The verbs of a VM's life that take VMs: each a name, its words, and one call of the client. */
 import { type Command, Option } from "commander";
+import { BangerError } from "../../model/errors.ts";
+import { quote } from "../../model/names.ts";
 import { parseDurationMs } from "../../model/quantities.ts";
+import { MAX_STOP_TIMEOUT_MS } from "../../model/vm-wish.ts";
 import type { LongCallOptions } from "../../sdk/calls.ts";
 import type { Client } from "../../sdk/client.ts";
 import type { CliContext } from "../context.ts";
@@ -156,5 +159,11 @@ function timeoutOption(): Option {
 
 /** Errors: `invalid_argument`. */
 function parseTimeout(text: string | undefined): { timeoutMs?: number } {
-  return text === undefined ? {} : { timeoutMs: parseDurationMs(text, "--timeout") };
+  if (text === undefined) return {};
+  const timeoutMs = parseDurationMs(text, "--timeout");
+  if (timeoutMs <= MAX_STOP_TIMEOUT_MS) return { timeoutMs };
+  throw new BangerError("invalid_argument", `--timeout ${quote(text)} is more than an hour`, {
+    cure: "give less; a guest that is stuck is ended at once by: banger kill VM",
+    details: { field: "timeout" },
+  });
 }

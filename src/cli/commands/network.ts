@@ -41,7 +41,7 @@ export function defineNetwork(program: Command, ctx: CliContext): void {
       "\nExamples:\n  banger network check web github.com:443\n  banger network check web 10.0.0.1:53/udp",
     )
     .action(async (ref: string, target: string, { json = false }: { json?: boolean }) => {
-      parseNetworkRule(target, "deny");
+      parseNetworkRule(target, "check");
       const found = await (await ctx.client()).checkNetwork(validateVmRef(ref), target);
       if (found.verdict === "deny") ctx.exitCode = DENIED;
       if (json) return ctx.printJson(found);

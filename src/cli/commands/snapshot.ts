@@ -2,12 +2,11 @@
 import type { Command } from "commander";
 import { validateVmName } from "../../model/names.ts";
 import { formatBytes, formatDurationMs, parseWholeNumber } from "../../model/quantities.ts";
+import { MAX_FORKS } from "../../model/vm-wish.ts";
 import type { CliContext } from "../context.ts";
 import { forEachRef } from "../refs.ts";
 import { renderTable } from "../render/table.ts";
 import { type LongFlags, runLong } from "./long.ts";
-
-const MAX_FORKS = 100;
 
 export function defineSnapshot(program: Command, ctx: CliContext): void {
   const snapshot = program

@@ -1,8 +1,8 @@
 /** How far a copy has come: one live line on a terminal, nothing elsewhere. */
+import { formatBytes } from "../../model/quantities.ts";
 import { stderr } from "../output.ts";
 
 const REFRESH_MS = 200;
-const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
 
 export interface TransferView extends Disposable {
   add(bytes: number): void;
@@ -34,14 +34,8 @@ export function createTransferView(): TransferView {
 }
 
 /** `12 MiB of 256 MiB, 5 %, 30 MiB/s`. */
-export function describeTransfer(bytes: number, whole: number | undefined, ms: number): string {
+function describeTransfer(bytes: number, whole: number | undefined, ms: number): string {
   const speed = `${formatBytes((bytes / Math.max(ms, 1)) * 1000)}/s`;
   if (whole === undefined || whole === 0) return `${formatBytes(bytes)}, ${speed}`;
   return `${formatBytes(bytes)} of ${formatBytes(whole)}, ${Math.floor((bytes / whole) * 100)} %, ${speed}`;
-}
-
-function formatBytes(bytes: number): string {
-  const power = bytes < 1 ? 0 : Math.min(UNITS.length - 1, Math.floor(Math.log2(bytes) / 10));
-  const value = bytes / 1024 ** power;
-  return `${value >= 10 || power === 0 ? Math.round(value) : value.toFixed(1)} ${UNITS[power] ?? ""}`;
 }
