@@ -3,7 +3,6 @@ import { CommanderError } from "commander";
 import { BangerError } from "../model/errors.ts";
 import { CliContext, type CliOptions } from "./context.ts";
 import { EXIT, exitCodeOf, exitCodeOfCommand } from "./exit-codes.ts";
-import { printHelp } from "./help.ts";
 import { createProgram } from "./program.ts";
 import { renderError } from "./render/error.ts";
 
@@ -21,12 +20,11 @@ export async function runCli(argv: readonly string[], options: CliOptions): Prom
   try {
     const [verb, ...rest] = own;
     const program = await createProgram(ctx, verb);
-    if (verb === "help")
-      printHelp(
-        program,
-        rest.filter((word) => !word.startsWith("-")),
-      );
-    else await program.parseAsync(own, { from: "user" });
+    if (verb === "help") {
+      const { printHelp } = await import("./help.ts");
+      const named = rest.filter((word) => !word.startsWith("-"));
+      printHelp(program, named);
+    } else await program.parseAsync(own, { from: "user" });
     return (await ctx.flush()) ? ctx.exitCode : EXIT.failure;
   } catch (thrown) {
     // commander has printed help, or the usage error, by itself.
