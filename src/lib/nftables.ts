@@ -11,6 +11,14 @@ type Library = ReturnType<typeof load>;
 /** `struct nft_ctx *`. */
 type Context = NonNullable<ReturnType<Library["nft_ctx_new"]>>;
 
+/**
+ * The kernel gives a batch up, whole, when a signal comes in the middle of it (`nfnetlink_rcv_batch`, net/netfilter/nfnetlink.c), and the
+ * runtime's own threads send this one signals. These are strerror(3)'s words for EINTR, in the C locale that the process stays in.
+ */
+const INTERRUPTED = "Interrupted system call";
+/** So many signals in a row are somebody's fault. */
+const MOST_SIGNALS = 100;
+
 /** Undefined: not looked for yet; null: not installed. */
 let library: Library | null | undefined;
 
@@ -37,8 +45,17 @@ export class Nftables implements Disposable {
 
   /** Applies a script as one transaction. Returns what was wrong with it; undefined when it holds. */
   run(script: string): string | undefined {
+    const text = Buffer.from(`${script}\0`);
+    let wrong = this.#try(text);
+    for (let again = 0; again < MOST_SIGNALS && wrong?.includes(INTERRUPTED) === true; again += 1) {
+      wrong = this.#try(text);
+    }
+    return wrong;
+  }
+
+  #try(text: Uint8Array): string | undefined {
     if (this.#context === undefined) return "the rules were closed";
-    const failed = this.#library.nft_run_cmd_from_buffer(this.#context, Buffer.from(`${script}\0`)) !== 0;
+    const failed = this.#library.nft_run_cmd_from_buffer(this.#context, text) !== 0;
     // Reading empties the buffer, which warnings fill too.
     const words = String(this.#library.nft_ctx_get_error_buffer(this.#context));
     return failed ? words.trim() || "libnftables gave no reason" : undefined;
