@@ -42,6 +42,11 @@ export function ratioRow(name: string, ours: Sample, reference: Sample, most: nu
   };
 }
 
+/** A comparison that has no target. */
+export function printedRow(name: string, ours: Sample, reference: Sample): Row {
+  return { ...ratioRow(name, ours, reference, Infinity), target: "printed" };
+}
+
 export function differenceRow(name: string, ours: Sample, reference: Sample, mostMs: number): Row {
   const difference = ours.medianMs - reference.medianMs;
   const figure = `${difference >= 0 ? "+" : ""}${difference.toFixed(1)} ms`;
