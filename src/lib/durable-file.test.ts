@@ -2,18 +2,21 @@ import { expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { replaceFileDurably } from "./durable-file.ts";
+import { replaceFile, replaceFileDurably } from "./durable-file.ts";
 
 function createDirectory(): Disposable & { readonly path: string } {
   const path = mkdtempSync(join(tmpdir(), "banger-durable-"));
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
 }
 
-test("replaceFileDurably() replaces the whole, for its owner alone, and leaves nothing beside it", () => {
+test.each([
+  ["replaceFileDurably", replaceFileDurably],
+  ["replaceFile", replaceFile],
+])("%s() replaces the whole, for its owner alone, and leaves nothing beside it", (_, replace) => {
   using dir = createDirectory();
   const path = join(dir.path, "file");
   for (const text of ["one and more", "two"]) {
-    replaceFileDurably(path, text);
+    replace(path, text);
     expect([readFileSync(path, "utf8"), statSync(path).mode & 0o777]).toEqual([text, 0o600]);
   }
   expect(readdirSync(dir.path)).toEqual(["file"]);

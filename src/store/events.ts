@@ -12,7 +12,7 @@ interface Row {
   message: string | null;
 }
 
-/** Hears of each event after it is durable; must not throw. */
+/** Hears of each event after it is committed; must not throw. */
 export type EventListener = (event: VmEvent) => void;
 
 /** Old events are removed in lumps of this many. */

@@ -2,11 +2,12 @@
 import { Database } from "bun:sqlite";
 import { closeSync, existsSync, openSync } from "node:fs";
 import { BangerError } from "../model/errors.ts";
+import { FLUSHED } from "./flush.ts";
 import { MIGRATIONS, type Migration } from "./migrations.ts";
 
 /**
  * Opens or creates the database at `path` (mode 0600) and brings it to the newest schema. Writes are durable when
- * they return: WAL with `synchronous=FULL` (https://www.sqlite.org/pragma.html#pragma_synchronous).
+ * they return, unless `commit` says otherwise: WAL with `synchronous=FULL`.
  *
  * Errors: `failed_precondition` for a database that is damaged, newer than this program or locked by another one;
  * `unavailable` when the file cannot be opened. The caller owns the handle and closes it.
@@ -20,7 +21,7 @@ export function openDatabase(path: string, migrations: readonly Migration[] = MI
     try {
       db.run("PRAGMA busy_timeout = 2000");
       db.run("PRAGMA journal_mode = WAL");
-      db.run("PRAGMA synchronous = FULL");
+      db.run(FLUSHED);
       db.run("PRAGMA foreign_keys = ON");
       migrate(db, migrations);
     } catch (error) {

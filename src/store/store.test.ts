@@ -7,13 +7,18 @@ import { join } from "node:path";
 import { BangerError } from "../model/errors.ts";
 import { PUBLIC_NETWORK } from "../model/network-policy.ts";
 import type { VmRecord } from "../model/vm.ts";
+import { EventTable } from "./events.ts";
 import { openDatabase } from "./open.ts";
+import { SpaceReserve } from "./reserve.ts";
 import { openStore } from "./store.ts";
+import { VmTable } from "./vms.ts";
 
 function scratch(): { path: string } & Disposable {
   const dir = mkdtempSync(join(tmpdir(), "banger-store-"));
   return { path: join(dir, "state.db"), [Symbol.dispose]: () => rmSync(dir, { recursive: true }) };
 }
+
+const KEPT = { ephemeral: false };
 
 function record(over: Partial<VmRecord> = {}): VmRecord {
   return {
@@ -54,11 +59,44 @@ function refusal(run: () => unknown): BangerError {
   throw new Error("nothing was thrown");
 }
 
+/** What SQLite calls `synchronous`. */
+const FULL = 2;
+const NORMAL = 1;
+
+test("only the rows of a VM that does not outlive the host are not flushed", () => {
+  using file = scratch();
+  using db = openDatabase(file.path);
+  const events = new EventTable(db, () => 1000);
+  const vms = new VmTable(db, { events, reserve: new SpaceReserve(`${file.path}-reserve`) });
+  const mode = (): number | undefined =>
+    db.query<{ synchronous: number }, []>("PRAGMA synchronous").get()?.synchronous;
+  const seen: (number | undefined)[] = [];
+  /** Read in the transaction. */
+  const running = {
+    get state(): "running" {
+      seen.push(mode());
+      return "running";
+    },
+  };
+  const { id } = vms.reserve({ ephemeral: true }, () => {
+    seen.push(mode());
+    return record();
+  });
+  vms.update(id, running);
+  expect(refusal(() => vms.reserve({ ephemeral: true }, () => record({ id: "f".repeat(12) }))).code).toBe(
+    "already_exists",
+  );
+  seen.push(mode());
+  vms.update(id, { ...running, ephemeral: false });
+  vms.update(id, running);
+  expect(seen).toEqual([NORMAL, NORMAL, FULL, FULL, FULL]);
+});
+
 test("openStore() keeps a record over closing and opening again, private to the user", () => {
   using file = scratch();
   {
     using store = openStore(file.path);
-    store.vms.reserve(() => record());
+    store.vms.reserve(KEPT, () => record());
     store.vms.update("0123456789ab", {
       state: "error",
       lastError: { code: "guest_error", message: "the guest fell silent" },
@@ -79,8 +117,10 @@ test("openStore() keeps a record over closing and opening again, private to the 
 test("reserve() refuses a taken name and inserts nothing", () => {
   using file = scratch();
   using store = openStore(file.path);
-  store.vms.reserve(() => record());
-  const error = refusal(() => store.vms.reserve(() => record({ id: "ffffffffffff", address: "172.16.0.3" })));
+  store.vms.reserve(KEPT, () => record());
+  const error = refusal(() =>
+    store.vms.reserve(KEPT, () => record({ id: "ffffffffffff", address: "172.16.0.3" })),
+  );
   expect(error.code).toBe("already_exists");
   expect(store.vms.list()).toHaveLength(1);
 });
@@ -89,7 +129,7 @@ test("byIdPrefix() finds at most two records, and only those with the prefix", (
   using file = scratch();
   using store = openStore(file.path);
   for (const [index, id] of ["aa0000000001", "aa0000000002", "ab0000000003"].entries()) {
-    store.vms.reserve(() => record({ id, name: `vm-${index}`, address: `172.16.0.${index + 2}` }));
+    store.vms.reserve(KEPT, () => record({ id, name: `vm-${index}`, address: `172.16.0.${index + 2}` }));
   }
   expect(store.vms.byIdPrefix("aa").map((vm) => vm.id)).toEqual(["aa0000000001", "aa0000000002"]);
   expect(store.vms.byIdPrefix("ab").map((vm) => vm.id)).toEqual(["ab0000000003"]);

@@ -1,8 +1,12 @@
-/** VM records in the database. Every write is durable when the call returns. */
+/**
+ * VM records in the database. Every write is durable when the call returns, but for those of a VM that is ephemeral before and after: it
+ * does not outlive the host, so its records need not.
+ */
 import type { Database } from "bun:sqlite";
 import { BangerError, type ErrorBody } from "../model/errors.ts";
 import type { StepTiming, VmRecord, VmState } from "../model/vm.ts";
 import type { EventTable } from "./events.ts";
+import { commit } from "./flush.ts";
 import { readJson } from "./json-column.ts";
 import { type SpaceReserve, storeError } from "./reserve.ts";
 import { parseSpec } from "./spec-column.ts";
@@ -44,6 +48,9 @@ export type VmChange = Partial<
   >
 >;
 
+/** What is known of a new VM once name and address are sure. */
+export type ChooseRecord = (used: { readonly addresses: ReadonlySet<string> }) => Omit<VmRecord, "ephemeral">;
+
 export class VmTable {
   readonly #db: Database;
   readonly #events: EventTable;
@@ -56,20 +63,20 @@ export class VmTable {
   }
 
   /**
-   * Claims name and address and inserts the record, all or nothing. `choose` gets the addresses in use and returns the
-   * new record; it runs inside the transaction and must be quick. Errors: `already_exists` for a taken name,
+   * Claims name and address and inserts the record, all or nothing. `choose` gets the addresses in use and returns the rest of
+   * the new record; it runs inside the transaction and must be quick. Errors: `already_exists` for a taken name,
    * `resource_exhausted`, `unavailable` (locked), and whatever `choose` throws.
    */
-  reserve(choose: (used: { addresses: ReadonlySet<string> }) => VmRecord): VmRecord {
+  reserve({ ephemeral }: Pick<VmRecord, "ephemeral">, choose: ChooseRecord): VmRecord {
     const insert = this.#db.transaction(() => {
       const rows = this.#db.query<{ address: string }, []>("SELECT address FROM vms").all();
-      const record = choose({ addresses: new Set(rows.map((row) => row.address)) });
+      const record = { ...choose({ addresses: new Set(rows.map((row) => row.address)) }), ephemeral };
       if (this.byName(record.name) !== undefined) throw nameTaken(record.name);
       this.#insert(record);
       return { record, event: this.#events.append("created", record) };
     });
     try {
-      const { record, event } = insert.immediate();
+      const { record, event } = commit(this.#db, ephemeral, () => insert.immediate());
       this.#events.publish(event);
       return record;
     } catch (error) {
@@ -118,12 +125,13 @@ export class VmTable {
 
   /** Applies `change` and returns the new record. Errors: `not_found`, `already_exists` for a name that is taken, `resource_exhausted`. */
   update(id: string, change: VmChange): VmRecord {
-    const { record, event } = this.#durably(() => {
+    const stays = this.#isEphemeral(id) && change.ephemeral !== false;
+    const { record, event } = this.#write(stays, () => {
       const before = this.byId(id);
       if (before === undefined) throw new BangerError("not_found", `there is no VM with the id ${id}`);
       const record: VmRecord = { ...before, ...change };
       if (record.name !== before.name && this.byName(record.name) !== undefined) throw nameTaken(record.name);
-      this.#write(record);
+      this.#put(record);
       const kind = record.state === before.state ? "changed" : record.state;
       return { record, event: this.#events.append(kind, record) };
     });
@@ -133,7 +141,7 @@ export class VmTable {
 
   /** Deletes the record; safe to repeat. */
   remove(id: string): void {
-    const event = this.#durably(() => {
+    const event = this.#write(this.#isEphemeral(id), () => {
       const record = this.byId(id);
       if (record === undefined) return undefined;
       this.#db.query("DELETE FROM vms WHERE id = ?").run(id);
@@ -142,12 +150,18 @@ export class VmTable {
     if (event !== undefined) this.#events.publish(event);
   }
 
-  /** One transaction, which a full disk does not stop as long as there is room kept. */
-  #durably<T>(work: () => T): T {
-    return this.#reserve.write(() => this.#db.transaction(work).immediate());
+  #isEphemeral(id: string): boolean {
+    return this.byId(id)?.ephemeral === true;
   }
 
-  #write(record: VmRecord): void {
+  /** One transaction, which a full disk does not stop as long as there is room kept. */
+  #write<T>(forgettable: boolean, work: () => T): T {
+    return this.#reserve.write(() =>
+      commit(this.#db, forgettable, () => this.#db.transaction(work).immediate()),
+    );
+  }
+
+  #put(record: VmRecord): void {
     this.#db
       .query(
         `UPDATE vms SET name = $name, state = $state, spec = $spec, ephemeral = $ephemeral, started_spec = $started_spec, driver = $driver,

@@ -64,7 +64,8 @@ export async function createVm(ctx: VmContext, wanted: NewVm, options: CreateOpt
     await using workspace =
       snapshot === undefined ? undefined : await ctx.snapshots.bringWorkspace(snapshot.id, id);
     ctx.onStep("create:reserve");
-    const record = await reserveVm(ctx, ({ addresses }) => {
+    const kind = { ephemeral: wanted.ephemeral ?? false };
+    const record = await reserveVm(ctx, kind, ({ addresses }) => {
       const isThere =
         snapshot === undefined
           ? ctx.store.images.byDigest(image.digest).length > 0
@@ -85,7 +86,6 @@ export async function createVm(ctx: VmContext, wanted: NewVm, options: CreateOpt
         spec,
         imageDigest: image.digest,
         address: clone?.vm.address ?? freeAddress(ctx, addresses),
-        ephemeral: wanted.ephemeral ?? false,
         parent: snapshot?.id,
         createdAt: ctx.now(),
         ...NEVER_STARTED,

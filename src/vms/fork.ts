@@ -89,7 +89,7 @@ async function reserveChild(ctx: VmContext, parent: VmRecord, prefix: string): P
   const id = randomBytes(6).toString("hex");
   mkdirSync(ctx.layout.vmDir(id), { recursive: true, mode: 0o700 });
   const reserve = async (): Promise<VmRecord> =>
-    await reserveVm(ctx, ({ addresses }) => ({
+    await reserveVm(ctx, { ephemeral: true }, ({ addresses }) => ({
       ...parent,
       id,
       name: freeChildName(ctx, prefix),
@@ -104,7 +104,6 @@ async function reserveChild(ctx: VmContext, parent: VmRecord, prefix: string): P
         ports: undefined,
       },
       address: freeAddress(ctx, addresses),
-      ephemeral: true,
       parent: undefined,
       createdAt: ctx.now(),
       ...NEVER_STARTED,

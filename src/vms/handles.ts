@@ -1,8 +1,8 @@
-/** handles.json: what names the live things of a VM. Written and flushed before anything relies on it. */
+/** handles.json: what names the live things of a VM. Written before anything relies on it; not flushed, for what it names ends with the host. */
 import { readFileSync, rmSync } from "node:fs";
 import { z } from "zod";
 import type { Layout } from "../host/layout.ts";
-import { replaceFileDurably } from "../lib/durable-file.ts";
+import { replaceFile } from "../lib/durable-file.ts";
 import type { DriverHandles } from "../vmm/port.ts";
 
 const HandlesSchema: z.ZodType<DriverHandles> = z.strictObject({
@@ -13,7 +13,7 @@ const HandlesSchema: z.ZodType<DriverHandles> = z.strictObject({
 });
 
 export function writeHandles(layout: Layout, id: string, handles: DriverHandles): void {
-  replaceFileDurably(layout.handles(id), `${JSON.stringify(handles, null, 2)}\n`);
+  replaceFile(layout.handles(id), `${JSON.stringify(handles, null, 2)}\n`);
 }
 
 /** The handles of a VM; undefined when there are none or the file makes no sense (a crash may leave it stale, never torn). */

@@ -2,19 +2,21 @@
 import { nextAddress } from "../model/addresses.ts";
 import { BangerError } from "../model/errors.ts";
 import type { VmRecord } from "../model/vm.ts";
+import type { ChooseRecord } from "../store/vms.ts";
 import type { VmContext } from "./context.ts";
 
 /** As `store.vms.reserve`; clones of the warm pool give way to a VM that finds no address. */
 export async function reserveVm(
   ctx: VmContext,
-  choose: (used: { addresses: ReadonlySet<string> }) => VmRecord,
+  kind: Pick<VmRecord, "ephemeral">,
+  choose: ChooseRecord,
 ): Promise<VmRecord> {
   try {
-    return ctx.store.vms.reserve(choose);
+    return ctx.store.vms.reserve(kind, choose);
   } catch (thrown) {
     if (ctx.pool.addresses.size === 0 || BangerError.from(thrown).code !== "resource_exhausted") throw thrown;
     await ctx.pool.drain();
-    return ctx.store.vms.reserve(choose);
+    return ctx.store.vms.reserve(kind, choose);
   }
 }
 
