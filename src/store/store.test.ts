@@ -177,7 +177,7 @@ test("a row whose bytes are others is damage that is named with its owner, and n
   using file = scratch();
   {
     using store = openStore(file.path);
-    store.vms.reserve(() => record());
+    store.vms.reserve(KEPT, () => record());
   }
   {
     const db = new Database(file.path);
