@@ -27,9 +27,14 @@ const deed: fc.Arbitrary<Deed> = fc.oneof(
 
 test("any sequence of operations and crashes ends where the model says, and leaves nothing", async () => {
   let deeds = 0;
+  let begun = 0;
+  const end = performance.now() + TIME_LIMIT_MS;
   const lives = fc.asyncProperty(
     fc.array(deed, { minLength: 5, maxLength: MOST_DEEDS, size: "max" }),
     async (sequence) => {
+      // fast-check's own time limit would leave a life in the middle, to go on beside the next test.
+      if (begun > 0 && performance.now() > end) return;
+      begun += 1;
       await using life = await LifeOfVms.create();
       for (const one of sequence) {
         await life.live(one);
@@ -41,10 +46,8 @@ test("any sequence of operations and crashes ends where the model says, and leav
   const report = await fc.check(lives, {
     seed: SEED,
     numRuns: RUNS,
-    interruptAfterTimeLimit: TIME_LIMIT_MS,
-    markInterruptAsFailure: false,
   });
   if (report.failed) throw new Error(fc.defaultReportMessage(report), { cause: report.errorInstance });
-  console.log(`fault suite: ${deeds} random deeds in ${report.numRuns} lives, seed ${SEED}`);
-  expect(report.numRuns).toBeGreaterThan(0);
+  console.log(`fault suite: ${deeds} random deeds in ${begun} lives, seed ${SEED}`);
+  expect(deeds).toBeGreaterThan(0);
 });

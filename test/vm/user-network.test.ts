@@ -31,7 +31,7 @@ test.skipIf(NO_USER !== undefined)(
     const reaches = async (): Promise<string[]> => {
       const targets = [SITE, PRIVATE_HOST, METADATA, HOST];
       const greeted = (address: string): string =>
-        `(exec 3<>/dev/tcp/${address}/80 && read -t 5 -u 3 word; echo ${address} $word) 2>&1`;
+        `(exec 3<>/dev/tcp/${address}/80 && read -t 30 -u 3 word; echo ${address} $word) 2>&1`;
       const words = await banger("exec", "web", "--", "bash", "-c", targets.map(greeted).join(";"));
       return targets.filter((address) => words.includes(`${address} hello`));
     };
