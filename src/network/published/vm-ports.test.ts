@@ -114,7 +114,7 @@ test("connections are counted while they are open, and room comes back", async (
   if (last !== undefined) await closeOf(last.socket);
   expect((await open()).dialled.target.nth).toBe(MAX_CONNECTIONS);
   for (const { socket } of all) socket.destroy();
-}, 30_000);
+}, 240_000);
 
 test("a guest is reached by its address where it answers there, and over the agent's channel where not", async () => {
   await using server = await serveTcp(parrot);
