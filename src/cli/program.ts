@@ -2,7 +2,7 @@
  * The program: which module defines which verbs. A command line loads the module of the verb that it names and no other, for
  * reading and defining all of them takes longer than most commands do.
  */
-import { Command } from "commander";
+import { Command, Help, type Option } from "commander";
 import type { CliContext } from "./context.ts";
 
 type Define = (program: Command, ctx: CliContext) => void;
@@ -60,7 +60,7 @@ export async function createProgram(ctx: CliContext, verb?: string): Promise<Com
     .version(`banger ${ctx.version}`, "-v, --version", "print the version")
     .enablePositionalOptions()
     .exitOverride()
-    .configureHelp({ showGlobalOptions: false })
+    .configureHelp({ showGlobalOptions: false, optionDescription: describeOption })
     .addHelpText(
       "after",
       `
@@ -76,6 +76,13 @@ Examples:
   for (const define of wanted) define(program, ctx);
   wordMistakes(program, "banger");
   return program;
+}
+
+/** A list that is empty until something is given has no default to speak of. */
+function describeOption(option: Option): string {
+  const { defaultValue, description } = option;
+  const isEmptyList = Array.isArray(defaultValue) && defaultValue.length === 0;
+  return isEmptyList ? description : new Help().optionDescription(option);
 }
 
 /** The parser's own words begin with `error:`; ours with the program's name, and end with what to do. */

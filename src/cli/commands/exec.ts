@@ -22,7 +22,7 @@ export function defineExec(program: Command, ctx: CliContext): void {
     .description("Runs a command in a running VM. The exit code is the command's own.")
     .usage("[flags] VM [--] COMMAND...")
     .argument("<vm>", "name, id or id prefix")
-    .argument("[command...]")
+    .argument("[command...]", "the program and its arguments")
     .passThroughOptions()
     .addHelpText(
       "after",

@@ -41,7 +41,7 @@ export function defineRun(program: Command, ctx: CliContext): void {
     .summary("make a VM and run a command in it")
     .description("Makes a VM, starts it, and runs a command in it; without a command, a shell.")
     .usage("[flags] [PATH] [-- COMMAND...]")
-    .argument("[words...]", "a directory in a git work tree, which comes along; the command starts in it")
+    .argument("[path...]", "a directory in a git work tree, which comes along; the command starts in it")
     .passThroughOptions()
     .option("--rm", "delete the VM afterwards, whatever happened")
     .option("-d, --detach", "return when the VM is ready")
