@@ -37,6 +37,12 @@ const PROGRAMS: readonly { program: string; apt: string; purpose: string; requir
     purpose: "exports images, and commits VMs",
     required: false,
   },
+  {
+    program: "ssh",
+    apt: "openssh-client",
+    purpose: "enters VMs by banger ssh, for editors and rsync",
+    required: false,
+  },
   { program: "git", apt: "git", purpose: "reads the work trees that VMs get a copy of", required: false },
   { program: "apt-get", apt: "apt", purpose: "fetches the kernel", required: false },
   { program: "dpkg-deb", apt: "dpkg", purpose: "unpacks the kernel", required: false },
