@@ -46,7 +46,7 @@ export async function benchFiles(home: RealHome, scratch: string): Promise<Row[]
     rows.push(row(`cp of ${what} in`, times.in, { theirs: times.theirIn, least }));
     rows.push(row(`cp of ${what} out`, times.out, { theirs: times.theirOut, least }));
   }
-  rows.push(...(await benchEcho(home, "files")));
+  rows.push(...(await benchEcho(home, "files", scratch)));
   await must(home, ["rm", "-f", "files"]);
   return rows;
 }
