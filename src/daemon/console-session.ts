@@ -1,5 +1,5 @@
-/** One reader of a console as it grows: the end of what is there, then what comes, at the reader's pace. */
-import { closeSync, fstatSync, openSync, readSync, watch } from "node:fs";
+/** One reader of a console as it grows: the end of what is there, then what comes, at the reader's pace, until the VM is deleted. */
+import { closeSync, existsSync, fstatSync, openSync, readSync, watch } from "node:fs";
 import { basename, dirname } from "node:path";
 import type { ServerWebSocket } from "bun";
 import type { SocketData, SocketSession } from "./router.ts";
@@ -23,7 +23,17 @@ export class ConsoleSession implements SocketSession {
   open(socket: ServerWebSocket<SocketData>): void {
     this.#socket = socket;
     // The directory is watched: the file comes with the first start.
-    const watcher = watch(dirname(this.#path), (_, name) => name === basename(this.#path) && this.#pump());
+    const directory = dirname(this.#path);
+    // The VM was deleted meanwhile.
+    if (!existsSync(directory)) {
+      socket.close(1000);
+      return;
+    }
+    const watcher = watch(directory, (_, name) => {
+      if (name === basename(this.#path)) this.#pump();
+      // It was never started.
+      else if (this.#file === undefined && !existsSync(directory)) this.#socket?.close(1000);
+    });
     watcher.on("error", () => this.#socket?.close(1000));
     this.#watcher = { [Symbol.dispose]: () => watcher.close() };
     this.#pump();
@@ -45,9 +55,11 @@ export class ConsoleSession implements SocketSession {
   }
 
   #pump(): void {
+    // What was seen before the client went is told afterwards, too.
+    if (this.#socket === undefined) return;
     const file = this.#open();
     if (file === undefined) return;
-    const { size } = fstatSync(file);
+    const { size, nlink } = fstatSync(file);
     // A console that was cut back begins anew.
     if (size < this.#at) this.#at = 0;
     while (
@@ -61,6 +73,8 @@ export class ConsoleSession implements SocketSession {
       this.#at += read;
       this.#socket.send(bytes.subarray(0, read));
     }
+    // The file lives as long as its VM.
+    if (nlink === 0 && this.#at >= size) this.#socket?.close(1000);
   }
 
   #open(): number | undefined {

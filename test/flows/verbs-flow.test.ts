@@ -204,6 +204,14 @@ test("followLogs() sends what is there and what comes", async () => {
   expect(text).toBe(`fake machine ${one.vm.id}\n`.repeat(2));
 });
 
+test("followLogs() ends when the VM is deleted", async () => {
+  await using one = await withVm();
+  const logs = one.client.followLogs("web");
+  expect(await logs.next()).toMatchObject({ done: false });
+  await one.client.removeVm("web", { force: true });
+  expect(await logs.next()).toEqual({ done: true, value: undefined });
+});
+
 test("a guest that has stopped reading blocks neither ps, show, kill nor another VM", async () => {
   await using one = await withVm();
   await one.client.createVm({ name: "other", image: "img" });

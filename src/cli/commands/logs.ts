@@ -10,7 +10,7 @@ export function defineLogs(program: Command, ctx: CliContext): void {
     .summary("show a guest's console output")
     .description("Shows the end of a guest's console output, at most a MiB, also of a VM that stopped.")
     .argument("<vm>", "name, id or id prefix")
-    .option("-f, --follow", "go on as it grows, until ^C")
+    .option("-f, --follow", "go on as it grows, until ^C or until the VM is deleted")
     .option("--console", "the console, which is what there is")
     .action(async (vm: string, { follow = false }: { follow?: boolean }) => {
       const client = await ctx.client();
