@@ -18,53 +18,75 @@ export function serveForwards(connection: Connection, guest: SshGuest): void {
     if (socketPath.startsWith("/")) carry(accept(), files.open({ type: "dial", unix: socketPath }));
     else reject();
   });
-  const listeners = new Map<string, GuestStream>();
+  const listeners = new Map<GuestStream, string>();
   connection.on("close", () => {
-    for (const listener of listeners.values()) listener.cancel();
+    for (const listener of listeners.keys()) listener.cancel();
   });
   connection.on("request", (accept, reject, asked: string, info) => {
-    const { bindAddr = "", bindPort = 0, socketPath } = info as Partial<ListenWish>;
-    const key = socketPath ?? `${bindAddr}:${bindPort}`;
+    const wish = info as Partial<ListenWish>;
+    const known = [...listeners].find(([, key]) => key === keyOf(wish))?.[0];
     if (asked === "cancel-tcpip-forward" || asked === "cancel-streamlocal-forward@openssh.com") {
-      listeners.get(key)?.cancel();
-      return listeners.delete(key) ? accept?.() : reject?.();
+      known?.cancel();
+      return known === undefined ? reject?.() : accept?.();
     }
-    if (listeners.size >= MAX_LISTENERS || listeners.has(key)) return reject?.();
-    const open = (port: number): Promise<ServerChannel> =>
-      openBack(connection, socketPath ?? { address: bindAddr, port });
-    const stream = files.open(
-      {
-        type: "listen",
-        ...(socketPath === undefined
-          ? endpoint(bindAddr, bindPort)
-          : { unix: socketPath, owner: guest.user }),
+    if (listeners.size >= MAX_LISTENERS || known !== undefined) return reject?.();
+    const { stream, port } = listen(connection, guest, wish);
+    // One that asked for any port has no name until it has one.
+    listeners.set(stream, wish.bindPort === 0 ? "" : keyOf(wish));
+    port.then(
+      (bindPort) => {
+        listeners.set(stream, keyOf({ ...wish, bindPort }));
+        accept?.(wish.bindPort === 0 ? bindPort : undefined);
       },
-      {
-        onMessage: (message) => {
-          if ("listening" in message) {
-            const { port } = message.listening;
-            listeners.set(socketPath ?? `${bindAddr}:${bindPort === 0 ? port : bindPort}`, stream);
-            return accept?.(bindPort === 0 ? port : undefined);
-          }
-          if (!("accepted" in message)) return undefined;
-          const accepted = files.open({ type: "accept", id: message.accepted.id });
-          return void open(bindPort).then(
-            (channel) => carry(channel, accepted),
-            // The client takes no more connections.
-            () => accepted.cancel(),
-          );
-        },
-      },
+      () => reject?.(),
     );
-    stream.result.catch(() => reject?.());
+    const forget = (): void => void listeners.delete(stream);
+    stream.result.then(forget, forget);
     return undefined;
   });
+}
+
+/** Listens in the guest, and opens a channel to the client for each who comes. `port`: where; rejects when it cannot be. */
+function listen(
+  connection: Connection,
+  { client, vm, user }: SshGuest,
+  { bindAddr = "", bindPort = 0, socketPath }: Partial<ListenWish>,
+): { readonly stream: GuestStream; readonly port: Promise<number> } {
+  const files = client.files(vm);
+  const listening = Promise.withResolvers<number>();
+  let port = bindPort;
+  const where = socketPath === undefined ? endpoint(bindAddr, bindPort) : { unix: socketPath, owner: user };
+  const stream = files.open(
+    { type: "listen", ...where },
+    {
+      onMessage: (message) => {
+        if ("listening" in message) {
+          if (bindPort === 0) port = message.listening.port;
+          listening.resolve(port);
+        }
+        if (!("accepted" in message)) return;
+        const accepted = files.open({ type: "accept", id: message.accepted.id });
+        openBack(connection, socketPath ?? { address: bindAddr, port }).then(
+          (channel) => carry(channel, accepted),
+          // The client takes no more connections.
+          () => accepted.cancel(),
+        );
+      },
+    },
+  );
+  stream.result.catch(listening.reject);
+  return { stream, port: listening.promise };
 }
 
 interface ListenWish {
   readonly bindAddr: string;
   readonly bindPort: number;
   readonly socketPath: string;
+}
+
+/** What a listener is called when it is to end. */
+function keyOf({ bindAddr = "", bindPort = 0, socketPath }: Partial<ListenWish>): string {
+  return socketPath ?? `${bindAddr}:${bindPort}`;
 }
 
 /** Names of the loopback are the guest's own; `*` and the empty one are all of its addresses. */
