@@ -1,7 +1,7 @@
 /** The daemon as a process: started by the first command, once, however many ask; and its bad days. */
 import { expect, test } from "bun:test";
 import { once } from "node:events";
-import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { killToTheEnd } from "../support/processes.ts";
@@ -62,6 +62,10 @@ test("daemon status, stop and logs say what is so, also when nothing runs", asyn
   expect((await home.banger(["daemon", "status", "--json"])).stdout).toContain('"vms": 0');
   expect(await home.banger(["daemon", "stop"])).toMatchObject({ code: 0, stdout: "stopped\n" });
   expect((await home.banger(["daemon", "logs"])).stdout).toContain("stopping");
+  const log = join(home.home, "bangerd.log");
+  renameSync(log, `${log}.1`);
+  writeFileSync(log, "begun anew\n");
+  expect((await home.banger(["daemon", "logs"])).stdout).toMatch(/"stopping; [^]*\nbegun anew\n$/);
 });
 
 test("daemon restart is another daemon on the same state, also when none runs", async () => {

@@ -63,14 +63,23 @@ function render(status: DaemonStatus): string {
   ].join("\n");
 }
 
-/** The log is read from its file, so that it can be read when the daemon does not start. */
+/** The log is read from its files, so that it can be read when the daemon does not start. */
 function readLog(): Buffer {
   const path = daemonLogPath(process.env);
+  const newest = readEnd(path, LOG_TAIL_BYTES);
+  // What was written before it was begun anew.
+  const older = readEnd(`${path}.1`, LOG_TAIL_BYTES - (newest?.length ?? 0));
+  if ((newest ?? older) === undefined) throw new BangerError("not_found", `there is no log ${path} yet`);
+  return Buffer.concat([older ?? Buffer.alloc(0), newest ?? Buffer.alloc(0)]);
+}
+
+/** At most so many bytes of a file's end; undefined when it is not there. */
+function readEnd(path: string, maxBytes: number): Buffer | undefined {
   const size = statSync(path, { throwIfNoEntry: false })?.size;
-  if (size === undefined) throw new BangerError("not_found", `there is no log ${path} yet`);
+  if (size === undefined) return undefined;
   const file = openSync(path, "r");
   try {
-    const bytes = Buffer.alloc(Math.min(size, LOG_TAIL_BYTES));
+    const bytes = Buffer.alloc(Math.min(size, maxBytes));
     return bytes.subarray(0, readSync(file, bytes, 0, bytes.length, size - bytes.length));
   } finally {
     closeSync(file);
