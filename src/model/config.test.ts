@@ -3,9 +3,9 @@ import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
+import { SAMPLES } from "../../test/support/config-samples.ts";
 import { renderConfigDoc } from "./config-doc.ts";
 import { CONFIG_PROPERTIES, keyOf, readVariable, showValue, variableOf } from "./config-lookup.ts";
-import { SAMPLES } from "./config-samples.ts";
 import { BangerError } from "./errors.ts";
 import { SPEC_LIMITS } from "./spec.ts";
 

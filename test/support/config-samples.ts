@@ -1,5 +1,5 @@
-/** For tests: of each configuration key what it takes, how that is shown, and what it refuses. */
-import type { Config } from "./config.ts";
+/** Of each configuration key what it takes, how that is shown, and what it refuses. */
+import type { Config } from "../../src/model/config.ts";
 
 export interface Sample {
   /** As text, what it means, and how it is shown. */
