@@ -9,11 +9,11 @@ import { BangerError } from "../model/errors.ts";
 import { validateVmName } from "../model/names.ts";
 import type { BroughtWorkspace, SavedMachine, SavedMachines, WorkspaceCarrier } from "../model/saved.ts";
 import type { SnapshotRecord } from "../model/snapshot.ts";
-import { demandNoVolumes, type VmRecord } from "../model/vm.ts";
+import type { VmRecord } from "../model/vm.ts";
 import { snapshotNameTaken } from "../store/snapshots.ts";
 import type { Store } from "../store/store.ts";
 import type { DriverReport } from "../vmm/port.ts";
-import { captureDisk, captureGuest } from "./capture.ts";
+import { type CaptureVmOptions, captureVm } from "./capture-vm.ts";
 import { type SavedFacts, SavedFiles, WORKSPACE } from "./saved-files.ts";
 import type { HeldGuest, SnapshotVms } from "./snapshot-vms.ts";
 import { Uses } from "./uses.ts";
@@ -35,10 +35,6 @@ export interface SnapshotWish {
   readonly diskOnly?: boolean | undefined;
 }
 
-interface CaptureWish extends Pick<SnapshotWish, "diskOnly"> {
-  readonly captured?: () => void;
-}
-
 export interface Forks {
   readonly vms: readonly VmRecord[];
   /** How long the parent stood still. */
@@ -50,9 +46,11 @@ export class Snapshots implements SavedMachines {
   readonly #files: SavedFiles;
   /** Ids of those that something starts from, or that are being made. */
   readonly #uses = new Uses();
+  readonly #capturing: Pick<CaptureVmOptions, "report" | "onStep">;
 
   constructor(options: SnapshotsOptions) {
     this.#options = options;
+    this.#capturing = { report: options.report, onStep: (step) => this.#step(step) };
     this.#files = new SavedFiles(options.dir);
   }
 
@@ -90,7 +88,9 @@ export class Snapshots implements SavedMachines {
       await this.#hold(vmId, async (held) => {
         vm = held.vm;
         options.signal.throwIfAborted();
-        pauseMs = await stage(options, "capture", () => this.#capture(held, dir, wish));
+        pauseMs = await stage(options, "capture", () =>
+          captureVm(held, dir, { ...this.#capturing, diskOnly: wish.diskOnly }),
+        );
         await this.#options.workspaces().save(vmId, join(dir, WORKSPACE));
       });
       this.#step("publish");
@@ -201,7 +201,9 @@ export class Snapshots implements SavedMachines {
           },
           saved: this.#files.unpublished(dir, parent.spec.diskMib),
           save: async (held, captured) => {
-            pauseMs = await stage(options, "capture", () => this.#capture(held, dir, { captured }));
+            pauseMs = await stage(options, "capture", () =>
+              captureVm(held, dir, { ...this.#capturing, captured }),
+            );
           },
         });
       });
@@ -242,29 +244,6 @@ export class Snapshots implements SavedMachines {
 
   async #hold(vm: string, work: (held: HeldGuest) => Promise<void>): Promise<void> {
     await this.#options.workspaces().hold(vm, async () => await this.#options.vms().hold(vm, work));
-  }
-
-  async #capture(held: HeldGuest, dir: string, how: CaptureWish): Promise<number> {
-    const { diskOnly = false, captured } = how;
-    const { running, agent, diskPath, vm } = held;
-    if (!existsSync(diskPath)) {
-      throw new BangerError("failed_precondition", `${vm.name} has no disk yet: it was never started`, {
-        cure: `start it with: banger start ${vm.name}`,
-      });
-    }
-    if (running === undefined || diskOnly) {
-      this.#step("disk");
-      return await captureDisk(agent, diskPath, dir);
-    }
-    demandNoVolumes(vm);
-    const report = await this.#options.report(vm.driver);
-    if (!report.features.snapshot) {
-      throw new BangerError("unsupported", `${report.driver} cannot save a machine on this host`, {
-        cure: `save the disk alone with: banger snapshot create ${vm.name} --disk-only`,
-      });
-    }
-    const onStep = (step: string): void => this.#step(step);
-    return await captureGuest({ running, agent, diskPath, goesOn: true, onStep, captured }, dir);
   }
 
   async #demandSameHost(facts: SavedFacts): Promise<void> {
