@@ -9,6 +9,7 @@ import {
   openSync,
   realpathSync,
   renameSync,
+  rmSync,
 } from "node:fs";
 import { join } from "node:path";
 import { BangerError } from "../../model/errors.ts";
@@ -120,6 +121,8 @@ async function getFile(
     renameSync(partial, final);
     return { entries: 1, bytes: size - offset, notes: [] };
   } finally {
+    // Where nothing came, there is nothing to go on with.
+    if (fstatSync(fd).size === 0) rmSync(partial, { force: true });
     closeSync(fd);
   }
 }
