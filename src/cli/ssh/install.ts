@@ -1,8 +1,11 @@
 /** Our file, and our line in the user's own configuration of ssh: written aside and renamed, with the mode that was there. */
 import {
-  chmodSync,
+  closeSync,
   existsSync,
+  fchmodSync,
+  fsyncSync,
   mkdirSync,
+  openSync,
   readFileSync,
   realpathSync,
   renameSync,
@@ -55,7 +58,14 @@ function replace(path: string, text: string): void {
   const target = existsSync(path) ? realpathSync(path) : path;
   const mode = existsSync(target) ? statSync(target).mode & 0o7777 : 0o600;
   const aside = `${target}.banger-new`;
-  writeFileSync(aside, text, { encoding: "latin1", mode });
-  chmodSync(aside, mode);
+  const fd = openSync(aside, "w", mode);
+  try {
+    writeFileSync(fd, text, "latin1");
+    fchmodSync(fd, mode);
+    // A crash of the host must not leave the user with an empty file.
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
   renameSync(aside, target);
 }
