@@ -76,7 +76,7 @@ export class Client extends KeptClient {
     return await this.calls.json("vm.resume", { ...options, path: { vm: ref } });
   }
 
-  /** Changes name or size; `pending` of the answer names what waits for the next start. */
+  /** Changes name, size, kernel, network or published ports; `pending` of the answer names what waits for the next start. */
   async setVm(ref: string, wish: SetVm, options?: CallOptions): Promise<Vm> {
     return await this.calls.json("vm.set", { ...options, path: { vm: ref }, body: wish });
   }

@@ -70,7 +70,8 @@ export const VM_ROUTES: Contracts<"vm" | "stats" | "events" | "run"> = {
   "vm.pause": { summary: "Stops a VM's vCPUs", answer: VmSchema },
   "vm.resume": { summary: "Lets the vCPUs of a paused VM go on", answer: VmSchema },
   "vm.set": {
-    summary: "Changes name, size or network; what a running VM cannot take waits for its next start",
+    summary:
+      "Changes name, size, kernel, network or published ports; what a running VM cannot take waits for its next start",
     body: SetVmSchema,
     answer: VmSchema,
   },

@@ -122,7 +122,10 @@ async function copyFromStdin(files: GuestFiles, path: string, options: CopyOptio
   const target = await files.statIfThere(path, { follow: true, signal });
   const content = stdin(signal);
   if (target?.type !== "directory") {
-    if (path.endsWith("/")) throw new BangerError("not_found", `there is no directory ${path} in the VM`);
+    if (path.endsWith("/"))
+      throw new BangerError("not_found", `there is no directory ${path} in the VM`, {
+        cure: "make it first, or leave the slash at its end out",
+      });
     const real = target?.path ?? path;
     return { entries: 1, bytes: await files.writeFile(real, content, { signal }), notes: [] };
   }

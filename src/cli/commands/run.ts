@@ -226,6 +226,7 @@ function demandNone(flags: RunFlags): undefined {
 
 function jsonWithoutDetach(): BangerError {
   return new BangerError("invalid_argument", "--json goes with -d only: else stdout is the command's", {
+    cure: "leave it out, or start the VM alone with: banger run -d --json",
     details: { field: "json" },
   });
 }

@@ -68,6 +68,7 @@ function nothingToSet(): BangerError {
 
 function oneNameForMany(): BangerError {
   return new BangerError("invalid_argument", "several VMs cannot have one name", {
+    cure: "name one VM, such as: banger set VM --name NAME",
     details: { field: "name" },
   });
 }

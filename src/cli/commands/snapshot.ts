@@ -27,6 +27,7 @@ Examples:
     .command("show")
     .description("print all that is known of a snapshot, as JSON")
     .argument("<snapshot>", "name or id")
+    .option("--json", "the same")
     .action(async (ref: string) => ctx.printJson(await (await ctx.client()).showSnapshot(ref)));
   snapshot
     .command("rm")

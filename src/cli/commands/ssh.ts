@@ -149,6 +149,7 @@ async function configure(
 ): Promise<void> {
   if (install && uninstall) {
     throw new BangerError("invalid_argument", "--install and --uninstall exclude each other", {
+      cure: "give one of the two",
       details: { field: "install" },
     });
   }

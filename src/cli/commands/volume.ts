@@ -45,6 +45,7 @@ Examples:
     .command("show")
     .description("show one as JSON")
     .argument("<name>")
+    .option("--json", "the same")
     .action(async (name: string) => {
       ctx.printJson(await (await ctx.client()).showVolume(validateVolumeName(name)));
     });

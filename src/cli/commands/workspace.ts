@@ -56,6 +56,7 @@ Examples:
     .command("show")
     .description("print what is known of a VM's workspace, as JSON")
     .argument("<vm>", "name, id or id prefix")
+    .option("--json", "the same")
     .action(async (vm: string) => ctx.printJson(await (await ctx.client()).showWorkspace(validateVmRef(vm))));
   workspace
     .command("pull")
