@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { Glob } from "bun";
+import { PATHS } from "../../src/api/paths.ts";
 import {
   anchors,
   codeWords,
@@ -52,6 +53,20 @@ test("every source file and directory that a page names exists", () => {
   );
   expect(named.length).toBeGreaterThan(50);
   expect(named.filter(({ path }) => !existsSync(join(ROOT, path)))).toEqual([]);
+});
+
+test("every address of the API that a page calls is one", () => {
+  const known = Object.values(PATHS).map(
+    ({ path }) => new RegExp(`^${path.replaceAll(/\{\w+\}/g, "[^/]+")}$`),
+  );
+  const called = PAGES.flatMap((page) =>
+    [...page.text.matchAll(/\bhttp:\/\/banger(\/[^\s"'`?]*)/g)].map(([, path = ""]) => ({
+      page: page.path,
+      path,
+    })),
+  );
+  expect(called.length).toBeGreaterThan(0);
+  expect(called.filter(({ path }) => !known.some((pattern) => pattern.test(path)))).toEqual([]);
 });
 
 test("every test that docs/security.md names exists under that title", () => {
