@@ -12,79 +12,7 @@ export interface Path {
   readonly kind: RouteKind;
 }
 
-export type OperationId =
-  | "daemon.status"
-  | "daemon.stop"
-  | "openapi"
-  | "doctor"
-  | "metrics"
-  | "config"
-  | "vm.list"
-  | "vm.create"
-  | "vm.show"
-  | "vm.start"
-  | "vm.stop"
-  | "vm.restart"
-  | "vm.kill"
-  | "vm.pause"
-  | "vm.resume"
-  | "vm.set"
-  | "vm.wait"
-  | "vm.ports"
-  | "vm.execs"
-  | "vm.execDetached"
-  | "vm.follow"
-  | "stats"
-  | "events"
-  | "vm.remove"
-  | "vm.logs"
-  | "vm.exec"
-  | "vm.stream"
-  | "run"
-  | "network.show"
-  | "network.down"
-  | "network.check"
-  | "image.list"
-  | "image.pull"
-  | "image.import"
-  | "image.export"
-  | "image.remove"
-  | "image.show"
-  | "image.tag"
-  | "image.prune"
-  | "image.verify"
-  | "image.commit"
-  | "catalog"
-  | "kernel.list"
-  | "kernel.show"
-  | "kernel.pull"
-  | "kernel.import"
-  | "kernel.remove"
-  | "volume.list"
-  | "volume.create"
-  | "volume.show"
-  | "volume.set"
-  | "volume.remove"
-  | "ssh.keys"
-  | "vm.sshDoor"
-  | "vm.fork"
-  | "vm.restore"
-  | "snapshot.create"
-  | "snapshot.list"
-  | "snapshot.show"
-  | "snapshot.remove"
-  | "workspace.preview"
-  | "workspace.bootstrap"
-  | "workspace.import"
-  | "workspace.show"
-  | "workspace.export"
-  | "workspace.pull"
-  | "workspace.sync"
-  | "template.list"
-  | "template.remove"
-  | "template.prune";
-
-export const PATHS: Readonly<Record<OperationId, Path>> = {
+const TABLE = {
   "daemon.status": { method: "GET", path: "/v1/daemon", kind: "json" },
   "daemon.stop": { method: "POST", path: "/v1/daemon/stop", kind: "json" },
   openapi: { method: "GET", path: "/v1/openapi.json", kind: "json" },
@@ -155,7 +83,12 @@ export const PATHS: Readonly<Record<OperationId, Path>> = {
   "template.list": { method: "GET", path: "/v1/templates", kind: "json" },
   "template.remove": { method: "DELETE", path: "/v1/templates/{template}", kind: "json" },
   "template.prune": { method: "POST", path: "/v1/templates/prune", kind: "json" },
-};
+} as const;
+
+/** The noun and what is done with it. */
+export type OperationId = keyof typeof TABLE;
+
+export const PATHS: Readonly<Record<OperationId, Path>> = TABLE;
 
 /** Bodies above this are refused with `resource_exhausted`. */
 export const MAX_BODY_BYTES: number = 4 * 1024 * 1024;
