@@ -4,7 +4,7 @@ import { BangerError } from "../../model/errors.ts";
 import { validateVmRef } from "../../model/names.ts";
 import { type Forward, forwardFromGuest, forwardToGuest } from "../../sdk/forward.ts";
 import type { CliContext } from "../context.ts";
-import { type ForwardSpec, parseForward } from "../copy-paths.ts";
+import { type ForwardSpec, parseForward } from "../forward-spec.ts";
 import { renderError } from "../render/error.ts";
 import { collect } from "./repeatable.ts";
 
