@@ -68,6 +68,22 @@ test.each([
   expect(stderr).toContain(words);
 });
 
+test("forward says where it listens and where it leads", async () => {
+  const cli = startBanger(daemon.home, ["forward", "web", "0:80", "0:10.0.0.2:81"]);
+  await cli.printed(":81, to 10.0.0.2 from there\n");
+  cli.kill("SIGINT");
+  const { code, stdout } = await cli.result;
+  expect(code).toBe(0);
+  expect(stdout).toMatch(
+    /^127\.0\.0\.1:\d+ -> web:80\n127\.0\.0\.1:\d+ -> web:81, to 10\.0\.0\.2 from there\n$/,
+  );
+  await daemon.client.pauseVm("web");
+  const paused = await banger("forward", "web", "0:80");
+  await daemon.client.resumeVm("web");
+  expect(paused.code).toBe(1);
+  expect(paused.stderr).toContain("web is paused\n  cure: continue it with: banger resume web");
+});
+
 test("stats shows the VMs that are named and no others", async () => {
   const { id } = await daemon.client.createVm({ name: "second", image: "img" });
   const stats = async (...refs: readonly string[]): Promise<string[]> => {

@@ -59,7 +59,8 @@ async function run(
   const { state } = await client.showVm(vm);
   if (state !== "running") {
     throw new BangerError("failed_precondition", `${vm} is ${state}`, {
-      cure: `start it with: banger start ${vm}`,
+      cure:
+        state === "paused" ? `continue it with: banger resume ${vm}` : `start it with: banger start ${vm}`,
     });
   }
   const guest = client.files(vm);
@@ -70,13 +71,19 @@ async function run(
     const endpoint = { port: target.port, ...(target.host === "127.0.0.1" ? {} : { address: target.host }) };
     const forward = stack.use(await forwardToGuest(guest, listen, { target: endpoint, onProblem }));
     forwards.push(forward);
-    ctx.print(`${listen.host}:${forward.port} -> ${vm}:${target.port}`);
+    const by = target.host === "127.0.0.1" ? "" : `, to ${shownHost(target.host)} from there`;
+    ctx.print(`${shownHost(listen.host)}:${forward.port} -> ${vm}:${target.port}${by}`);
   }
   for (const { listen, target } of back) {
     const endpoint = { address: listen.host, port: listen.port };
     const forward = stack.use(await forwardFromGuest(guest, endpoint, { target, onProblem }));
     forwards.push(forward);
-    ctx.print(`${vm}:${forward.port} -> ${target.host}:${target.port}`);
+    ctx.print(`${vm}:${forward.port} -> ${shownHost(target.host)}:${target.port}`);
   }
   await Promise.race([interrupted.promise, ...forwards.map((forward) => forward.failed)]);
+}
+
+/** An address as it stands before a port. */
+function shownHost(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
 }
