@@ -27,10 +27,12 @@ impl Ring {
         self.end
     }
 
-    /// How much can be pushed without forgetting what a reader at `cursor` has not read.
+    /// How much can be pushed without forgetting what a reader at `cursor` has not read: what it has read makes room, changes between
+    /// channels as well as bytes.
     pub fn room(&self, cursor: u64) -> usize {
         let unread = (self.end - cursor.max(self.start())) as usize;
-        match self.segments.len() < MAX_SEGMENTS {
+        let read = self.segments.partition_point(|(_, end)| *end <= cursor);
+        match self.segments.len() - read < MAX_SEGMENTS {
             true => KEPT_OUTPUT.saturating_sub(unread),
             false => 0,
         }
@@ -131,5 +133,20 @@ mod tests {
         assert_eq!(ring.segments.len(), MAX_SEGMENTS);
         assert_eq!(ring.bytes.len(), MAX_SEGMENTS);
         assert_eq!(ring.read(0).map(|(.., bytes)| bytes.len()), Some(1));
+    }
+
+    #[test]
+    fn changes_between_channels_that_were_read_make_room_and_others_do_not() {
+        let mut ring = Ring::default();
+        for i in 0..MAX_SEGMENTS {
+            assert!(ring.room(0) > 0, "{i}");
+            ring.push(1 + (i % 2) as u8, b"x");
+        }
+        assert_eq!(ring.room(0), 0);
+        assert_eq!(ring.room(1), KEPT_OUTPUT - (MAX_SEGMENTS - 1));
+        assert_eq!(ring.room(ring.end()), KEPT_OUTPUT);
+        // What room was made for takes the place of what was read, and of nothing else.
+        ring.push(1, b"y");
+        assert_eq!((ring.start(), ring.room(1)), (1, 0));
     }
 }
