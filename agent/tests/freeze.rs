@@ -2,6 +2,7 @@
 
 mod support;
 
+use banger_agent::wire::FrameType;
 use serde_json::json;
 
 use support::{Host, start, start_configured};
@@ -76,4 +77,40 @@ fn a_freeze_of_commands_alone_refuses_exec_and_lets_files_be_written() {
     assert_eq!(exec["error"]["code"], json!("failed_precondition"));
     assert_eq!(host.request(json!({"kind": "thaw"})), json!({"ok": {}}));
     assert_eq!(host.sh("echo alive").text(), "alive\n");
+}
+
+#[test]
+fn what_would_wait_for_a_frozen_file_system_is_refused_or_done_after_the_thaw() {
+    let (_agent, mut host) = start();
+    let path = |name: &str| std::env::temp_dir().join(format!("banger-frozen-{name}-{}", std::process::id()));
+    let (old, new) = (path("old"), path("new"));
+    let listener = host.open(json!({"kind": "listen", "unix": old}));
+    assert_eq!(host.read_of(listener).kind, FrameType::Control);
+    assert_eq!(host.request(json!({"kind": "freeze", "timeoutMs": 60_000})), json!({"ok": {}}));
+    for request in [json!({"kind": "listen", "unix": new}), json!({"kind": "grow"})] {
+        assert_eq!(host.request(request)["error"]["code"], json!("failed_precondition"));
+    }
+    host.send(FrameType::Reset, listener, &[]);
+    host.expect_silence();
+    assert!(old.exists() && !new.exists());
+    assert!(std::os::unix::net::UnixStream::connect(&old).is_err());
+    assert_eq!(host.request(json!({"kind": "thaw"})), json!({"ok": {}}));
+    host.expect_silence();
+    assert!(!old.exists());
+    assert_eq!(host.request(json!({"kind": "grow"})), json!({"ok": {"diskTotalBytes": 0}}));
+}
+
+#[test]
+fn a_new_host_of_a_frozen_guest_ends_listeners_and_their_names_go_with_the_thaw() {
+    let (_agent, mut host) = start();
+    let path = std::env::temp_dir().join(format!("banger-frozen-sync-{}", std::process::id()));
+    let listener = host.open(json!({"kind": "listen", "unix": path}));
+    assert_eq!(host.read_of(listener).kind, FrameType::Control);
+    assert_eq!(host.request(json!({"kind": "freeze", "timeoutMs": 60_000})), json!({"ok": {}}));
+    let mut host = Host::connect(host.into_stream(), true);
+    host.expect_silence();
+    assert!(path.exists());
+    assert!(host.request(json!({"kind": "resumed"}))["ok"].is_object());
+    host.expect_silence();
+    assert!(!path.exists());
 }

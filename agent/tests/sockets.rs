@@ -5,7 +5,7 @@ mod support;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 
 use banger_agent::wire::{FrameType, WINDOW};
 use serde_json::{Value, json};
@@ -224,4 +224,81 @@ fn a_unix_socket_is_its_owners_alone() {
     let unknown = host.request(json!({"kind": "listen", "unix": path.to_str(), "owner": "nobody-of-that-name"}));
     assert_eq!(unknown["error"]["code"], json!("not_found"), "{unknown}");
     assert!(!path.exists());
+}
+
+/// Directories that belong to a user other than the agent's, where there can be another.
+fn owned_directory(name: &str, owner: u32) -> std::path::PathBuf {
+    let path = std::env::temp_dir().join(format!("banger-{name}-{}", std::process::id()));
+    std::fs::create_dir(&path).expect("a directory");
+    std::os::unix::fs::chown(&path, Some(owner), Some(owner)).expect("given away");
+    path
+}
+
+/// CAP_NET_ADMIN of capabilities(7).
+fn may_administer_the_network() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").expect("/proc");
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:")).expect("capabilities");
+    u64::from_str_radix(line.trim(), 16).expect("a number") & 1 << 12 != 0
+}
+
+#[test]
+fn the_name_of_a_unix_socket_is_removed_and_nothing_that_took_its_place() {
+    if !rustix::process::getuid().is_root() || !may_administer_the_network() {
+        return eprintln!("skipped: only root can be led to files of others");
+    }
+    let (_agent, mut host) = start();
+    let (theirs, foreign) = (owned_directory("theirs", 12345), owned_directory("foreign", 54321));
+    let path = theirs.join("x");
+    let stream = host.open(json!({"kind": "listen", "unix": path, "owner": "12345"}));
+    assert!(control(&mut host, stream)["listening"].is_object());
+    assert_eq!(std::fs::metadata(&path).expect("the socket").uid(), 12345);
+    // The owner of the directory leads its name elsewhere.
+    std::fs::write(foreign.join("x"), "precious").expect("a file");
+    std::fs::rename(&theirs, theirs.with_extension("moved")).expect("moved");
+    std::os::unix::fs::symlink(&foreign, &theirs).expect("a link");
+    host.send(FrameType::Reset, stream, &[]);
+    host.expect_silence();
+    assert_eq!(std::fs::read_to_string(foreign.join("x")).expect("it is there"), "precious");
+    std::fs::remove_file(&theirs).expect("removed");
+    for directory in [theirs.with_extension("moved"), foreign] {
+        std::fs::remove_dir_all(directory).expect("removed");
+    }
+}
+
+#[test]
+fn a_path_that_was_given_up_can_be_listened_on_again_at_once() {
+    let (_agent, mut host) = start();
+    let path = std::env::temp_dir().join(format!("banger-again-{}", std::process::id()));
+    for _ in 0..3 {
+        let stream = host.open(json!({"kind": "listen", "unix": path}));
+        host.send(FrameType::Reset, stream, &[]);
+        assert!(control(&mut host, stream)["listening"].is_object());
+    }
+    host.expect_silence();
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_listener_whose_connections_are_not_taken_does_not_keep_another_one_waiting_for_ever() {
+    let (_agent, mut host) = start();
+    let path = |name: &str| std::env::temp_dir().join(format!("banger-{name}-{}", std::process::id()));
+    let (flooded, quiet) = (path("flooded"), path("quiet"));
+    let [first, second] = [&flooded, &quiet].map(|path| {
+        let stream = host.open(json!({"kind": "listen", "unix": path}));
+        assert!(control(&mut host, stream)["listening"].is_object());
+        stream
+    });
+    let _crowd: Vec<_> = (0..64)
+        .map(|_| {
+            let client = UnixStream::connect(&flooded).expect("it listens");
+            assert!(control(&mut host, first)["accepted"].is_object());
+            client
+        })
+        .collect();
+    let _client = UnixStream::connect(&quiet).expect("it listens");
+    host.expect_silence();
+    host.send(FrameType::Reset, first, &[]);
+    assert!(control(&mut host, second)["accepted"].is_object());
+    host.send(FrameType::Reset, second, &[]);
+    host.expect_silence();
 }

@@ -78,6 +78,8 @@ impl Server {
                 self.uploads.remove(stream);
                 self.transfers.remove(stream);
                 self.sockets.remove(stream);
+                self.remove_names();
+                self.accept_held_up();
                 self.end_egress(stream);
                 self.with_exec(stream, |server, key| server.give_up(key))?;
                 self.owners.remove(&stream);

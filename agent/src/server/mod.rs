@@ -158,6 +158,7 @@ impl Server {
             self.expire();
             self.expire_freeze();
             self.read_link();
+            self.remove_names();
             self.work_in_turn();
             self.advance_shutdown();
             self.flush();

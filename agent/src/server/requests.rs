@@ -106,7 +106,10 @@ impl Server {
             Request::Signal(request) => self.signal(&request)?,
             Request::Stats => read_stats(self.machine.usage()),
             Request::Listeners => list_listeners(),
-            Request::Grow(request) => json!({"diskTotalBytes": self.machine.grow(&request)?.total_bytes}),
+            Request::Grow(request) => {
+                self.refuse_frozen("the new size of the file system")?;
+                json!({"diskTotalBytes": self.machine.grow(&request)?.total_bytes})
+            }
             Request::Freeze(request) => self.freeze(&request)?,
             Request::Thaw => self.thaw()?,
             Request::Resumed(request) => self.resumed(&request)?,

@@ -1,6 +1,6 @@
 //! `dial`, `listen` and `accept`: connections, each bound to its stream.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::fd::OwnedFd;
 
 use serde_json::json;
@@ -9,7 +9,7 @@ use super::poller::{Readiness, Source};
 use super::{Owner, Server};
 use crate::failure::{Code, Failure, OrFail, Outcome};
 use crate::requests::{AcceptRequest, Endpoint};
-use crate::sockets::{Acceptor, Carrier, Datagrams, Pipe, Progress};
+use crate::sockets::{Acceptor, Carrier, Datagrams, Pipe, Progress, SocketName};
 use crate::wire::{FrameType, OUTBOX_HIGH, Violation};
 
 /// Rounds of one connection before the server looks at its descriptors again.
@@ -24,6 +24,10 @@ pub struct Sockets {
     acceptors: BTreeMap<u32, Acceptor>,
     /// Accepted and not taken yet, by number, with the stream of their listener.
     waiting: BTreeMap<u64, (u32, OwnedFd)>,
+    /// Listeners that have more, for which there was no room.
+    held_up: BTreeSet<u32>,
+    /// Names of sockets that are closed, to be removed when the file system takes writes.
+    names: Vec<SocketName>,
     /// Pipes that may have something to do; a stream may be there more than once.
     ready: VecDeque<u32>,
     /// How many were ever accepted.
@@ -41,7 +45,9 @@ impl Sockets {
         if let Some(mut pipe) = self.pipes.remove(&stream) {
             pipe.abort();
         }
-        if self.acceptors.remove(&stream).is_some() {
+        if let Some(acceptor) = self.acceptors.remove(&stream) {
+            self.names.extend(acceptor.close());
+            self.held_up.remove(&stream);
             self.waiting.retain(|_, (listener, _)| *listener != stream);
         }
     }
@@ -49,7 +55,9 @@ impl Sockets {
     /// Closes everything, as the host is gone.
     pub fn clear(&mut self) {
         self.pipes.values_mut().for_each(|pipe| pipe.abort());
-        *self = Sockets { accepted: self.accepted, ..Sockets::default() };
+        let mut names = std::mem::take(&mut self.names);
+        names.extend(std::mem::take(&mut self.acceptors).into_values().filter_map(Acceptor::close));
+        *self = Sockets { accepted: self.accepted, names, ..Sockets::default() };
     }
 }
 
@@ -65,9 +73,10 @@ impl Server {
     pub(super) fn accept_socket(&mut self, stream: u32, request: &AcceptRequest) -> Outcome<()> {
         let missing = || Failure::new(Code::NotFound, format!("no connection {} waits", request.id));
         let (listener, fd) = self.sockets.waiting.remove(&request.id).ok_or_else(missing)?;
-        self.own_pipe(stream, Box::new(Pipe::accepted(stream, fd)))?;
+        let owned = self.own_pipe(stream, Box::new(Pipe::accepted(stream, fd)));
         self.accept_waiting(listener);
-        Ok(())
+        self.accept_held_up();
+        owned
     }
 
     pub(super) fn own_pipe(&mut self, stream: u32, pipe: Box<dyn Carrier>) -> Outcome<()> {
@@ -84,6 +93,10 @@ impl Server {
     }
 
     pub(super) fn listen_socket(&mut self, stream: u32, endpoint: &Endpoint) -> Outcome<()> {
+        // Its name would be written, and this loop held up, and with it the thaw.
+        if let Some(path) = &endpoint.unix {
+            self.refuse_frozen(path)?;
+        }
         let acceptor = Acceptor::listen(endpoint)?;
         self.poller.add(&acceptor, Source::Acceptor(stream)).or_fail(Code::ResourceExhausted, "watching a socket")?;
         let message = json!({"listening": {"port": acceptor.port()}}).to_string();
@@ -99,7 +112,11 @@ impl Server {
         let Some(acceptor) = self.sockets.acceptors.get(&listener) else {
             return;
         };
-        while self.sockets.waiting.len() < MAX_WAITING {
+        loop {
+            if self.sockets.waiting.len() >= MAX_WAITING {
+                self.sockets.held_up.insert(listener);
+                return;
+            }
             let Some(fd) = acceptor.accept() else {
                 return;
             };
@@ -108,6 +125,20 @@ impl Server {
             self.sockets.waiting.insert(id, (listener, fd));
             let message = json!({"accepted": {"id": id}}).to_string();
             self.connection.outbox.frame(FrameType::Control, listener, message.as_bytes());
+        }
+    }
+
+    /// There may be room for connections of listeners that had to stop; the kernel does not tell of these again.
+    pub(super) fn accept_held_up(&mut self) {
+        for listener in std::mem::take(&mut self.sockets.held_up) {
+            self.accept_waiting(listener);
+        }
+    }
+
+    /// Removes the names of sockets that are closed, unless that would hold up this loop, and with it the thaw.
+    pub(super) fn remove_names(&mut self) {
+        if !self.freezer.holds_writes() {
+            self.sockets.names.clear();
         }
     }
 

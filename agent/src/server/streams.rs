@@ -45,6 +45,7 @@ impl Server {
         self.uploads.clear();
         self.transfers.clear();
         self.sockets.clear();
+        self.remove_names();
         if let Some(egress) = &mut self.egress {
             egress.detach();
         }

@@ -163,7 +163,7 @@ impl Server {
         self.owners.insert(stream, Owner::Transfer);
     }
 
-    fn refuse_frozen(&self, path: &str) -> Outcome<()> {
+    pub(super) fn refuse_frozen(&self, path: &str) -> Outcome<()> {
         match self.freezer.holds_writes() {
             true => {
                 let message = format!("writing {path}: the guest's file system is frozen");

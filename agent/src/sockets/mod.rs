@@ -4,7 +4,7 @@ mod acceptor;
 mod datagrams;
 mod pipe;
 
-pub use acceptor::Acceptor;
+pub use acceptor::{Acceptor, SocketName};
 pub use datagrams::Datagrams;
 pub use pipe::Pipe;
 
