@@ -84,6 +84,8 @@ test("open() ends with its signal, and with its channel", async () => {
   abort.abort();
   await opening;
   expect(host.destroyed).toBe(true);
+  // What breaks later is nobody's.
+  host.emit("error", new Error("write EPIPE"));
   const [other] = channelPair();
   const second = refusal(AgentConnection.open(other, { fresh: true, signal }), "guest_error");
   other.destroy();
@@ -138,6 +140,10 @@ test.each([
   ["a close that is no JSON", FRAME.close, 1, Buffer.from("{oops"), 1],
   ["a close that is an array", FRAME.close, 1, Buffer.from("[]"), 1],
   ["a control that is no UTF-8", FRAME.control, 1, Buffer.from([0xff, 0xfe]), 1],
+  ["data after the end of its channel", FRAME.data, 1, Buffer.from([2, 65]), 1],
+  ["the end of a channel twice", FRAME.end, 1, Buffer.from([2]), 1],
+  ["data of a stream that was never opened", FRAME.data, 5, Buffer.from([1, 65]), 1],
+  ["the result of a stream of its own", FRAME.close, 2, Buffer.from('{"ok":{}}'), 1],
   ["an OPEN on our stream", FRAME.open, 1, Buffer.from("{}"), 1],
   ["a SYNC", FRAME.sync, 0, Buffer.alloc(18), 1],
   ["a PING of more than 8 bytes", FRAME.ping, 0, Buffer.alloc(9), 1],
@@ -147,6 +153,8 @@ test.each([
     using pair = await connected();
     const stream = pair.connection.openStream({ kind: "exec" });
     const other = pair.connection.openStream({ kind: "stats" });
+    pair.agent.send(FRAME.end, stream.id, Buffer.from([2]));
+    expect(stream.over).toBe(false);
     for (let i = 0; i < times; i += 1) pair.agent.send(type, id, payload);
     const reason = await pair.connection.closed;
     expect(reason.code).toBe("guest_error");
@@ -155,6 +163,20 @@ test.each([
     expect(() => pair.connection.openStream({ kind: "stats" })).toThrow();
   },
 );
+
+test("credit of nothing is heard by nobody, however often it is given", async () => {
+  using pair = await connected();
+  const heard: number[] = [];
+  const stream = pair.connection.openStream(
+    { kind: "exec" },
+    { onCredit: (bytes) => void heard.push(bytes) },
+  );
+  stream.sendData(new Uint8Array(7));
+  for (const bytes of [0, 0, 7]) pair.agent.send(FRAME.credit, stream.id, Buffer.from([0, bytes, 0, 0, 0]));
+  pair.agent.send(FRAME.close, stream.id, { ok: {} });
+  await stream.result;
+  expect(heard).toEqual([7]);
+});
 
 test("frames for a stream that is over are nobody's, and harmless", async () => {
   using pair = await connected();

@@ -42,6 +42,8 @@ export class AgentConnection {
    * `guest_error`, `cancelled`; the channel is destroyed then.
    */
   static async open(channel: Duplex, options: ConnectOptions): Promise<AgentConnection> {
+    // It may break at any time, also when nobody waits for it any more; whoever waits listens for himself.
+    channel.on("error", () => undefined);
     try {
       const greeted = await handshake(channel, options);
       return new AgentConnection(channel, greeted);
@@ -162,6 +164,9 @@ export class AgentConnection {
     if (frame.stream === 0) {
       this.#acceptBeat(frame);
       return;
+    }
+    if (frame.stream % 2 === 0 || frame.stream >= this.#nextId) {
+      throw new BangerError("guest_error", "the guest agent sent a frame of a stream that was never opened");
     }
     // A stream that is over may have frames under way; they are nobody's.
     this.#streams.get(frame.stream)?.accept(frame.type, frame.payload);

@@ -38,6 +38,8 @@ export class AgentStream {
   readonly #window: number;
   #sendCredit: number;
   readonly #granted: { 1: number; 2: number };
+  /** Channels that have ended. */
+  readonly #ended = new Set<1 | 2>();
 
   /** `window`: the credit that each channel starts with, in bytes. */
   constructor(id: number, sender: StreamSender, handlers: StreamHandlers, window: number) {
@@ -144,6 +146,7 @@ export class AgentStream {
   #acceptData(payload: Uint8Array): void {
     const channel = payload[0];
     if ((channel !== 1 && channel !== 2) || payload.length < 2) throw broken("data on an unknown channel");
+    if (this.#ended.has(channel)) throw broken("data after the end of its channel");
     const bytes = payload.subarray(1);
     if (bytes.length > this.#granted[channel]) throw broken("more output than it had credit for");
     this.#granted[channel] -= bytes.length;
@@ -152,8 +155,10 @@ export class AgentStream {
 
   #acceptEnd(payload: Uint8Array): void {
     const channel = payload[0];
-    if (payload.length === 1 && (channel === 1 || channel === 2)) this.#handlers.onEnd?.(channel);
-    else throw broken("an end on an unknown channel");
+    if (payload.length !== 1 || (channel !== 1 && channel !== 2)) throw broken("an end on an unknown channel");
+    if (this.#ended.has(channel)) throw broken("two ends of one channel");
+    this.#ended.add(channel);
+    this.#handlers.onEnd?.(channel);
   }
 
   #acceptCredit(payload: Uint8Array): void {
@@ -161,6 +166,8 @@ export class AgentStream {
     const bytes = new DataView(payload.buffer, payload.byteOffset).getUint32(1, true);
     // A window holds no more bytes than it began with, so that an honest guest can never return more than what is missing from it.
     if (this.#sendCredit + bytes > this.#window) throw broken("credit for input that it never got");
+    // Nobody has to be told of nothing, and a guest may say it without end.
+    if (bytes === 0) return;
     this.#sendCredit += bytes;
     this.#handlers.onCredit?.(bytes);
   }
