@@ -33,6 +33,8 @@ export interface GuestDial {
 
 export class Agent {
   readonly #connection: AgentConnection;
+  /** Under way. */
+  #stats: Promise<GuestStats> | undefined;
 
   private constructor(connection: AgentConnection) {
     this.#connection = connection;
@@ -171,7 +173,15 @@ export class Agent {
     return parseEntries(listeners, ListenerSchema, MAX_LISTENERS);
   }
 
+  /** Whoever asks while nobody was answered yet hears the same answer: a guest that is slow, or never answers, is asked once. */
   async stats(): Promise<GuestStats> {
+    this.#stats ??= this.#askStats().finally(() => {
+      this.#stats = undefined;
+    });
+    return await this.#stats;
+  }
+
+  async #askStats(): Promise<GuestStats> {
     const answer = await this.#request({ kind: "stats" });
     return {
       uptimeMs: numberOf(answer, "uptimeMs"),

@@ -155,7 +155,8 @@ export class AgentStream {
 
   #acceptEnd(payload: Uint8Array): void {
     const channel = payload[0];
-    if (payload.length !== 1 || (channel !== 1 && channel !== 2)) throw broken("an end on an unknown channel");
+    if (payload.length !== 1 || (channel !== 1 && channel !== 2))
+      throw broken("an end on an unknown channel");
     if (this.#ended.has(channel)) throw broken("two ends of one channel");
     this.#ended.add(channel);
     this.#handlers.onEnd?.(channel);

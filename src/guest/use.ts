@@ -14,5 +14,7 @@ export const ListenerSchema: z.ZodType<GuestListener> = z.object({
     .string()
     .max(256)
     .regex(/^[ -~]*$/)
-    .optional(),
+    .optional()
+    // Any program may give itself any name; its socket is there all the same.
+    .catch(undefined),
 });
