@@ -239,3 +239,36 @@ fn reset_kills_the_command() {
     assert_eq!(host.sh(&script).text(), "gone\n");
     assert_eq!(host.request(json!({"kind": "ps"})), json!({"ok": {"execs": []}}));
 }
+
+#[test]
+fn a_command_that_its_user_stops_before_it_has_begun_does_not_stop_the_agent() {
+    use std::os::unix::process::CommandExt;
+    if !rustix::process::getuid().is_root() {
+        return eprintln!("skipped: only root can run commands as somebody else");
+    }
+    const USER: u32 = 48_211;
+    let (_agent, mut host) = start();
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    // A thread that is that user stops every other process of his, also the child that has become the user and is nothing else yet.
+    let hostile = std::thread::spawn(move || {
+        let user = rustix::process::Uid::from_raw(USER);
+        rustix::thread::set_thread_res_uid(user, user, user).expect("root may be anybody");
+        // SAFETY: kill(2) with a valid signal; it reaches what belongs to the user.
+        let all = |signal| unsafe { libc::kill(-1, signal) };
+        while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+            all(libc::SIGSTOP);
+        }
+        all(libc::SIGKILL);
+    });
+    for index in 0..40 {
+        let stream = host.exec(&format!("s{index}"), &["true"], json!({"user": USER.to_string()}));
+        let stats = host.request(json!({"kind": "stats"}));
+        assert!(stats["ok"]["uptimeMs"].is_u64(), "{stats}");
+        host.send(FrameType::Reset, stream, &[]);
+    }
+    drop(stop);
+    hostile.join().expect("it ends");
+    // Nothing of it is left behind, and the user's next command runs.
+    let stream = host.exec("last", &["sh", "-c", "echo mine"], json!({"user": USER.to_string()}));
+    assert_eq!(host.finish(stream).text(), "mine\n");
+}

@@ -1,16 +1,33 @@
 //! The step from the agent to a new program: one vfork-like clone3(2) and execve(2).
 //!
-//! The child runs on a stack of its own but in the agent's memory, and the agent stands still until the child has
-//! executed a program or exited (CLONE_VM, CLONE_VFORK). So no page tables are copied, the child is born in its
-//! cgroup (CLONE_INTO_CGROUP), and it reports errors by writing them into the plan.
+//! The child runs on a stack of its own but in the agent's memory (CLONE_VM), and the agent waits until the child has
+//! executed a program or exited. So no page tables are copied, the child is born in its cgroup (CLONE_INTO_CGROUP), and it
+//! reports errors by writing them into the plan.
+//!
+//! The kernel could do the waiting (CLONE_VFORK), but without an end to it: once the child has become its user, every process
+//! of that user can stop it, or have it wait for a file system of its own, and the agent with it. So the agent waits at a
+//! pipe that the child's end closes, and kills a child that does not get there.
 
 use std::arch::asm;
 use std::ffi::{CStr, CString, c_char};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr;
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Gid, Pid, Resource, Rlimit, Signal, Uid, setrlimit};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{
+    Gid, Pid, Resource, Rlimit, Signal, Uid, WaitId, WaitIdOptions, kill_process, setrlimit, waitid,
+};
+
+/// How long a child has that does nothing: so many looks at it, each after twice the time of the one before, 10 s in all. They are counted,
+/// because the clock of a machine that was held up jumps.
+const LOOKS: u32 = 10;
+/// The first one.
+const FIRST_LOOK: Duration = Duration::from_millis(10);
+/// How long a killed child has to vanish; one that waits in the kernel for something of the guest's does not, and does nothing more either.
+const VANISH: Duration = Duration::from_secs(1);
 
 /// Everything the child needs, made before it exists.
 pub struct Plan<'a> {
@@ -61,6 +78,8 @@ pub enum Stage {
     Cwd,
     /// Executing; the error is the one to report of all candidates.
     Execute,
+    /// It was stopped, or stood still for too long, before it executed anything.
+    Stuck,
 }
 
 /// The memory that the child runs on. Reused: the agent waits while it is in use.
@@ -101,10 +120,11 @@ struct CloneArgs {
     cgroup: u64,
 }
 
-/// Starts the program. On success the child has executed it; on failure it is gone, and will be reaped as a nameless child.
+/// Starts the program. On success the child has executed it; on failure it is gone or going, and will be reaped as a nameless child.
 pub fn start(plan: &Plan, stack: &mut ChildStack) -> Result<Pid, (Stage, Errno)> {
+    let (watch, alive) = pipe_with(PipeFlags::CLOEXEC).map_err(|errno| (Stage::Clone, errno))?;
     let mut shared = Shared { plan, argv: pointers(plan.argv), envp: pointers(plan.envp), failure: None };
-    let mut flags = libc::CLONE_VM as u64 | libc::CLONE_VFORK as u64 | CLONE_CLEAR_SIGHAND;
+    let mut flags = libc::CLONE_VM as u64 | CLONE_CLEAR_SIGHAND;
     let mut args = CloneArgs {
         exit_signal: libc::SIGCHLD as u64,
         stack: stack.0.as_mut_ptr() as u64,
@@ -119,9 +139,9 @@ pub fn start(plan: &Plan, stack: &mut ChildStack) -> Result<Pid, (Stage, Errno)>
     let entry: extern "C" fn(*mut Shared) -> ! = child_main;
     let result: isize;
     // SAFETY: `args` is a valid clone_args. The child gets a stack that nothing else uses, 16-byte aligned, and calls
-    // `child_main`, which never returns to this frame; r12 and r13 survive the system call. The parent is suspended
-    // until the child has exec'ed or exited, so `shared` and all that it points to outlive the child's use of them,
-    // and nobody else touches them meanwhile (the agent has one thread).
+    // `child_main`, which never returns to this frame; r12 and r13 survive the system call. The agent has one thread, and that
+    // stays in `await_child`, which allocates nothing and does not touch what is shared, until the child has exec'ed, exited, or was killed;
+    // so `shared` and all that it points to outlive the child's use of them, and nobody else touches them meanwhile.
     unsafe {
         asm!(
             "syscall",
@@ -144,11 +164,41 @@ pub fn start(plan: &Plan, stack: &mut ChildStack) -> Result<Pid, (Stage, Errno)>
     if result < 0 {
         return Err((Stage::Clone, Errno::from_raw_os_error(-result as i32)));
     }
-    if let Some(failure) = shared.failure {
-        return Err(failure);
+    let pid = i32::try_from(result).ok().and_then(Pid::from_raw).ok_or((Stage::Clone, Errno::INVAL))?;
+    // The child has the other copy.
+    drop(alive);
+    await_child(pid, watch.as_fd())?;
+    // SAFETY: a valid, initialised value; the child is done with it. It wrote to it behind the compiler's back.
+    match unsafe { ptr::read_volatile(&raw const shared.failure) } {
+        Some(failure) => Err(failure),
+        None => Ok(pid),
     }
-    let pid = i32::try_from(result).ok().and_then(Pid::from_raw);
-    pid.ok_or((Stage::Clone, Errno::INVAL))
+}
+
+/// Returns when the child has executed a program or is gone; one that does not get there is killed.
+fn await_child(pid: Pid, watch: BorrowedFd) -> Result<(), (Stage, Errno)> {
+    let mut patience = FIRST_LOOK;
+    for _ in 0..LOOKS {
+        if has_closed(watch, patience) {
+            return Ok(());
+        }
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        if let Ok(Some(_)) = waitid(WaitId::Pid(pid), options) {
+            break;
+        }
+        patience *= 2;
+    }
+    // It cannot have ended without closing its end of the pipe, so that the number is its own.
+    let _ = kill_process(pid, Signal::KILL);
+    has_closed(watch, VANISH);
+    Err((Stage::Stuck, Errno::TIMEDOUT))
+}
+
+/// Whether the other end of the pipe is closed within that time.
+fn has_closed(watch: BorrowedFd, patience: Duration) -> bool {
+    let timeout = Timespec { tv_sec: patience.as_secs() as i64, tv_nsec: i64::from(patience.subsec_nanos()) };
+    // Nothing is written to it, so that any event is its end. No signal but those that are ignored or blocked can interrupt the wait.
+    matches!(poll(&mut [PollFd::from_borrowed_fd(watch, PollFlags::IN)], Some(&timeout)), Ok(count) if count > 0)
 }
 
 fn pointers(strings: &[CString]) -> Vec<*const c_char> {
@@ -169,9 +219,6 @@ extern "C" fn child_main(shared: *mut Shared) -> ! {
 fn prepare(plan: &Plan) -> Result<(), (Stage, Errno)> {
     let at = |stage: Stage| move |errno: Errno| (stage, errno);
     rustix::process::setsid().map_err(at(Stage::Setup))?;
-    if plan.die_with_agent {
-        rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(at(Stage::Setup))?;
-    }
     if plan.tty {
         rustix::process::ioctl_tiocsctty(plan.stdio[0]).map_err(at(Stage::Setup))?;
     }
@@ -184,6 +231,10 @@ fn prepare(plan: &Plan) -> Result<(), (Stage, Errno)> {
         rustix::thread::set_thread_groups(groups).map_err(at(Stage::Credentials))?;
         rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(at(Stage::Credentials))?;
         rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(at(Stage::Credentials))?;
+    }
+    // Becoming somebody else undoes it (prctl(2), PR_SET_PDEATHSIG).
+    if plan.die_with_agent {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(at(Stage::Setup))?;
     }
     if plan.enter.is_some_and(|enter| rustix::process::chdir(enter).is_ok()) {
         return Ok(());

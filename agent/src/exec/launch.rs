@@ -221,6 +221,10 @@ fn explain((stage, errno): (Stage, Errno), request: &ExecRequest, program: &Prog
             (Code::PermissionDenied, format!("the user may not enter the working directory {cwd}"))
         }
         (Stage::Cwd, _) => (Code::InvalidArgument, format!("the working directory {cwd}: {words}")),
+        (Stage::Stuck, _) => {
+            let why = "it was stopped, or waited for something in the guest that does not answer";
+            (Code::FailedPrecondition, format!("{name} did not begin: {why}"))
+        }
         (Stage::Execute, Errno::NOENT) if is_there() => {
             (Code::CommandNotExecutable, format!("{name}: its interpreter does not exist"))
         }
