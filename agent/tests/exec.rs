@@ -242,7 +242,6 @@ fn reset_kills_the_command() {
 
 #[test]
 fn a_command_that_its_user_stops_before_it_has_begun_does_not_stop_the_agent() {
-    use std::os::unix::process::CommandExt;
     if !rustix::process::getuid().is_root() {
         return eprintln!("skipped: only root can run commands as somebody else");
     }

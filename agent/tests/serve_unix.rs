@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use banger_agent::wire::FrameType;
 use serde_json::{Value, json};
-use support::{Agent, Host};
+use support::{Agent, Host, read_some};
 
 /// Starts an agent on a socket in a directory of this test, and connects. The directory is watched, so nothing sleeps.
 fn start_unix(name: &str) -> (Agent, PathBuf) {
@@ -44,7 +44,7 @@ fn serve_unix_takes_one_host_after_the_other_and_the_newest_wins() {
     // The first host is still there when the second comes.
     let mut second = Host::connect(connect(&path), false);
     assert_eq!(second.facts["configured"], json!(true));
-    assert_eq!(std::io::Read::read(&mut first.into_stream(), &mut [0; 1]).expect("the end"), 0);
+    assert_eq!(read_some(&mut first.into_stream(), &mut [0; 1]), 0);
     let stream = second.open(json!({"kind": "attach", "id": "d"}));
     assert_eq!(second.read_data(stream, 5), b"kept\n");
     drop(second);

@@ -206,7 +206,7 @@ impl Host {
                 return frame;
             }
             let mut buffer = vec![0; 65_536];
-            let count = self.stream.read(&mut buffer).expect("the agent answers in time");
+            let count = read_some(&mut self.stream, &mut buffer);
             assert!(count > 0, "the agent has closed the channel");
             self.decode(&buffer[..count]);
         }
@@ -306,6 +306,16 @@ impl Host {
     }
 }
 
+/// Reads what is there. A socket with a deadline says EINTR when the end of another test's child was told to this thread (socket(7)).
+pub fn read_some(stream: &mut UnixStream, buffer: &mut [u8]) -> usize {
+    loop {
+        match stream.read(buffer) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            count => return count.expect("the agent answers in time"),
+        }
+    }
+}
+
 /// Writes the start of a connection while discarding what an earlier one left in the pipe, so that neither side waits for the
 /// other. Returns the bytes from the ACK's header on.
 fn send_while_reading(stream: &mut UnixStream, bytes: &[u8], nonce: &[u8; 16]) -> Vec<u8> {
@@ -315,7 +325,7 @@ fn send_while_reading(stream: &mut UnixStream, bytes: &[u8], nonce: &[u8; 16]) -
         let mut seen = Vec::new();
         loop {
             let mut buffer = vec![0; 65_536];
-            let count = stream.read(&mut buffer).expect("an ACK in time");
+            let count = read_some(stream, &mut buffer);
             assert!(count > 0, "the agent has closed the channel");
             seen.extend(&buffer[..count]);
             if let Some(at) = seen.windows(16).position(|window| window == nonce) {
