@@ -4,15 +4,13 @@ import { HOST, PRIVATE_HOST, SITE } from "../network/addresses.ts";
 import { createOwnHost } from "../network/own-host.ts";
 import { ask } from "../network/probe.ts";
 import { NO_WORLD } from "../network/world.ts";
+import { greetingsOf } from "../support/greetings.ts";
 import { createRealHome, prepareRealHomes, type RealHome } from "../support/real-home.ts";
 import { templateMade } from "../support/template-made.ts";
 
 const OWN = "/proc/thread-self/ns/net";
 const SMALL = ["--memory", "256M", "--disk", "1G"] as const;
-/** Each server says hello. */
-const GREET = [SITE, PRIVATE_HOST, HOST]
-  .map((address) => `(exec 3<>/dev/tcp/${address}/80 && read -t 30 -u 3 word; echo ${address} $word) 2>&1`)
-  .join(";");
+const SERVERS = greetingsOf([SITE, PRIVATE_HOST, HOST]);
 
 describe.skipIf(NO_WORLD !== undefined)("a guest that goes on from another one", () => {
   let undo: AsyncDisposableStack;
@@ -24,8 +22,7 @@ describe.skipIf(NO_WORLD !== undefined)("a guest that goes on from another one",
   };
   const sh = async (vm: string, script: string): Promise<string> =>
     await banger("exec", vm, "--", "bash", "-c", script);
-  const reached = (words: string): string[] =>
-    [SITE, PRIVATE_HOST, HOST].filter((address) => words.includes(`${address} hello`));
+  const reaches = async (vm: string): Promise<string[]> => SERVERS.heardIn(await sh(vm, SERVERS.script));
   const addressOf = async (vm: string): Promise<string> =>
     (JSON.parse(await banger("show", "--json", vm)) as { address: string }).address;
   /** What the guest's kernel takes for its own, and what its card is. */
@@ -56,7 +53,7 @@ describe.skipIf(NO_WORLD !== undefined)("a guest that goes on from another one",
     await banger("run", "-d", "-q", "--cold", ...SMALL, "--name", "web");
     await banger("fork", "web", "--count", "2");
     for (const vm of ["web-1", "web-2", "web"]) {
-      expect(reached(await sh(vm, GREET))).toEqual([SITE]);
+      expect(await reaches(vm)).toEqual([SITE]);
       const address = await addressOf(vm);
       expect(await own(vm)).toEqual([address, macOf(address), "1"]);
       expect(await answersPing(address)).toBe(true);
@@ -67,12 +64,12 @@ describe.skipIf(NO_WORLD !== undefined)("a guest that goes on from another one",
   test("a policy that is set for one is that of no other", async () => {
     await banger("set", "web-1", "--network", "full");
     await banger("set", "web-2", "--network", "none");
-    expect(reached(await sh("web-1", GREET))).toEqual([SITE, PRIVATE_HOST, HOST]);
-    expect(reached(await sh("web-2", GREET))).toEqual([]);
-    expect(reached(await sh("web", GREET))).toEqual([SITE]);
+    expect(await reaches("web-1")).toEqual([SITE, PRIVATE_HOST, HOST]);
+    expect(await reaches("web-2")).toEqual([]);
+    expect(await reaches("web")).toEqual([SITE]);
     // A fork of it is as closed as it is.
     await banger("fork", "web-2", "--name", "closed");
-    expect(reached(await sh("closed-1", GREET))).toEqual([]);
+    expect(await reaches("closed-1")).toEqual([]);
   });
 
   test("a VM of a snapshot has an address of its own, and no snapshot opens what set has closed", async () => {
@@ -80,30 +77,32 @@ describe.skipIf(NO_WORLD !== undefined)("a guest that goes on from another one",
     await banger("run", "-d", "-q", "--name", "later", "--snapshot", "open", "--network", "none");
     const address = await addressOf("later");
     expect(await own("later")).toEqual([address, macOf(address), "1"]);
-    expect(reached(await sh("later", GREET))).toEqual([]);
+    expect(await reaches("later")).toEqual([]);
     await banger("set", "web", "--network", "none");
     await banger("snapshot", "restore", "web", "open");
-    expect(reached(await sh("web", GREET))).toEqual([]);
+    expect(await reaches("web")).toEqual([]);
     await banger("set", "web", "--network", "public");
-    expect(reached(await sh("web", GREET))).toEqual([SITE]);
+    expect(await reaches("web")).toEqual([SITE]);
     await banger("rm", "-f", "web", "web-1", "web-2", "closed-1", "later");
     await banger("snapshot", "rm", "open");
   });
 
   test("a clone of a template has the network under its own policy with its first command", async () => {
     const made = templateMade(home.home);
-    expect(reached(await banger("run", "--rm", "-q", ...SMALL, "--", "bash", "-c", GREET))).toEqual([SITE]);
+    expect(
+      SERVERS.heardIn(await banger("run", "--rm", "-q", ...SMALL, "--", "bash", "-c", SERVERS.script)),
+    ).toEqual([SITE]);
     await made;
     for (const [mode, expected] of [
       ["public", [SITE]],
       ["none", []],
       ["full", [SITE, PRIVATE_HOST, HOST]],
     ] as const) {
-      const args = ["run", "--rm", ...SMALL, "--network", mode, "--", "bash", "-c", GREET];
+      const args = ["run", "--rm", ...SMALL, "--network", mode, "--", "bash", "-c", SERVERS.script];
       const { code, stdout, stderr } = await home.banger(args);
       expect(code).toBe(0);
       expect(stderr).not.toContain("configure");
-      expect(reached(stdout)).toEqual([...expected]);
+      expect(SERVERS.heardIn(stdout)).toEqual([...expected]);
     }
     await banger("run", "-d", "-q", ...SMALL, "--name", "warm");
     const address = await addressOf("warm");

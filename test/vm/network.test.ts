@@ -6,10 +6,12 @@ import { HOST, METADATA, PRIVATE_HOST, SITE } from "../network/addresses.ts";
 import { createOwnHost, hostState } from "../network/own-host.ts";
 import { ask } from "../network/probe.ts";
 import { NO_WORLD } from "../network/world.ts";
+import { greetingsOf } from "../support/greetings.ts";
 import { killToTheEnd } from "../support/processes.ts";
 import { createRealHome, prepareRealHomes } from "../support/real-home.ts";
 
 const OWN = "/proc/thread-self/ns/net";
+const SERVERS = greetingsOf([SITE, PRIVATE_HOST, METADATA, HOST]);
 
 test.skipIf(NO_WORLD !== undefined)(
   "a guest has the internet by default, and what set says at once",
@@ -26,14 +28,8 @@ test.skipIf(NO_WORLD !== undefined)(
         const { code, stdout, stderr } = await home.banger(args);
         return code === 0 ? stdout.trim() : `${code}: ${stdout}${stderr}`.trim();
       };
-      /** Which of the targets a guest reaches: every one's server says hello. */
-      const reaches = async (): Promise<string[]> => {
-        const targets = [SITE, PRIVATE_HOST, METADATA, HOST];
-        const greeted = (address: string): string =>
-          `(exec 3<>/dev/tcp/${address}/80 && read -t 30 -u 3 word; echo ${address} $word) 2>&1`;
-        const words = await banger("exec", "web", "--", "bash", "-c", targets.map(greeted).join(";"));
-        return targets.filter((address) => words.includes(`${address} hello`));
-      };
+      const reaches = async (): Promise<string[]> =>
+        SERVERS.heardIn(await banger("exec", "web", "--", "bash", "-c", SERVERS.script));
       expect(await banger("run", "-d", "-q", "--name", "web")).toBe("web");
       namespace = `/run/netns/${(JSON.parse(await banger("network", "show", "--json")) as { namespace: string }).namespace}`;
       expect(existsSync(namespace)).toBe(true);

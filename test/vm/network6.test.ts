@@ -6,6 +6,7 @@ import { GATEWAY6, HOST6, METADATA6, POOL6, PRIVATE_HOST6, SITE, SITE6 } from ".
 import { createOwnHost, hostState } from "../network/own-host.ts";
 import { ask } from "../network/probe.ts";
 import { NO_WORLD } from "../network/world.ts";
+import { greetingsOf } from "../support/greetings.ts";
 import { killToTheEnd } from "../support/processes.ts";
 import { createRealHome, prepareRealHomes } from "../support/real-home.ts";
 import { templateMade } from "../support/template-made.ts";
@@ -13,10 +14,7 @@ import { templateMade } from "../support/template-made.ts";
 const OWN = "/proc/thread-self/ns/net";
 const SMALL = ["--memory", "256M", "--disk", "1G"] as const;
 const TARGETS = [SITE6, PRIVATE_HOST6, METADATA6, HOST6, SITE];
-/** Each server says hello. */
-const GREET = TARGETS.map(
-  (address) => `(exec 3<>/dev/tcp/${address}/80 && read -t 30 -u 3 word; echo "${address} $word") 2>&1`,
-).join(";");
+const SERVERS = greetingsOf(TARGETS);
 /** The addresses of the guest's cards, as its kernel has them (net/ipv6/addrconf.c: if6_seq_show). */
 const OWN_PLACE = "while read -r a i p s f d; do [ $d = lo ] || echo $a/$p; done < /proc/net/if_inet6";
 
@@ -46,8 +44,7 @@ test.skipIf(NO_WORLD !== undefined)(
       };
       const sh = async (vm: string, script: string): Promise<string> =>
         await banger("exec", vm, "--", "bash", "-c", script);
-      const reached = (words: string): string[] =>
-        TARGETS.filter((address) => words.includes(`${address} hello`));
+      const reaches = async (vm: string): Promise<string[]> => SERVERS.heardIn(await sh(vm, SERVERS.script));
       const show = async (vm: string): Promise<Shown> =>
         JSON.parse(await banger("show", "--json", vm)) as Shown;
       /** That the guest, banger and the host agree about where it is. */
@@ -79,16 +76,16 @@ test.skipIf(NO_WORLD !== undefined)(
       expect(report).toMatchObject({ pool6: POOL6, gateway6: GATEWAY6 });
       namespace = `/run/netns/${report["namespace"]}`;
       const address6 = await checkPlace("web");
-      expect(reached(await sh("web", GREET))).toEqual([SITE6, SITE]);
+      expect(await reaches("web")).toEqual([SITE6, SITE]);
       expect(await banger("network", "check", "web", `[${SITE6}]:80`)).toBe("allow: mode public");
 
       // Another daemon: the rules and the address are the same.
       await killToTheEnd(await home.daemonPid());
       await banger("set", "web", "--network", "full");
       expect(await checkPlace("web")).toBe(address6);
-      expect(reached(await sh("web", GREET))).toEqual(TARGETS);
+      expect(await reaches("web")).toEqual(TARGETS);
       await banger("set", "web", "--allow", `[${PRIVATE_HOST6}]:80`);
-      expect(reached(await sh("web", GREET))).toEqual([PRIVATE_HOST6]);
+      expect(await reaches("web")).toEqual([PRIVATE_HOST6]);
 
       // Clones: at their own addresses, under the policy that was saved or set.
       await banger("fork", "web");
@@ -96,8 +93,8 @@ test.skipIf(NO_WORLD !== undefined)(
       await banger("run", "-d", "-q", "--name", "later", "--snapshot", "one", "--network", "public");
       const all = [await checkPlace("web"), await checkPlace("web-1"), await checkPlace("later")];
       expect(new Set(all).size).toBe(3);
-      expect(reached(await sh("web-1", GREET))).toEqual([PRIVATE_HOST6]);
-      expect(reached(await sh("later", GREET))).toEqual([SITE6, SITE]);
+      expect(await reaches("web-1")).toEqual([PRIVATE_HOST6]);
+      expect(await reaches("later")).toEqual([SITE6, SITE]);
       expect(await sh("later", "getent ahostsv6 web.vm")).toContain(`${address6} `);
       await banger("rm", "-f", "web", "web-1", "later");
       await banger("snapshot", "rm", "one");
@@ -108,7 +105,7 @@ test.skipIf(NO_WORLD !== undefined)(
       await made;
       await banger("run", "-d", "-q", ...SMALL, "--name", "warm");
       await checkPlace("warm");
-      expect(reached(await sh("warm", GREET))).toEqual([SITE6, SITE]);
+      expect(await reaches("warm")).toEqual([SITE6, SITE]);
     }
     expect(existsSync(namespace)).toBe(false);
     expect(await hostState()).toBe(before);

@@ -9,9 +9,12 @@ import { holderMarker } from "../../src/network/user/holder.ts";
 import { HOST, METADATA, PRIVATE_HOST, SITE } from "../network/addresses.ts";
 import { createOwnHost, hostState } from "../network/own-host.ts";
 import { workersIn } from "../network/workers.ts";
+import { greetingsOf } from "../support/greetings.ts";
 import { createOrdinaryUser, isUser, NO_USER, ORDINARY_UID } from "../support/ordinary-user.ts";
 import { killToTheEnd } from "../support/processes.ts";
 import { createRealHome, prepareRealHomes } from "../support/real-home.ts";
+
+const SERVERS = greetingsOf([SITE, PRIVATE_HOST, METADATA, HOST]);
 
 test.skipIf(NO_USER !== undefined)(
   "an ordinary user's guest has the internet by default, what set says at once, and leaves nothing",
@@ -27,14 +30,8 @@ test.skipIf(NO_USER !== undefined)(
       const { code, stdout, stderr } = await home.banger(args);
       return code === 0 ? stdout.trim() : `${code}: ${stdout}${stderr}`.trim();
     };
-    /** Which of the targets a guest reaches: every one's server says hello. */
-    const reaches = async (): Promise<string[]> => {
-      const targets = [SITE, PRIVATE_HOST, METADATA, HOST];
-      const greeted = (address: string): string =>
-        `(exec 3<>/dev/tcp/${address}/80 && read -t 30 -u 3 word; echo ${address} $word) 2>&1`;
-      const words = await banger("exec", "web", "--", "bash", "-c", targets.map(greeted).join(";"));
-      return targets.filter((address) => words.includes(`${address} hello`));
-    };
+    const reaches = async (): Promise<string[]> =>
+      SERVERS.heardIn(await banger("exec", "web", "--", "bash", "-c", SERVERS.script));
     const namespace = join(home.home, "run/netns");
     const keepers = (): readonly ProcessHandle[] =>
       findByCommandLine(holderMarker(namespace), { isOurs: isUser });
