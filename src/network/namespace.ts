@@ -32,13 +32,18 @@ export async function findNamespace(plan: NetworkPlan, ground: Ground): Promise<
  * Makes the namespace anew: bridge, link to the host where there is one, and `ruleset` before anything can pass. Errors: `internal`,
  * `unavailable`; what was made is removed.
  */
-export async function createNamespace(plan: NetworkPlan, ground: Ground, ruleset: string): Promise<void> {
+export async function createNamespace(
+  plan: NetworkPlan,
+  ground: Ground,
+  { ruleset, onStep }: { readonly ruleset: string; readonly onStep: (step: string) => void },
+): Promise<void> {
   const { inside } = ground;
   const { programs } = inside;
   await ground.remove();
   await using undo = new AsyncDisposableStack();
   undo.defer(() => ground.remove());
   await ground.create();
+  onStep("network:namespace");
   await inside.setSysctls(plan.ipv6 !== undefined);
   await programs.nft(plan.netnsPath, ruleset);
   await programs.ip(plan.netnsPath, [
@@ -50,6 +55,7 @@ export async function createNamespace(plan: NetworkPlan, ground: Ground, ruleset
     `link set ${BRIDGE} up`,
   ]);
   await ground.linkHost(plan);
+  onStep("network:ready");
   const alias = plan.ipv6 === undefined ? READY : `"${READY} ${plan.ipv6.pool}"`;
   await programs.ip(plan.netnsPath, [`link set ${BRIDGE} alias ${alias}`]);
   undo.move();

@@ -200,7 +200,7 @@ export class Network implements Disposable {
     if (this.#up) return await uplink.ensure(this.plan);
     this.#plan = this.#options.plan;
     onStep("network:up");
-    await createNamespace(this.plan, ground, this.#ruleset());
+    await createNamespace(this.plan, ground, { ruleset: this.#ruleset(), onStep });
     onStep("network:uplink");
     await uplink.ensure(this.plan);
     this.#serve();
@@ -237,6 +237,7 @@ export class Network implements Disposable {
     this.#pool.clear();
     onStep("network:down");
     await uplink.stop();
+    onStep("network:remove");
     await ground.remove();
     this.#plan = this.#options.plan;
   }

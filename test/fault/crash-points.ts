@@ -106,7 +106,8 @@ function faultsOf({ failCleanups, nics, templates, pool }: FaultOperation): Daem
   };
 }
 
-function crashPoints(steps: readonly string[]): CrashPoint[] {
+/** Each of these steps, with how often it was announced by then. */
+export function crashPoints(steps: readonly string[]): CrashPoint[] {
   return steps.map((step, at) => ({
     step,
     occurrence: steps.slice(0, at + 1).filter((other) => other === step).length,

@@ -8,12 +8,15 @@ import { createLayout, findLayout, type Layout } from "../../src/host/layout.ts"
 import { Client } from "../../src/sdk/client.ts";
 import { openStore } from "../../src/store/store.ts";
 import { AGENT } from "../support/agent.ts";
+import type { OrdinaryUser } from "../support/ordinary-user.ts";
 import { addImage } from "../support/test-image.ts";
+import { chownTree } from "../support/trees.ts";
 import type { DaemonOrders } from "./daemon-program.ts";
 import { IMAGE } from "./operation.ts";
 import { leftovers } from "./truth.ts";
 
 const READY_FD = 3;
+const MAIN = join(import.meta.dir, "../../src/main.ts");
 
 /** The program in one file, which starts in two thirds of the time of its many modules. */
 let bundle: Promise<string> | undefined;
@@ -24,9 +27,13 @@ export interface FaultHome extends AsyncDisposable {
   readonly controlDir: string;
 }
 
-/** Makes a home with one image and no VM, at `path` when given (there may be nothing yet). Disposing deletes it, and ends what still runs there. */
+/**
+ * Makes a home with one image and no VM, at `path` when given (there may be nothing yet), and gives it to the user `owner`. Disposing
+ * deletes it, and ends what still runs there.
+ */
 export async function createFaultHome(
   path: string = mkdtempSync(join(tmpdir(), "banger-fault-")),
+  owner?: number,
 ): Promise<FaultHome> {
   const uid = process.getuid?.() ?? 0;
   const layout = findLayout({ BANGER_HOME: path }, uid);
@@ -34,11 +41,12 @@ export async function createFaultHome(
   const controlDir = mkdtempSync(join(tmpdir(), "banger-control-"));
   bundle ??= bundleProgram();
   writeFileSync(join(controlDir, "daemon.js"), await bundle);
-  writeFileSync(join(controlDir, "boot-file"), "");
+  for (const name of ["boot-file", "steps"]) writeFileSync(join(controlDir, name), "");
   {
     using store = openStore(layout.database);
     await addImage(layout, store, { name: IMAGE, config: {} });
   }
+  if (owner !== undefined) for (const dir of [path, controlDir]) chownTree(dir, owner);
   return {
     layout,
     controlDir,
@@ -61,9 +69,15 @@ export interface DaemonProcess extends AsyncDisposable {
   kill(): void;
 }
 
+/** Whose the daemon is, when not the test's own user's. */
+type DaemonUser = Pick<OrdinaryUser, "enter" | "seen">;
+
+const HIMSELF: DaemonUser = { enter: [], seen: (path) => path };
+
 export interface DaemonFaults extends Pick<DaemonOrders, "crash" | "failCleanups" | "nics"> {
   /** How many templates are kept. */
   readonly templates?: string | undefined;
+  readonly user?: DaemonUser | undefined;
   /** How many machines of the size of the test's VM are kept ready. */
   readonly pool?: Readonly<Record<string, number>> | undefined;
 }
@@ -71,18 +85,21 @@ export interface DaemonFaults extends Pick<DaemonOrders, "crash" | "failCleanups
 /** Starts a daemon and waits until it serves or has ended. Disposing kills it; its VMs live on. */
 export async function startDaemon(
   { layout, controlDir }: FaultHome,
-  { templates = "0", pool = {}, ...faults }: DaemonFaults = {},
+  { templates = "0", pool = {}, user = HIMSELF, ...faults }: DaemonFaults = {},
 ): Promise<DaemonProcess> {
   const stepsPath = join(controlDir, "steps");
   writeFileSync(stepsPath, "");
   const orders: DaemonOrders = {
     readyFd: READY_FD,
     stepsPath,
-    agentPath: AGENT,
+    agentPath: user.seen(AGENT),
+    self: [user.seen(process.execPath), user.seen(MAIN)],
     bootPath: join(controlDir, "boot-file"),
     ...faults,
   };
-  const child = spawn(process.execPath, [join(controlDir, "daemon.js"), JSON.stringify(orders)], {
+  const program = [user.seen(process.execPath), join(controlDir, "daemon.js"), JSON.stringify(orders)];
+  const [command = "", ...args] = [...user.enter, ...program];
+  const child = spawn(command, args, {
     cwd: "/",
     env: {
       ...process.env,

@@ -19,6 +19,8 @@ export interface DaemonOrders {
   readonly crash?: CrashPoint | undefined;
   /** So many clean-ups fail before one succeeds. */
   readonly failCleanups?: number | undefined;
+  /** What runs this program's other processes: the program and its arguments. */
+  readonly self?: readonly string[] | undefined;
   /** The hypervisor takes network cards, and VMs are on the network. */
   readonly nics?: boolean | undefined;
 }
@@ -30,7 +32,7 @@ export interface CrashPoint {
 }
 
 const orders = JSON.parse(process.argv[2] ?? "") as DaemonOrders;
-const { readyFd, stepsPath, agentPath, bootPath, crash, failCleanups = 0, nics = false } = orders;
+const { readyFd, stepsPath, agentPath, bootPath, crash, self, failCleanups = 0, nics = false } = orders;
 const saboteur = new Saboteur("saboteur");
 saboteur.fail("cleanup", failCleanups);
 let met = 0;
@@ -38,6 +40,7 @@ let met = 0;
 await runDaemon({
   version: "0.0.0-fault",
   agentPath,
+  self,
   readyFd,
   drivers: [createFakeDriver({ program: agentProgram(agentPath), features: { nics } })],
   bootFiles: async () => ({ kernelPath: bootPath, initramfsPath: bootPath }),

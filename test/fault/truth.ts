@@ -78,16 +78,24 @@ function liesOfVm(layout: Layout, vm: Vm): string[] {
   return lies;
 }
 
-/** The published ports of VMs that are up are listened on, and those of the others are not. */
-function liesOfPorts(vms: readonly Vm[]): string[] {
-  // The lines of LISTEN are the ones in state 0A (proc(5)).
-  const listening = new Set(
+/** The ports that somebody listens on by TCP over IPv4, at `address` when given. */
+export function listeningPorts(address?: string): ReadonlySet<number> {
+  // In the host's order of bytes, which is the least significant first here (proc(5)).
+  const place =
+    address === undefined ? "" : Buffer.from(address.split(".").map(Number).toReversed()).toString("hex");
+  return new Set(
     readFileSync("/proc/net/tcp", "utf8")
       .split("\n")
-      .map((line) => line.trim().split(/\s+/))
-      .filter(([, , , state]) => state === "0A")
+      .map((line) => line.trim().toLowerCase().split(/\s+/))
+      // The lines of LISTEN are the ones in state 0A (proc(5)).
+      .filter(([, local, , state]) => state === "0a" && local?.startsWith(place))
       .map(([, local]) => Number.parseInt(local?.split(":")[1] ?? "", 16)),
   );
+}
+
+/** The published ports of VMs that are up are listened on, and those of the others are not. */
+function liesOfPorts(vms: readonly Vm[]): string[] {
+  const listening = listeningPorts();
   return vms.flatMap((vm) =>
     (vm.spec.ports ?? [])
       .filter(({ hostPort }) => listening.has(hostPort) !== isLive(vm))

@@ -6,7 +6,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, mkdtempSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { NO_WORLD } from "../network/world.ts";
 import { killToTheEnd } from "./processes.ts";
 
@@ -24,8 +24,17 @@ export function isUser(uid: number): boolean {
 }
 
 export interface OrdinaryUser extends AsyncDisposable {
-  /** Runs bin/banger of this checkout as that user. */
+  /** Runs banger as that user. */
   readonly program: string;
+  /** The words before those of a command of that user. */
+  readonly enter: readonly string[];
+  /** Where that user sees a file of this checkout. */
+  seen(path: string): string;
+}
+
+export interface OrdinaryUserOptions {
+  /** A program that others may run; default: bin/banger of this checkout. */
+  readonly program?: string;
 }
 
 /** The checkout is seen from a place of its own, wherever it is: the directories above it may be closed to others. */
@@ -41,7 +50,7 @@ exec sleep infinity
 `;
 
 /** Disposing ends what keeps the mounts; the user's own processes are to be gone by then. */
-export async function createOrdinaryUser(): Promise<OrdinaryUser> {
+export async function createOrdinaryUser(options: OrdinaryUserOptions = {}): Promise<OrdinaryUser> {
   await using undo = new AsyncDisposableStack();
   const dir = undo.adopt(mkdtempSync(join(tmpdir(), "banger-user-")), (made) =>
     rmSync(made, { recursive: true }),
@@ -62,14 +71,15 @@ export async function createOrdinaryUser(): Promise<OrdinaryUser> {
   await Promise.race([once(child.stdout, "data"), ended]);
   ended.catch(() => undefined);
   const program = join(dir, "banger");
-  const user = `env HOME=/ setpriv --reuid ${ORDINARY_UID} --regid ${ORDINARY_UID} --clear-groups`;
-  writeFileSync(
-    program,
-    `#!/bin/sh\nexec nsenter --mount=/proc/${child.pid}/ns/mnt -- ${user} "${place}/checkout/bin/banger" "$@"\n`,
-  );
+  const seen = (path: string): string =>
+    join(place, "checkout", relative(realpathSync(ROOT), realpathSync(path)));
+  const ids = ["--reuid", String(ORDINARY_UID), "--regid", String(ORDINARY_UID), "--clear-groups"];
+  const enter = ["nsenter", `--mount=/proc/${child.pid}/ns/mnt`, "--", "env", "HOME=/", "setpriv", ...ids];
+  const runs = options.program ?? seen(join(ROOT, "bin/banger"));
+  writeFileSync(program, `#!/bin/sh\nexec ${enter.join(" ")} "${runs}" "$@"\n`);
   chmodSync(program, 0o755);
   const held = undo.move();
-  return { program, [Symbol.asyncDispose]: () => held.disposeAsync() };
+  return { program, enter, seen, [Symbol.asyncDispose]: () => held.disposeAsync() };
 }
 
 /** Others have to be able to run what is in it, all of which has to be in it. */

@@ -6,7 +6,6 @@ import {
   cpSync,
   existsSync,
   type FSWatcher,
-  lchownSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -24,6 +23,7 @@ import { Client } from "../../src/sdk/client.ts";
 import { openStore } from "../../src/store/store.ts";
 import { networkRemains } from "./network-remains.ts";
 import { hypervisorsOf } from "./processes.ts";
+import { chownTree } from "./trees.ts";
 import { Words } from "./words.ts";
 
 const ROOT = join(import.meta.dir, "../..");
@@ -194,12 +194,6 @@ async function appears(dir: string, fits: (entry: string) => boolean): Promise<v
     await found.promise;
   } finally {
     for (const watcher of watchers.values()) watcher.close();
-  }
-}
-
-function chownTree(dir: string, uid: number): void {
-  for (const path of ["", ...readdirSync(dir, { recursive: true, encoding: "utf8" })]) {
-    lchownSync(join(dir, path), uid, uid);
   }
 }
 

@@ -5,6 +5,7 @@ import {
   chmodSync,
   closeSync,
   ftruncateSync,
+  lchownSync,
   linkSync,
   lstatSync,
   lutimesSync,
@@ -30,6 +31,13 @@ export function createScratch(): Disposable & { readonly path: string; at(...nam
     at: (...names) => join(path, ...names),
     [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }),
   };
+}
+
+/** Gives a directory and all that is in it to a user. */
+export function chownTree(dir: string, uid: number): void {
+  for (const path of ["", ...readdirSync(dir, { recursive: true, encoding: "utf8" })]) {
+    lchownSync(join(dir, path), uid, uid);
+  }
 }
 
 export type Node =

@@ -1,18 +1,21 @@
 /** Guests of an ordinary user on the network: a card each, in a namespace that only the user's own processes keep. */
 import { expect, test } from "bun:test";
-import { existsSync, readFileSync, readlinkSync } from "node:fs";
-import { join } from "node:path";
-import { findByCommandLine, type ProcessHandle } from "../../src/lib/process-identity.ts";
-import { watchProcess } from "../../src/lib/process-watch.ts";
+import { readFileSync, readlinkSync } from "node:fs";
+import type { ProcessHandle } from "../../src/lib/process-identity.ts";
 import { parseResolvConf } from "../../src/network/host-facts.ts";
-import { holderMarker } from "../../src/network/user/holder.ts";
 import { HOST, METADATA, PRIVATE_HOST, SITE } from "../network/addresses.ts";
 import { createOwnHost, hostState } from "../network/own-host.ts";
 import { workersIn } from "../network/workers.ts";
 import { greetingsOf } from "../support/greetings.ts";
 import { createOrdinaryUser, isUser, NO_USER, ORDINARY_UID } from "../support/ordinary-user.ts";
-import { killToTheEnd } from "../support/processes.ts";
 import { createRealHome, prepareRealHomes } from "../support/real-home.ts";
+import {
+  keepersOf,
+  killUserDaemon,
+  userNamespace,
+  userNetworkRemains,
+  workersOf,
+} from "../support/user-network.ts";
 
 const SERVERS = greetingsOf([SITE, PRIVATE_HOST, METADATA, HOST]);
 
@@ -32,9 +35,8 @@ test.skipIf(NO_USER !== undefined)(
     };
     const reaches = async (): Promise<string[]> =>
       SERVERS.heardIn(await banger("exec", "web", "--", "bash", "-c", SERVERS.script));
-    const namespace = join(home.home, "run/netns");
-    const keepers = (): readonly ProcessHandle[] =>
-      findByCommandLine(holderMarker(namespace), { isOurs: isUser });
+    const namespace = userNamespace(home.home);
+    const keepers = (): readonly ProcessHandle[] => keepersOf(home.home);
 
     expect(await banger("run", "-d", "-q", "--name", "web")).toBe("web");
     const report: unknown = JSON.parse(await banger("network", "show", "--json"));
@@ -50,11 +52,9 @@ test.skipIf(NO_USER !== undefined)(
 
     await banger("set", "web", "--network", "full");
     expect(await reaches()).toEqual([SITE, PRIVATE_HOST, METADATA, HOST]);
-    const [worker] = workersIn(keeper, { isOurs: isUser });
-    const working = worker === undefined ? undefined : await watchProcess(worker);
-    await killToTheEnd(await home.daemonPid());
+    expect(await workersOf(home.home)).toEqual(workersIn(keeper, { isOurs: isUser }));
     // What works in the namespace goes with the daemon; the namespace and all rules stay.
-    await working?.ended;
+    await killUserDaemon(home);
     expect(await banger("set", "web", "--allow", `${SITE}:80/tcp`)).toBe("web");
     expect(keepers()).toEqual(keeper === undefined ? [] : [keeper]);
     expect(await reaches()).toEqual([SITE]);
@@ -67,9 +67,7 @@ test.skipIf(NO_USER !== undefined)(
 
     expect(await banger("rm", "-f", "web")).toBe("web");
     expect(await banger("network", "down")).toBe("");
-    expect(keepers()).toEqual([]);
-    expect(findByCommandLine(namespace, { isOurs: isUser })).toEqual([]);
-    expect(existsSync(namespace)).toBe(false);
+    expect(await userNetworkRemains(home.home)).toEqual([]);
     expect(await hostState()).toBe(before);
   },
 );
