@@ -44,8 +44,10 @@ export interface NetworkServiceOptions {
   readonly way?: NetworkWay;
   /** Why the hypervisor's guests can have no way out over the agent's channel; undefined: they can. */
   readonly channelRefused?: () => Promise<string | undefined>;
-  /** Why the hypervisor takes no cards of such a namespace; undefined: it does. */
-  readonly nicsRefused: (owner: Ground["owner"]) => Promise<string | undefined>;
+  /** Why the hypervisor takes no cards of such a namespace, and the cure; undefined: it does. */
+  readonly nicsRefused: (
+    owner: Ground["owner"],
+  ) => Promise<{ readonly why: string; readonly cure: string } | undefined>;
   /** Hears of a packet or an answer that a VM, by its id, was refused. */
   readonly onBlocked: (id: string, message: string) => void;
   readonly onProblem: (what: string, error: unknown) => void;
@@ -123,6 +125,10 @@ export class NetworkService {
     return this.network.plan;
   }
 
+  get ground(): Ground {
+    return this.#ground;
+  }
+
   async availability(): Promise<Availability> {
     const { way = "auto", channelRefused } = this.#options;
     const card =
@@ -136,7 +142,7 @@ export class NetworkService {
     const found = await this.#ground.available();
     if (found.kind === "none") return found;
     const refused = await this.#options.nicsRefused(found.owner);
-    return refused === undefined ? found : noCards(refused, "see: banger doctor");
+    return refused === undefined ? found : noCards(refused.why, refused.cure);
   }
 
   /** Refuses a chosen pool that the host uses itself. Errors: `failed_precondition`. */

@@ -38,10 +38,16 @@ export function createNetwork(
     nicsRefused: async (owner) => {
       const { report } = await drivers.choose();
       if (owner === "user" && !report.features.openedNics)
-        return `the hypervisor ${report.driver} opens taps by itself, which it cannot in an ordinary user's namespace`;
+        return {
+          why: `the hypervisor ${report.driver} opens taps by itself, which it cannot in an ordinary user's namespace`,
+          cure: "run banger as root",
+        };
       return report.features.nics
         ? undefined
-        : `the hypervisor ${report.driver} gives guests no network card`;
+        : {
+            why: `the hypervisor ${report.driver} gives guests no network card`,
+            cure: "see which others this host could have with: banger doctor",
+          };
     },
     onBlocked: (id, message) => {
       const vm = store.vms.byId(id);
