@@ -12,6 +12,10 @@ export interface NetworkReport {
   readonly up: boolean;
   /** Root's by its name, an ordinary user's by the path that leads to it. */
   readonly namespace: string;
+  /** The process that keeps an ordinary user's, and ends with it; absent: it is not up, or is root's. */
+  readonly keeper?: number | undefined;
+  /** Somebody else removed it: what that means for the VMs in it, and the cure. */
+  readonly lost?: string | undefined;
   /** The host's end of the link into it; absent: it has none. */
   readonly hostLink?: string | undefined;
   readonly pool: string;

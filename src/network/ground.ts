@@ -13,6 +13,8 @@ export interface Ground {
   readonly inside: Inside;
   /** Whether the namespace of which this process knows is there. */
   exists(): boolean;
+  /** The process that keeps the namespace, which ends with it; undefined: none does, or none is there. */
+  keeper(): number | undefined;
   /** Looks for the namespace, which then `exists`, or what was left of one by a daemon that died. */
   find(): Promise<"namespace" | "remains" | "nothing">;
   /** Makes an empty namespace. Nothing of an earlier one is there. Errors: `internal`, `unavailable`; what was made may be there. */

@@ -8,19 +8,23 @@ import type { NetworkService } from "./service.ts";
 const NO_HOST_LINK =
   "an ordinary user's namespace has no link to the host, which reaches guests by published ports and forwards";
 
+const LOST = "it was removed from outside, and the guests in it reach nothing until they are started again";
+const LOST_CURE = "banger restart NAME, for each VM that runs";
+
 export async function reportNetwork(
   service: NetworkService,
   names: readonly { readonly id: string; readonly name: string }[],
 ): Promise<NetworkReport> {
   const found = await service.availability();
-  const { network, plan } = service;
+  const { network, plan, ground } = service;
+  const isThere = network.up && ground.exists();
   return {
     kind: found.kind,
     ...(found.kind === "namespace" ? {} : { why: found.why, cure: found.cure }),
-    up: network.up,
-    ...(found.kind === "namespace" && found.owner === "user"
-      ? { why: NO_HOST_LINK, namespace: plan.netnsPath }
-      : { namespace: plan.name, hostLink: plan.hostLink }),
+    ...(found.kind === "namespace" && ground.owner === "user" ? { why: NO_HOST_LINK } : {}),
+    up: isThere,
+    ...(network.up && !isThere ? { lost: `${LOST}: ${LOST_CURE}` } : {}),
+    ...placeOf(service, isThere),
     pool: plan.pool,
     gateway: plan.gateway,
     ...(found.kind === "namespace" ? reportIpv6(service) : {}),
@@ -35,6 +39,16 @@ export async function reportNetwork(
       return [{ id, name, address: vm.address, mode: vm.policy.mode, tap, ...address6Of(vm) }];
     }),
   };
+}
+
+/** Where the namespace is or would be, and what keeps it or leads into it. */
+function placeOf(
+  { plan, ground }: NetworkService,
+  isThere: boolean,
+): Pick<NetworkReport, "namespace" | "keeper" | "hostLink"> {
+  if (ground.owner === "root") return { namespace: plan.name, hostLink: plan.hostLink };
+  const keeper = isThere ? ground.keeper() : undefined;
+  return { namespace: plan.netnsPath, ...(keeper === undefined ? {} : { keeper }) };
 }
 
 function reportIpv6(service: NetworkService): Pick<NetworkReport, "pool6" | "gateway6" | "problem6"> {
@@ -72,6 +86,9 @@ export function checkNetwork(service: NetworkService): DoctorCheck {
         verdict: "pass" as const,
         message: `guests have cards in ${found.owner === "root" ? `the namespace ${name}` : "a namespace of this user's"}, addresses of ${pools}, and pasta as their way out${found.owner === "root" ? "" : `; ${NO_HOST_LINK}`}`,
       },
+      ...(service.network.up && !service.ground.exists()
+        ? [{ check: "network", verdict: "warn" as const, message: `the namespace: ${LOST}`, cure: LOST_CURE }]
+        : []),
       ...(clash === undefined
         ? []
         : [

@@ -27,6 +27,7 @@ export function createRootGround({ name, netnsPath, hostLink }: NetworkPlan, pro
       readBlocked: (handlers) => readBlocked(netnsPath, handlers),
     },
     exists,
+    keeper: () => undefined,
     async find() {
       if (exists()) return "namespace";
       return isLinked() ? "remains" : "nothing";

@@ -3,8 +3,10 @@ import { test as anyTest, expect } from "bun:test";
 import { existsSync } from "node:fs";
 import { findByCommandLine, identifyProcess, type ProcessHandle } from "../../src/lib/process-identity.ts";
 import { watchProcess } from "../../src/lib/process-watch.ts";
+import type { NetworkReport } from "../../src/model/network-report.ts";
+import { checkNetwork, reportNetwork } from "../../src/network/report.ts";
 import { holderMarker, startHolder } from "../../src/network/user/holder.ts";
-import { SITE } from "./addresses.ts";
+import { POOL, SITE } from "./addresses.ts";
 import { hostState } from "./own-host.ts";
 import { workersIn } from "./workers.ts";
 import { createWorld, NO_WORLD, vmOf, type World } from "./world.ts";
@@ -75,6 +77,57 @@ test("a namespace whose keeper died is made anew for the next guest", async () =
   expect(holders(world)).toHaveLength(1);
   expect(holders(world)).not.toEqual(holder === undefined ? [] : [holder]);
   await world.service.network.detach(vmOf(TWO, {}).id);
+});
+
+test("network show and doctor tell of a user's namespace what is so: not made yet, kept, lost, and made anew", async () => {
+  await using world = await createWorld({}, USER);
+  const { service } = world;
+  const names = [ONE, TWO].map((address) => ({ id: vmOf(address, {}).id, name: address }));
+  const show = async (): Promise<NetworkReport> => await reportNetwork(service, names);
+  const warnings = async (): Promise<unknown[]> =>
+    (await checkNetwork(service)()).rows.filter(({ verdict }) => verdict !== "pass");
+  const { netnsPath } = service.plan;
+  const why = expect.stringContaining("no link to the host");
+  const always = { kind: "namespace", why, namespace: netnsPath, uplink: "pasta", pool: POOL };
+
+  const first = await show();
+  expect(first).toMatchObject({ ...always, up: false, readyTaps: 0, vms: [] });
+  for (const key of ["keeper", "lost", "hostLink", "cure"]) expect(first).not.toHaveProperty(key);
+
+  await service.network.attach(vmOf(ONE, { mode: "full" }));
+  const [holder] = holders(world);
+  const up = await show();
+  expect(up).toMatchObject({ ...always, up: true, keeper: holder?.pid });
+  expect(up.vms).toMatchObject([{ name: ONE, address: ONE, mode: "full" }]);
+  expect(up).not.toHaveProperty("lost");
+  expect(await warnings()).toEqual([]);
+
+  await kill(holder);
+  const lost = await show();
+  expect(lost).toMatchObject({ ...always, up: false, lost: expect.stringContaining("banger restart NAME") });
+  expect(lost).not.toHaveProperty("keeper");
+  expect(await warnings()).toMatchObject([
+    { check: "network", message: expect.stringContaining("removed from outside") },
+  ]);
+
+  await service.network.attach(vmOf(TWO, {}));
+  expect(await show()).toMatchObject({ ...always, up: true, keeper: holders(world)[0]?.pid });
+  expect(await warnings()).toEqual([]);
+  await service.network.detach(vmOf(TWO, {}).id);
+});
+
+test("a user without cards is shown the reason and the cure, and no link that is root's", async () => {
+  const refused = { why: "the hypervisor opens taps by itself", cure: "run banger as root" };
+  await using world = await createWorld(
+    { nicsRefused: async () => refused, channelRefused: async () => undefined },
+    USER,
+  );
+  const report = await reportNetwork(world.service, []);
+  expect(report).toMatchObject({ kind: "channel", ...refused, up: false, uplink: "the daemon" });
+  expect(report).toMatchObject({ namespace: world.service.plan.netnsPath });
+  for (const key of ["keeper", "lost", "hostLink"]) expect(report).not.toHaveProperty(key);
+  const { rows } = await checkNetwork(world.service)();
+  expect(rows).toMatchObject([{ check: "network", verdict: "warn", cure: refused.cure }]);
 });
 
 test("a keeper whose daemon died before anything else was made is ended by the next one", async () => {

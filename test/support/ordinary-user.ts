@@ -1,6 +1,6 @@
 /**
- * An ordinary user of this host for a test that root runs: without privileges, and with a /dev/net/tun that everybody may open, as
- * distributions have it. Nothing of it is seen outside of a mount namespace of its own.
+ * An ordinary user of this host for a test that root runs: without privileges, and with a /dev/net/tun of its own, by default one that
+ * everybody may open, as distributions have it. Nothing of it is seen outside of a mount namespace of its own.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -35,6 +35,8 @@ export interface OrdinaryUser extends AsyncDisposable {
 export interface OrdinaryUserOptions {
   /** A program that others may run; default: bin/banger of this checkout. */
   readonly program?: string;
+  /** The permissions of /dev/net/tun, which is root's; default: everybody may open it. */
+  readonly tunMode?: "666" | "600";
 }
 
 /** The checkout is seen from a place of its own, wherever it is: the directories above it may be closed to others. */
@@ -43,7 +45,7 @@ mount -t tmpfs -o mode=755 none "$1"
 mkdir "$1/checkout"
 mount --bind "$2" "$1/checkout"
 mknod "$1/tun" c 10 200
-chmod 666 "$1/tun"
+chmod "$3" "$1/tun"
 mount --bind "$1/tun" /dev/net/tun
 echo ready
 exec sleep infinity
@@ -61,7 +63,19 @@ export async function createOrdinaryUser(options: OrdinaryUserOptions = {}): Pro
   );
   const child = spawn(
     "unshare",
-    ["--mount", "--propagation", "private", "--", "sh", "-euc", SET_UP, "sh", place, ROOT],
+    [
+      "--mount",
+      "--propagation",
+      "private",
+      "--",
+      "sh",
+      "-euc",
+      SET_UP,
+      "sh",
+      place,
+      ROOT,
+      options.tunMode ?? "666",
+    ],
     { stdio: ["ignore", "pipe", "inherit"] },
   );
   undo.defer(() => killToTheEnd(child.pid));

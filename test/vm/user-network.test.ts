@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { readFileSync, readlinkSync } from "node:fs";
 import type { ProcessHandle } from "../../src/lib/process-identity.ts";
+import type { DoctorRow } from "../../src/model/doctor.ts";
 import { parseResolvConf } from "../../src/network/host-facts.ts";
 import { HOST, METADATA, PRIVATE_HOST, SITE } from "../network/addresses.ts";
 import { createOwnHost, hostState } from "../network/own-host.ts";
@@ -42,6 +43,8 @@ test.skipIf(NO_USER !== undefined)(
     const report: unknown = JSON.parse(await banger("network", "show", "--json"));
     expect(report).toMatchObject({ kind: "namespace", up: true, namespace, uplink: "pasta" });
     expect(report).not.toHaveProperty("hostLink");
+    expect(report).toHaveProperty("keeper", keepers()[0]?.pid);
+    expect(await banger("network", "show")).toContain(`(kept by the process ${keepers()[0]?.pid})`);
     expect(await banger("doctor")).toMatch(/PASS {2}network: .* an ordinary user's namespace has no link/);
     expect(await reaches()).toEqual([SITE]);
     // What runs the guest has no rights over its rules: it is outside of the namespaces and has but the tap.
@@ -69,5 +72,24 @@ test.skipIf(NO_USER !== undefined)(
     expect(await banger("network", "down")).toBe("");
     expect(await userNetworkRemains(home.home)).toEqual([]);
     expect(await hostState()).toBe(before);
+  },
+);
+
+test.skipIf(NO_USER !== undefined)(
+  "an ordinary user who may not open TUN is told so by doctor and network show, with the cure",
+  async () => {
+    await using user = await createOrdinaryUser({ tunMode: "600" });
+    await using home = await createRealHome({ bare: true, program: user.program, uid: ORDINARY_UID });
+    const why = "this user may not open /dev/net/tun";
+    const cure = expect.stringMatching(/^as root: chmod 666 \/dev\/net\/tun/);
+    const report = JSON.parse((await home.must(["network", "show", "--json"])).stdout);
+    expect(report).toMatchObject({ kind: "channel", why, cure, up: false });
+    expect(report).not.toHaveProperty("hostLink");
+    const { stdout } = await home.banger(["doctor", "--json"]);
+    const { rows } = JSON.parse(stdout) as { rows: readonly DoctorRow[] };
+    const message = `guests have no network card, and TCP and names over the agent's channel: ${why}`;
+    expect(rows.filter(({ check }) => check === "network")).toEqual([
+      { check: "network", verdict: "warn", message, cure },
+    ]);
   },
 );

@@ -37,6 +37,14 @@ export const NetworkReportSchema: z.ZodType<NetworkReport> = z
     cure: z.string().optional(),
     up: z.boolean().describe("Whether the namespace is there now"),
     namespace: z.string().describe("Root's by its name, an ordinary user's by the path that leads to it"),
+    keeper: z
+      .int()
+      .optional()
+      .describe("The process that keeps an ordinary user's namespace; absent: not up, or root's"),
+    lost: z
+      .string()
+      .optional()
+      .describe("Somebody else removed the namespace: what that means, and the cure"),
     hostLink: z
       .string()
       .optional()

@@ -76,16 +76,18 @@ function guestsText({ kind, why = "" }: NetworkReport): string {
   }
 }
 
+function namespaceText({ up, keeper, lost }: NetworkReport): string {
+  if (lost !== undefined) return "";
+  if (!up) return " (made with the first start)";
+  return keeper === undefined ? "" : ` (kept by the process ${keeper})`;
+}
+
 function renderNetwork(report: NetworkReport): string {
   const facts = renderFacts([
     ["guests", guestsText(report)],
     ["cure", report.cure],
-    [
-      "namespace",
-      report.kind !== "namespace"
-        ? undefined
-        : `${report.namespace}${report.up ? "" : " (made with the first start)"}`,
-    ],
+    ["namespace", report.kind !== "namespace" ? undefined : `${report.namespace}${namespaceText(report)}`],
+    ["lost", report.lost],
     ["uplink", report.kind === "none" ? undefined : report.uplink],
     ["addresses", `${report.pool}, gateway and resolver ${report.gateway}`],
     ["IPv6", report.pool6 === undefined ? undefined : `${report.pool6}, gateway ${report.gateway6}`],

@@ -31,10 +31,11 @@ export function createUserGround({ netnsPath }: NetworkPlan, options: UserGround
   const heard: { dns?: DnsServerOptions; blocked?: BlockedHandlers } = {};
   const worker = new InsideProcess({
     ...options,
-    holderPid: () => (exists() ? holder?.pid : undefined),
+    holderPid: () => keeper(),
     onNews: (news) => void hear(news),
   });
   const exists = (): boolean => holder !== undefined && isAlive(holder);
+  const keeper = (): number | undefined => (exists() ? holder?.pid : undefined);
   const hear = async (news: News): Promise<void> => {
     switch (news.kind) {
       case "asked":
@@ -73,6 +74,7 @@ export function createUserGround({ netnsPath }: NetworkPlan, options: UserGround
       },
     } satisfies Inside,
     exists,
+    keeper,
     async find() {
       if (exists()) return "namespace";
       const found = await findHolder(marker);
