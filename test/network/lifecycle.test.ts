@@ -8,6 +8,7 @@ import { BangerError } from "../../src/model/errors.ts";
 import { listDevices } from "../../src/network/host-facts.ts";
 import type { Network } from "../../src/network/network.ts";
 import { holderMarker } from "../../src/network/user/holder.ts";
+import { differences, hostTables } from "../support/host-tables.ts";
 import { HOST, SITE } from "./addresses.ts";
 import { hostState } from "./own-host.ts";
 import { createWorld, NO_WORLD, OWNERS, vmOf } from "./world.ts";
@@ -18,7 +19,7 @@ const ONE = "172.30.5.2";
 const TWO = "172.30.5.3";
 
 test("the machine's own rules, routes, links and processes are the same before and after", async () => {
-  const before = await hostState();
+  const before = await hostTables();
   let inside: string;
   {
     await using world = await createWorld();
@@ -34,7 +35,8 @@ test("the machine's own rules, routes, links and processes are the same before a
     await world.service.network.down();
     expect(await hostState()).toBe(untouched);
   }
-  expect(await hostState()).toBe(before);
+  // Links of other daemons of banger on this machine come and go.
+  expect(differences(before, await hostTables())).toEqual([]);
   expect(existsSync(inside)).toBe(false);
   expect(findByCommandLine(inside)).toEqual([]);
 });
