@@ -88,9 +88,9 @@ impl Link {
     /// Writes what the kernel takes; returns how much that was.
     pub fn write(&mut self, bytes: &[u8]) -> usize {
         match io::retry_on_intr(|| io::write(&self.fd, bytes)) {
-            Ok(count) => count,
+            Ok(count) if count > 0 => count,
             // Full, or closed: reading will tell which.
-            Err(_) => {
+            Ok(_) | Err(_) => {
                 self.writable = false;
                 0
             }

@@ -25,6 +25,14 @@ impl Server {
 
     /// Reaps every process that has ended.
     pub(super) fn reap(&mut self) {
+        if self.reap_all() {
+            self.launcher.sweep();
+        }
+    }
+
+    /// Whether there were orphans among them: of a command that has ended, one may have been the last process.
+    fn reap_all(&mut self) -> bool {
+        let mut orphans = false;
         loop {
             match wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) => {
@@ -35,17 +43,17 @@ impl Server {
                             self.return_credit(key, lump);
                             self.enqueue(key);
                         }
-                        _ => self.launcher.sweep(),
+                        _ => orphans = true,
                     }
                 }
                 Ok(None) => {
                     self.childless = false;
-                    return;
+                    return orphans;
                 }
                 Err(Errno::INTR) => {}
                 Err(_) => {
                     self.childless = true;
-                    return;
+                    return orphans;
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! `listeners`: sockets that wait for others, from `/proc/net` and `/proc/*/fd` (proc(5)).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde_json::{Value, json};
@@ -9,6 +9,9 @@ use crate::files::{read_first_lines, read_line};
 
 /// Entries in one answer.
 const MAX_LISTENERS: usize = 1024;
+/// Descriptors of one process, and of all, that are looked at for its sockets: a program may have a million.
+const MAX_DESCRIPTORS: usize = 8192;
+const MAX_ALL_DESCRIPTORS: usize = 262_144;
 /// Of a table of sockets, 150 bytes each.
 const MAX_TABLE: usize = 1024 * 1024;
 
@@ -29,7 +32,7 @@ pub fn list_listeners() -> Value {
         sockets.extend(text.lines().filter_map(|line| parse_socket(line, protocol)));
     }
     sockets.truncate(MAX_LISTENERS);
-    let owners = if sockets.is_empty() { BTreeMap::new() } else { socket_owners() };
+    let owners = socket_owners(sockets.iter().map(|socket| socket.inode).collect());
     let entries = sockets.iter().map(|socket| {
         let mut entry = json!({
             "protocol": socket.protocol,
@@ -80,18 +83,24 @@ fn parse_address(hex: &str) -> Option<IpAddr> {
     }
 }
 
-/// Process id and command by socket inode.
-fn socket_owners() -> BTreeMap<u64, (u32, String)> {
+/// Process id and command by socket inode, of those that are wanted.
+fn socket_owners(mut wanted: BTreeSet<u64>) -> BTreeMap<u64, (u32, String)> {
     let mut owners = BTreeMap::new();
+    let mut left = MAX_ALL_DESCRIPTORS;
     for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
             continue;
         };
-        for fd in std::fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten() {
+        if wanted.is_empty() || left == 0 {
+            break;
+        }
+        let descriptors = std::fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten();
+        for fd in descriptors.take(MAX_DESCRIPTORS.min(left)) {
+            left -= 1;
             let link = std::fs::read_link(fd.path()).unwrap_or_default();
             let inode = link.to_str().and_then(|link| link.strip_prefix("socket:[")?.strip_suffix(']'));
-            if let Some(inode) = inode.and_then(|inode| inode.parse().ok()) {
-                owners.entry(inode).or_insert_with(|| (pid, read_line(&format!("/proc/{pid}/comm"))));
+            if let Some(inode) = inode.and_then(|inode| inode.parse().ok()).filter(|inode| wanted.remove(inode)) {
+                owners.insert(inode, (pid, read_line(&format!("/proc/{pid}/comm"))));
             }
         }
     }
@@ -111,6 +120,16 @@ mod tests {
         assert_eq!(parse_socket(&listening.replace(" 0A ", " 01 "), "tcp"), None);
         assert_eq!(parse_socket(listening, "udp"), None);
         assert_eq!(parse_socket("  sl  local_address rem_address   st", "tcp"), None);
+    }
+
+    #[test]
+    fn socket_owners_finds_what_is_wanted_and_nothing_else() {
+        let sockets = [(); 2].map(|()| std::net::UdpSocket::bind("127.0.0.1:0").expect("a port"));
+        let inodes = sockets.each_ref().map(|socket| rustix::fs::fstat(socket).expect("a socket").st_ino);
+        let found = socket_owners(BTreeSet::from([inodes[0]]));
+        assert_eq!(found.keys().copied().collect::<Vec<_>>(), [inodes[0]]);
+        assert_eq!(found[&inodes[0]].0, std::process::id());
+        assert!(socket_owners(BTreeSet::new()).is_empty());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 use rustix::fs::{FileType, RawDir, Stat, fstat, fstatfs};
-use rustix::io::Result;
+use rustix::io::{Errno, Result};
 
 /// File systems of the kernel that hold no files of anybody (magic numbers of linux/magic.h and the kernel's own sources).
 const KERNELS_OWN: [u64; 13] = [
@@ -23,6 +23,9 @@ const KERNELS_OWN: [u64; 13] = [
     0xde5e_81e4, // efivarfs
 ];
 
+/// Bytes of the names of one directory: a million files or two.
+const MAX_NAMES: usize = 64 * 1024 * 1024;
+
 /// One directory on the way down.
 #[derive(Debug)]
 pub struct Level {
@@ -37,13 +40,13 @@ pub struct Level {
 }
 
 impl Level {
-    /// Reads the names of an open directory. The kernel's own file systems, met below another one, count as empty.
+    /// Reads the names of an open directory. The kernel's own file systems, met below another one, count as empty. `FBIG`: it has too many.
     pub fn open(directory: OwnedFd, name: Vec<u8>, parent_device: Option<u64>) -> Result<(Self, Stat)> {
         let status = fstat(&directory)?;
         let crosses = parent_device.is_some_and(|device| device != status.st_dev);
         let names = match crosses && is_kernels_own(&directory)? {
             true => Vec::new(),
-            false => read_names(&directory)?,
+            false => read_names(&directory, MAX_NAMES)?,
         };
         let identity = (status.st_dev, status.st_ino);
         Ok((Level { directory: Rc::new(directory), name, identity, names, at: 0 }, status))
@@ -58,8 +61,8 @@ impl Level {
     }
 }
 
-/// Each name behind a byte for its kind, ended by NUL.
-fn read_names(directory: impl AsFd) -> Result<Vec<u8>> {
+/// Each name behind a byte for its kind, ended by NUL, at most `max` bytes in all.
+fn read_names(directory: impl AsFd, max: usize) -> Result<Vec<u8>> {
     let mut names = Vec::new();
     let mut buffer = Vec::with_capacity(32 * 1024);
     let mut reader = RawDir::new(directory, buffer.spare_capacity_mut());
@@ -67,6 +70,9 @@ fn read_names(directory: impl AsFd) -> Result<Vec<u8>> {
         let entry = entry?;
         let name = entry.file_name().to_bytes_with_nul();
         if !matches!(name, b".\0" | b"..\0") {
+            if names.len() + name.len() >= max {
+                return Err(Errno::FBIG);
+            }
             names.push(kind_to_byte(entry.file_type()));
             names.extend_from_slice(name);
         }
@@ -94,5 +100,25 @@ fn kind_from_byte(byte: u8) -> FileType {
         b'd' => FileType::Directory,
         b'l' => FileType::Symlink,
         _ => FileType::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{Mode, OFlags, open};
+
+    #[test]
+    fn a_directory_with_too_many_names_is_an_error() {
+        let path = std::env::temp_dir().join(format!("banger-names-{}", std::process::id()));
+        std::fs::create_dir(&path).expect("a directory");
+        for name in ["a", "bc"] {
+            std::fs::write(path.join(name), "").expect("a file");
+        }
+        let directory = || open(&path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        // A kind, the name and its end: 3 bytes and 4.
+        assert_eq!(read_names(directory().expect("it opens"), 7).map(|names| names.len()), Ok(7));
+        assert_eq!(read_names(directory().expect("it opens"), 6), Err(Errno::FBIG));
+        std::fs::remove_dir_all(&path).expect("removed");
     }
 }
