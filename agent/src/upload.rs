@@ -116,8 +116,10 @@ fn open_directories<'a>(parts: impl Iterator<Item = &'a str>, (uid, gid): (Uid, 
         directory = match openat(&directory, part, flags, Mode::empty()) {
             Err(Errno::NOENT) => {
                 mkdirat(&directory, part, Mode::from(DIRECTORY_MODE))?;
-                chownat(&directory, part, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
-                openat(&directory, part, flags | OFlags::NOFOLLOW, Mode::empty())?
+                let made = openat(&directory, part, flags | OFlags::NOFOLLOW, Mode::empty())?;
+                // Not by its name, which may be another file's by now.
+                chownat(&made, "", Some(uid), Some(gid), AtFlags::EMPTY_PATH)?;
+                made
             }
             other => other?,
         };

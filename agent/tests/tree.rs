@@ -321,6 +321,26 @@ fn put_goes_on_where_an_earlier_attempt_ended() {
 }
 
 #[test]
+fn put_writes_nothing_into_a_file_that_somebody_else_has_laid_out() {
+    if !rustix::process::getuid().is_root() {
+        return eprintln!("skipped: only root can make files of others");
+    }
+    let place = Place::new("put-foreign");
+    let (_agent, mut host) = start();
+    let key = "fedcba9876543210";
+    let part = place.path(&format!(".banger-part-{key}"));
+    fs::write(&part, "bait").expect("a file");
+    std::os::unix::fs::chown(&part, Some(12345), Some(12345)).expect("given away");
+    let put = |uid: u32| json!({"kind": "put", "path": place.path("f"), "mode": 0o600, "uid": uid, "gid": 0, "mtimeMs": 0, "key": key});
+    assert_eq!(host.request(put(0))["error"]["code"], json!("failed_precondition"));
+    assert_eq!(fs::read(&part).expect("the file"), b"bait");
+    // Whose the file will be may have begun it.
+    let stream = host.open(put(12345));
+    assert_eq!(send(&mut host, stream, b"his").result, json!({"ok": {"bytes": 3}}));
+    assert_eq!(fs::metadata(place.path("f")).expect("the file").uid(), 12345);
+}
+
+#[test]
 fn stat_says_what_a_path_is_and_where_it_leads() {
     let place = Place::new("stat");
     let (_agent, mut host) = start();

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 
 use rustix::fs::{AtFlags, Mode, Timespec, Timestamps, UTIME_OMIT, chownat, fchmod, fchown, fgetxattr, flistxattr};
-use rustix::fs::{Stat, XattrFlags, fsetxattr, futimens, utimensat};
+use rustix::fs::{FileType, OFlags, Stat, XattrFlags, fsetxattr, fstat, futimens, openat, utimensat};
 use rustix::io::{Errno, Result};
 use rustix::process::{Gid, Uid};
 
@@ -53,10 +53,16 @@ impl Rules {
         futimens(file, &timestamps(member.mtime))
     }
 
-    /// Puts owner and time on what cannot be opened: a link or a device.
+    /// Puts owner and time on what cannot be opened, a link or a device, which was just made. `BUSY`: whoever else may write to the directory
+    /// has put another thing there, perhaps another name of a file that is not his.
     pub fn apply_at(&self, directory: impl AsFd, name: &[u8], member: &Member) -> Result<()> {
         let (directory, (uid, gid)) = (directory.as_fd(), self.owner_of(member));
-        chownat(directory, name, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)), AtFlags::SYMLINK_NOFOLLOW)?;
+        let made = openat(directory, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+        let status = fstat(&made)?;
+        if FileType::from_raw_mode(status.st_mode) != member.kind.file_type() || status.st_nlink != 1 {
+            return Err(Errno::BUSY);
+        }
+        chownat(&made, "", Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)), AtFlags::EMPTY_PATH)?;
         utimensat(directory, name, &timestamps(member.mtime), AtFlags::SYMLINK_NOFOLLOW)
     }
 }
@@ -115,4 +121,32 @@ fn set_xattrs(file: impl AsFd, xattrs: &[(Vec<u8>, Vec<u8>)]) -> Result<()> {
 fn is_portable(name: &[u8]) -> bool {
     [&b"user."[..], b"system.posix_acl_"].iter().any(|prefix| name.starts_with(prefix))
         || name == b"security.capability"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{CWD, linkat, mknodat, open, symlinkat};
+
+    #[test]
+    fn apply_at_touches_nothing_but_what_was_made() {
+        let path = std::env::temp_dir().join(format!("banger-apply-{}", std::process::id()));
+        std::fs::create_dir(&path).expect("a directory");
+        std::fs::write(path.join("precious"), "x").expect("a file");
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = open(&path, flags, Mode::empty()).expect("a directory");
+        let own = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+        let rules = Rules { owner: Some(own), special: false };
+        let apply = |name: &str, kind| rules.apply_at(&directory, name.as_bytes(), &Member::new(name.into(), kind, 0));
+        mknodat(&directory, "fifo", FileType::Fifo, Mode::from(0o600), 0).expect("a fifo");
+        symlinkat("precious", &directory, "link").expect("a link");
+        linkat(&directory, "precious", &directory, "again", AtFlags::empty()).expect("a second name");
+        assert_eq!((apply("fifo", Kind::Fifo), apply("link", Kind::Symlink)), (Ok(()), Ok(())));
+        for (name, kind) in [("again", Kind::Fifo), ("link", Kind::Fifo), ("fifo", Kind::Symlink)] {
+            assert_eq!(apply(name, kind), Err(Errno::BUSY), "{name}");
+        }
+        linkat(CWD, path.join("fifo"), &directory, "fifo2", AtFlags::empty()).expect("a second name");
+        assert_eq!(apply("fifo2", Kind::Fifo), Err(Errno::BUSY));
+        std::fs::remove_dir_all(path).expect("removed");
+    }
 }

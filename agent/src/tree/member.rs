@@ -1,5 +1,7 @@
 //! One member of a tar archive: its header blocks, both ways.
 
+use rustix::fs::FileType;
+
 use super::BLOCK;
 use super::numbers::{get_decimal, get_number, put_octal};
 use super::records::append_record;
@@ -74,6 +76,18 @@ impl Kind {
             Kind::Block => b'4',
             Kind::Directory => b'5',
             Kind::Fifo => b'6',
+        }
+    }
+
+    /// What it is in a file system.
+    pub fn file_type(self) -> FileType {
+        match self {
+            Kind::File | Kind::HardLink => FileType::RegularFile,
+            Kind::Symlink => FileType::Symlink,
+            Kind::Character => FileType::CharacterDevice,
+            Kind::Block => FileType::BlockDevice,
+            Kind::Directory => FileType::Directory,
+            Kind::Fifo => FileType::Fifo,
         }
     }
 

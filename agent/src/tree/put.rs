@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, fchmod, fchown, flock, fstat, ftruncate};
 use rustix::fs::{futimens, openat, renameat, unlinkat};
 use rustix::io::{Errno, pwrite, retry_on_intr};
-use rustix::process::{Gid, Uid};
+use rustix::process::{Gid, Uid, getuid};
 use serde_json::{Value, json};
 
 use super::attributes::timestamps;
@@ -38,7 +38,10 @@ impl Put {
             other => other.map_err(failed)?,
         }
         let status = fstat(&file).map_err(failed)?;
-        let own = FileType::from_raw_mode(status.st_mode) == FileType::RegularFile && status.st_nlink == 1;
+        // One that somebody else has laid out there could be read by him, and written to when it is in its place.
+        let is_file = FileType::from_raw_mode(status.st_mode) == FileType::RegularFile;
+        let is_ours = [getuid().as_raw(), request.uid].contains(&status.st_uid);
+        let own = is_file && status.st_nlink == 1 && is_ours;
         if !own || request.offset > status.st_size as u64 {
             return Err(refuse("what an earlier attempt left of it is not there any more"));
         }

@@ -1,6 +1,6 @@
 //! `tar-in`: an archive that comes in pieces becomes files below a directory.
 
-use rustix::fs::{AtFlags, FileType, Mode, linkat, makedev, mknodat, renameat, symlinkat, unlinkat};
+use rustix::fs::{AtFlags, Mode, linkat, makedev, mknodat, renameat, symlinkat, unlinkat};
 use rustix::io::Errno;
 use rustix::process::umask;
 use serde_json::{Value, json};
@@ -152,19 +152,10 @@ impl Unpacker {
                 match member.kind {
                     Kind::Symlink => symlinkat(&member.link[..], directory, temporary.as_str())?,
                     kind => {
-                        let kind = match kind {
-                            Kind::Character => FileType::CharacterDevice,
-                            Kind::Block => FileType::BlockDevice,
-                            _ => FileType::Fifo,
-                        };
                         let device = makedev(member.device.0, member.device.1);
-                        mknodat(directory, temporary.as_str(), kind, Mode::from(0o600), device)?;
-                        rustix::fs::chmodat(
-                            directory,
-                            temporary.as_str(),
-                            Mode::from(rules.mode_of(member)),
-                            AtFlags::empty(),
-                        )?;
+                        // With its permissions from the start: chmod(2) would follow a link that somebody has put there meanwhile.
+                        let mode = Mode::from(rules.mode_of(member));
+                        mknodat(directory, temporary.as_str(), kind.file_type(), mode, device)?;
                     }
                 }
                 rules.apply_at(directory, temporary.as_bytes(), member)
