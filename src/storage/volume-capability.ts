@@ -26,7 +26,7 @@ export function createVolumeCapability(
       for (const [place, mount] of mounts.entries()) {
         const record = records[place];
         if (record === undefined) await copyDirectory(mount.volume, copyPath(vm.id, place));
-        else await volumes.ensureFile(record);
+        else await volumes.demandFile(record);
       }
     },
     contribute(context, draft) {

@@ -1,4 +1,4 @@
-/** Volumes: disks with a name that outlive VMs. The record comes first and goes first; a file without one belongs to nobody. */
+/** Volumes: disks with a name that outlive VMs. The file comes first, and the record goes first; a file without one belongs to nobody. */
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readdir, rm, stat } from "node:fs/promises";
@@ -54,19 +54,20 @@ export class Volumes {
         details: { field: "size" },
       });
     }
-    const { store, now } = this.#options;
+    const { store, path, now } = this.#options;
     const volume = { id: randomBytes(6).toString("hex"), name, sizeBytes: size, createdAt: now() };
-    store.volumes.insert(volume);
+    store.volumes.demandFreeName(name);
+    await createDisk(path(volume.id), size);
     try {
-      await this.ensureFile(volume);
+      store.volumes.insert(volume);
     } catch (error) {
-      store.volumes.remove(volume.id, () => undefined);
+      await rm(path(volume.id), { force: true });
       throw error;
     }
     return await this.#view(volume);
   }
 
-  /** Makes it larger. Errors: `not_found`, `invalid_argument` (smaller), `failed_precondition` (a running VM has it). */
+  /** Makes it larger. Errors: `not_found`, `invalid_argument` (smaller), `failed_precondition` (a running VM has it, or its file is gone). */
   async grow(name: string, sizeBytes: number): Promise<VolumeView> {
     const { store, path } = this.#options;
     const volume = store.volumes.get(name);
@@ -79,7 +80,7 @@ export class Volumes {
       }
       const [holder] = this.#holders(volume).keys();
       if (holder !== undefined) throw held(name, this.#vmName(holder));
-      await this.ensureFile(volume);
+      await this.demandFile(volume);
       await growDisk(path(volume.id), size);
       store.volumes.resize(volume.id, size);
       return await this.#view({ ...volume, sizeBytes: size });
@@ -122,19 +123,24 @@ export class Volumes {
     for (const claims of this.#claims.values()) claims.delete(vmId);
   }
 
-  /** The file of a volume; made when a crash came before it. */
-  async ensureFile(volume: VolumeRecord): Promise<string> {
+  /**
+   * Sees that the file of a volume is there, and as large as the record says. Errors: `failed_precondition` when it is gone: an empty one in
+   * its place would look like the volume.
+   */
+  async demandFile(volume: VolumeRecord): Promise<void> {
     const path = this.#options.path(volume.id);
-    if (existsSync(path)) await growDisk(path, volume.sizeBytes);
-    else await createDisk(path, volume.sizeBytes);
-    return path;
+    if (existsSync(path)) return await growDisk(path, volume.sizeBytes);
+    throw new BangerError("failed_precondition", `the file of the volume ${volume.name} is gone: ${path}`, {
+      cure: `bring that file back from a backup, or give the volume up with: banger volume rm ${volume.name}`,
+      details: { volume: volume.name },
+    });
   }
 
   path(volume: VolumeRecord): string {
     return this.#options.path(volume.id);
   }
 
-  /** Removes files that no record names: a removal was cut off after the record, or a making before it was published. */
+  /** Removes files that no record names: a removal was cut off after the record, or a making before it. Only before anybody is served. */
   async sweep(): Promise<void> {
     const { store, path, directory } = this.#options;
     const known = new Set(store.volumes.list().map(({ id }) => path(id)));

@@ -21,11 +21,7 @@ export class VolumeTable {
   /** Errors: `already_exists`. */
   insert(volume: VolumeRecord): void {
     this.#durably(() => {
-      if (this.byName(volume.name) !== undefined) {
-        throw new BangerError("already_exists", `a volume named ${volume.name} exists already`, {
-          cure: `choose another name, or remove it with: banger volume rm ${volume.name}`,
-        });
-      }
+      this.demandFreeName(volume.name);
       this.#db
         .query(
           "INSERT INTO volumes (id, name, size_bytes, created_at) VALUES ($id, $name, $size_bytes, $created_at)",
@@ -36,6 +32,14 @@ export class VolumeTable {
           size_bytes: volume.sizeBytes,
           created_at: volume.createdAt,
         });
+    });
+  }
+
+  /** Errors: `already_exists`. */
+  demandFreeName(name: string): void {
+    if (this.byName(name) === undefined) return;
+    throw new BangerError("already_exists", `a volume named ${name} exists already`, {
+      cure: `choose another name, or remove it with: banger volume rm ${name}`,
     });
   }
 

@@ -94,6 +94,7 @@ async function start(ctx: VmContext, vm: VmRecord, steps: Steps, options: StartO
   }
   // A VM that ran before has its own disk, which no other memory fits.
   if (existsSync(ctx.layout.disk(vm.id))) return await attempt(ctx, parts, steps, options);
+  if (vm.startedAt !== undefined) throw diskGone(ctx, vm);
   const wish = options.cold === true ? undefined : await templateWish(ctx, vm, parts);
   if (wish === undefined) return await attempt(ctx, parts, steps, options);
   const template = await steps.run("template", () => ctx.warm.find(wish));
@@ -139,6 +140,13 @@ async function attempt(ctx: VmContext, parts: Parts, steps: Steps, options: Star
   ctx.pool.refill();
   ctx.onStep("start:done");
   return started;
+}
+
+/** An empty disk in its place would look like the VM's own. */
+function diskGone(ctx: VmContext, { id, name }: VmRecord): BangerError {
+  return new BangerError("failed_precondition", `the disk of ${name} is gone: ${ctx.layout.disk(id)}`, {
+    cure: `bring that file back from a backup, or give the VM up with: banger rm ${name}`,
+  });
 }
 
 /** Where there is no other way, what went wrong is the error. */
