@@ -178,6 +178,82 @@ test("credit of nothing is heard by nobody, however often it is given", async ()
   expect(heard).toEqual([7]);
 });
 
+/** A payload, mostly one that fits the type of frame. */
+function anyPayload(type: number, pick: (limit: number) => number): Uint8Array {
+  const text = (...texts: string[]): Uint8Array => new TextEncoder().encode(texts[pick(texts.length)]);
+  switch (pick(30) === 0 ? pick(12) : type) {
+    case FRAME.data:
+      return Uint8Array.of(1 + pick(2), ...noise(1 + pick(1000), 1 + pick(100)));
+    case FRAME.credit:
+      return Uint8Array.of(0, pick(2), 0, 0, 0);
+    case FRAME.end:
+      return Uint8Array.of(1 + pick(2));
+    case FRAME.control:
+      return text("{}", '{"started":{}}', '{"accepted":[]}');
+    case FRAME.close:
+      return text(
+        '{"ok":{}}',
+        '{"error":{}}',
+        '{"error":{"code":7,"message":[]}}',
+        '{"ok":1}',
+        '{"error":null}',
+      );
+    default:
+      return noise(1 + pick(1000), pick(20));
+  }
+}
+
+test("well-formed frames in any order end a connection for a reason or not at all, and nobody hears of a stream that is over", async () => {
+  let survived = 0;
+  for (let seed = 1; seed <= 400; seed += 1) {
+    const numbers = noise(seed, 4_000);
+    let at = 0;
+    const pick = (limit: number): number => {
+      at = (at + 2) % (numbers.length - 1);
+      return ((numbers[at] ?? 0) * 256 + (numbers[at + 1] ?? 0)) % limit;
+    };
+    using pair = await connected();
+    const heard = new Map<number, number>();
+    const streams = [0, 1, 2].map((index) => {
+      const alive = (): void => {
+        if (streams[index]?.over === true) throw new Error(`stream ${index} is over`);
+      };
+      return pair.connection.openStream(
+        { kind: "exec" },
+        {
+          onData: (_, bytes) => {
+            alive();
+            heard.set(index, (heard.get(index) ?? 0) + bytes.length);
+          },
+          onCredit: alive,
+          onEnd: alive,
+          onControl: alive,
+        },
+      );
+    });
+    for (const stream of streams.slice(0, 2)) stream.sendData(new Uint8Array(100));
+    streams[2]?.reset();
+    for (let i = 0; i < 20; i += 1) {
+      const likely = [FRAME.data, FRAME.data, FRAME.data, FRAME.control, FRAME.control, FRAME.credit];
+      const type = pick(12) === 0 ? 1 + pick(11) : (likely[pick(likely.length)] ?? FRAME.data);
+      const stream = pick(60) === 0 ? pick(9) : 1 + 2 * pick(3);
+      pair.agent.send(type, stream, anyPayload(type, pick));
+    }
+    await new Promise(setImmediate);
+    for (const bytes of heard.values()) expect(bytes).toBeLessThanOrEqual(2 * WINDOW);
+    const over = await Promise.race([pair.connection.closed, Promise.resolve(undefined)]);
+    if (over === undefined) survived += 1;
+    else expect(over.code).toBe("guest_error");
+    expect(over?.message ?? "").not.toContain("is over");
+    pair.connection.close();
+    const ends = await Promise.allSettled(streams.map((stream) => stream.result));
+    expect(ends).toHaveLength(3);
+  }
+  // Both happen, or this would say little.
+  expect(survived).toBeGreaterThan(20);
+  expect(survived).toBeLessThan(380);
+});
+
 test("frames for a stream that is over are nobody's, and harmless", async () => {
   using pair = await connected();
   const stream = pair.connection.openStream({ kind: "exec" });
