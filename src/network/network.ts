@@ -202,8 +202,22 @@ export class Network implements Disposable {
     onStep("network:up");
     await createNamespace(this.plan, ground, { ruleset: this.#ruleset(), onStep });
     onStep("network:uplink");
-    await uplink.ensure(this.plan);
+    try {
+      await uplink.ensure(this.plan);
+    } catch (error) {
+      await this.#giveUp();
+      throw error;
+    }
     this.#serve();
+  }
+
+  /** A namespace without a way out serves nobody, and nobody would remove it: the next VM makes another. */
+  async #giveUp(): Promise<void> {
+    try {
+      await this.#takeDown();
+    } catch (error) {
+      this.#options.onProblem("removing the network", error);
+    }
   }
 
   /** Somebody else removed the namespace: the VMs in it are cut off, and what is here is of no use. */

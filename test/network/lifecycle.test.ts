@@ -7,6 +7,7 @@ import { watchProcess } from "../../src/lib/process-watch.ts";
 import { BangerError } from "../../src/model/errors.ts";
 import { listDevices } from "../../src/network/host-facts.ts";
 import type { Network } from "../../src/network/network.ts";
+import { createRootGround } from "../../src/network/root-ground.ts";
 import { holderMarker } from "../../src/network/user/holder.ts";
 import { differences, hostTables } from "../support/host-tables.ts";
 import { HOST, SITE } from "./addresses.ts";
@@ -120,6 +121,33 @@ test("an uplink that dies is started anew, and a removed namespace is made anew"
   await world.service.network.attach(vmOf("172.30.5.4", {}));
   expect(world.service.network.attachment(guest.id)).toBeUndefined();
   await world.service.network.detach(vmOf("172.30.5.4", {}).id);
+});
+
+test("a namespace whose uplink cannot start is not left behind, and the next VM makes another", async () => {
+  await using world = await createWorld();
+  const before = await hostState();
+  let refused = true;
+  const service = world.createService({
+    ground: (plan) => {
+      const ground = createRootGround(plan, world.programs);
+      return {
+        ...ground,
+        uplinkArguments: () => (refused ? ["--no-such-option"] : ground.uplinkArguments()),
+      };
+    },
+  });
+  const attach = async (): Promise<unknown> => await service.network.attach(vmOf(ONE, {}));
+  expect(BangerError.from(await attach().catch((error: unknown) => error)).message).toContain("pasta");
+  expect([service.network.up, existsSync(service.plan.netnsPath), await hostState()]).toEqual([
+    false,
+    false,
+    before,
+  ]);
+  refused = false;
+  await attach();
+  expect(findByCommandLine(service.plan.netnsPath)).toHaveLength(1);
+  await service.network.detach(vmOf(ONE, {}).id);
+  await service.network.down();
 });
 
 test("a network with VMs is not taken down, and one without VMs is", async () => {
