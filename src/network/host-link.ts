@@ -1,4 +1,5 @@
 /** The link between host and namespace, which only root can make. */
+import { overlap, parseCidr } from "../model/ip.ts";
 import { clashingRoute, type HostRoute, hostRoutes } from "./host-facts.ts";
 import { HOST_LINK, type NetworkPlan } from "./names.ts";
 import { linkHost6, setHostLink6 } from "./namespace6.ts";
@@ -29,4 +30,15 @@ export async function linkHost(plan: NetworkPlan, programs: NetPrograms): Promis
 /** The host's route that keeps the pool from being reachable from the host; undefined when all is well. */
 export function hostLinkClash(plan: NetworkPlan): HostRoute | undefined {
   return clashingRoute(plan.pool, plan.hostLink, hostRoutes());
+}
+
+/**
+ * Whether the host's packets for the pool take the link, and it alone. A link that was made beside a clash has no route, also when the
+ * clash has gone: they would leave by the default route, to whoever has such an address out there.
+ */
+export function isHostRouted({ pool, hostLink }: NetworkPlan): boolean {
+  const routes = hostRoutes();
+  const net = parseCidr(pool);
+  if (net === undefined || clashingRoute(pool, hostLink, routes) !== undefined) return false;
+  return routes.some((route) => route.device === hostLink && overlap(net, route.net));
 }

@@ -14,6 +14,7 @@ import { decideEgress } from "./egress/decide.ts";
 import type { NetworkVm } from "./elements.ts";
 import type { Ground } from "./ground.ts";
 import { hasIpv6, hostAddresses } from "./host-facts.ts";
+import { isHostRouted } from "./host-link.ts";
 import { type HostResolver, readHostResolver } from "./host-resolver.ts";
 import type { NamedAnswer } from "./named-addresses.ts";
 import { createPlan, type NetworkPlan } from "./names.ts";
@@ -165,7 +166,7 @@ export class NetworkService {
     // An ordinary user's namespace has no link to the host.
     if (this.#ground.owner === "user") return undefined;
     const address = this.network.attachment(id)?.vm.address;
-    return address === undefined || address === NOWHERE || this.clash() !== undefined ? undefined : address;
+    return address === undefined || address === NOWHERE || !isHostRouted(this.plan) ? undefined : address;
   }
 
   /** As `openTap` of lib/tap.ts, in the namespace. */

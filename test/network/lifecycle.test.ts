@@ -180,9 +180,30 @@ test("a pool that another network of banger has is refused when it was chosen, a
   const before = await hostState();
   await beside.network.attach(vm);
   expect(await beside.check(vm, `${SITE}:80`)).toMatchObject({ verdict: "allow" });
+  expect(beside.routeTo(vm.id)).toBeUndefined();
   await beside.network.detach(vm.id);
   await beside.network.down();
   expect(await hostState()).toBe(before);
+});
+
+test("a guest whose network had no route is not looked for elsewhere when the other network has gone", async () => {
+  await using world = await createWorld();
+  const guest = await world.guest(ONE, { mode: "public" });
+  expect(world.service.routeTo(guest.id)).toBe(ONE);
+  const beside = world.createService({ stateDir: `/world/${world.id}/beside` });
+  const vm = { ...vmOf(TWO, { mode: "public" }), id: "beside000001" };
+  await beside.network.attach(vm);
+  await world.service.network.detach(guest.id);
+  await world.service.network.down();
+  // The host's default route would take it to a stranger.
+  expect(beside.clash()).toBeUndefined();
+  expect(beside.routeTo(vm.id)).toBeUndefined();
+  await beside.network.detach(vm.id);
+  await beside.network.down();
+  await beside.network.attach(vm);
+  expect(beside.routeTo(vm.id)).toBe(TWO);
+  await beside.network.detach(vm.id);
+  await beside.network.down();
 });
 
 test("a start waits for no tap, and 200 VMs cost no more each than two", async () => {
