@@ -38,3 +38,12 @@ test("a word that a verb does not know points to that verb's own help", async ()
   expect(await parsed.catch(({ code }: { code: string }) => code)).toBe("commander.unknownOption");
   expect(said.join("")).toContain("cure: see what there is with: banger snapshot create --help");
 });
+
+test("every command that shows what there is takes --json", async () => {
+  const shows = /^(ps|ls|show|stats|ports|check|status|doctor|version)$/;
+  const flatten = (command: Command): Command[] => [command, ...command.commands.flatMap(flatten)];
+  const showing = flatten(await createProgram(ctx)).filter((command) => shows.test(command.name()));
+  expect(showing.length).toBeGreaterThan(15);
+  const without = showing.filter(({ options }) => !options.some(({ long }) => long === "--json"));
+  expect(without.map((command) => `${command.parent?.name()} ${command.name()}`)).toEqual([]);
+});

@@ -131,6 +131,16 @@ test("exec -d --sync sends what is new first, and starts nothing when it cannot"
   expect(await daemon.client.execs("web")).toEqual([]);
 });
 
+test("exec ls --json is one document, with the flag on either side of the VM", async () => {
+  expect(JSON.parse((await banger("exec", "ls", "web", "--json")).stdout)).toEqual([]);
+  const { id } = await daemon.client.execDetached("web", { argv: ["true"] });
+  const listed = await banger("exec", "ls", "--json", "web");
+  expect(listed).toMatchObject({ code: 0, stderr: "" });
+  expect(JSON.parse(listed.stdout)).toMatchObject([{ id, argv: ["true"] }]);
+  // Behind -- it is a command for a VM of that name.
+  expect((await banger("exec", "ls", "--", "--json")).stderr).toContain("there is no VM ls");
+});
+
 test("an export that is interrupted leaves no file, and ends with 130", async () => {
   using scratch = createScratch();
   mkdirSync(scratch.at("run"), { mode: 0o700 });

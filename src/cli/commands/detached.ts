@@ -61,8 +61,22 @@ export async function joinDetached(
   });
 }
 
-export async function listDetached(ctx: CliContext, vm: string): Promise<void> {
+/** What stands behind `exec ls`: one VM, and `--json` on either side of it. Undefined: these words are a command for a VM called ls. */
+export function parseListing(
+  words: readonly string[],
+): { readonly vm: string; readonly json: boolean } | undefined {
+  const [vm, ...more] = words.filter((word) => word !== "--json");
+  if (vm === undefined || vm === "--" || more.length > 0) return undefined;
+  return { vm, json: words.length > 1 };
+}
+
+export async function listDetached(
+  ctx: CliContext,
+  vm: string,
+  { json }: { readonly json: boolean },
+): Promise<void> {
   const execs = await (await ctx.client()).execs(vm);
+  if (json) return ctx.printJson(execs);
   const now = Date.now();
   const rows = execs.map((one) => [
     one.id,
@@ -71,7 +85,7 @@ export async function listDetached(ctx: CliContext, vm: string): Promise<void> {
     `${formatDurationMs(Math.max(0, now - one.startedAt))} ago`,
     one.argv.join(" ").slice(0, 60),
   ]);
-  ctx.print(renderTable(["ID", "PID", "STATE", "STARTED", "COMMAND"], rows));
+  return ctx.print(renderTable(["ID", "PID", "STATE", "STARTED", "COMMAND"], rows));
 }
 
 /** The command line that joins a command again. */

@@ -10,7 +10,14 @@ import { printableLine } from "../render/printable.ts";
 import { createProgressView } from "../render/progress.ts";
 import type { AgentForward } from "../ssh/agent.ts";
 import { syncFirst } from "../sync-first.ts";
-import { type DetachedFlags, joinDetached, listDetached, rejoinWords, startDetached } from "./detached.ts";
+import {
+  type DetachedFlags,
+  joinDetached,
+  listDetached,
+  parseListing,
+  rejoinWords,
+  startDetached,
+} from "./detached.ts";
 import { addExecOptions, execRequest, keyOptions, type LiveExecFlags } from "./exec-flags.ts";
 
 const AGENT_HELP = "let it use your ssh-agent while it runs";
@@ -33,15 +40,14 @@ Examples:
   banger exec -t web -- top
   banger exec --sync web -- make    with what is new in the work tree
   banger exec -d web -- make        print an id and let it run
-  banger exec ls web                list such commands
+  banger exec ls web                list such commands; with --json as JSON
   banger exec --attach ID web       join one; on a terminal with its input`,
     )
     .option("-d, --detach", "let it run by itself, and print its id")
     .option("--attach <id>", "join a detached command: its kept output, then live")
     .action(async (vm: string, words: string[], flags: DetachedFlags & { attach?: string }) => {
-      const [listed] = words;
-      if (vm === "ls" && listed !== undefined && listed !== "--" && words.length === 1)
-        return await listDetached(ctx, validateVmRef(listed));
+      const listing = vm === "ls" ? parseListing(words) : undefined;
+      if (listing !== undefined) return await listDetached(ctx, validateVmRef(listing.vm), listing);
       if (flags.attach !== undefined) {
         ctx.exitCode = await joinDetached(ctx, validateVmRef(vm), { id: flags.attach, words, flags });
         return;
