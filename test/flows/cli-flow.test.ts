@@ -141,6 +141,69 @@ test("exec ls --json is one document, with the flag on either side of the VM", a
   expect((await banger("exec", "ls", "--", "--json")).stderr).toContain("there is no VM ls");
 });
 
+test("completion knows what lives: images, kernels, volumes, snapshots, and VMs", async () => {
+  await daemon.client.createVolume({ name: "data", sizeBytes: 2 ** 30 });
+  await daemon.client.createSnapshot("web", { name: "ready" });
+  const complete = async (...words: readonly string[]): Promise<string> => {
+    const { code, stdout, stderr } = await banger("__complete", "--", ...words);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    return stdout;
+  };
+  expect(await complete("show", "")).toBe("idle\nweb\n");
+  expect(await complete("image", "rm", "im")).toBe("img\n");
+  expect(await complete("run", "--image", "img")).toBe("img\n");
+  expect(await complete("volume", "rm", "")).toBe("data\n");
+  expect(await complete("snapshot", "restore", "web", "")).toBe("ready\n");
+  expect(await complete("kernel", "rm", "")).toBe("");
+  expect(await complete("template", "rm", "")).toBe("");
+  await daemon.client.removeSnapshot("ready");
+  await daemon.client.removeVolume("data");
+});
+
+test("bash completes by what banger says, flags with = and images with a tag too", async () => {
+  await daemon.addImage("registry.test:5000/app:1.2");
+  const script = `set -eu
+    banger() { "$PROGRAM" "$@"; }
+    eval "$("$PROGRAM" completion bash)"
+    ask() { COMP_WORDS=(banger "$@") COMP_CWORD=$#; _banger; echo "$* -> \${COMPREPLY[*]-}"; }
+    ask show we
+    ask run --image = img
+    ask image rm registry.test : 5000/app :
+    ask frob ""`;
+  await using child = Bun.spawn(["bash", "-c", script], {
+    env: { ...process.env, BANGER_HOME: daemon.home, PROGRAM },
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+  expect({ code: await child.exited, stderr }).toEqual({ code: 0, stderr: "" });
+  expect(stdout.split("\n")).toEqual([
+    "show we -> web",
+    "run --image = img -> img",
+    "image rm registry.test : 5000/app : -> 1.2",
+    "frob  -> ",
+    "",
+  ]);
+  await daemon.client.removeImage("registry.test:5000/app:1.2");
+});
+
+test("completion gives up silently: no daemon is started, and one that does not answer is not waited for", async () => {
+  using scratch = createScratch();
+  const silent = { code: 0, stdout: "", stderr: "" };
+  expect(await runBanger(scratch.path, ["__complete", "--", "show", ""])).toMatchObject(silent);
+  expect(readdirSync(scratch.path)).toEqual([]);
+  mkdirSync(scratch.at("run"), { mode: 0o700 });
+  const server = createServer(() => undefined);
+  await once(server.listen(scratch.at("run/bangerd.sock")), "listening");
+  try {
+    expect(await runBanger(scratch.path, ["__complete", "--", "show", ""])).toMatchObject(silent);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
 test("an export that is interrupted leaves no file, and ends with 130", async () => {
   using scratch = createScratch();
   mkdirSync(scratch.at("run"), { mode: 0o700 });
