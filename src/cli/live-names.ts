@@ -1,4 +1,5 @@
 /** The names that live now, for completion: quickly or not at all, and never of a daemon that would have to be started for it. */
+import type { CallOptions } from "../sdk/calls.ts";
 import type { Client } from "../sdk/client.ts";
 import { findDaemon } from "./start-daemon.ts";
 
@@ -33,11 +34,8 @@ async function ask(noun: Noun, signal: AbortSignal): Promise<readonly string[]> 
   return client === undefined ? [] : await namesOf(client, noun, { signal });
 }
 
-async function namesOf(
-  client: Client,
-  noun: Noun,
-  options: { readonly signal: AbortSignal },
-): Promise<readonly string[]> {
+/** The names of a kind that a daemon knows. Errors: the daemon's. */
+export async function namesOf(client: Client, noun: Noun, options: CallOptions): Promise<readonly string[]> {
   const named = (things: readonly { readonly name: string }[]): string[] => things.map(({ name }) => name);
   switch (noun) {
     case "vm":
