@@ -1,10 +1,10 @@
 /** Which of the guest's new files git would ignore there, by the rules that are in its work tree now. */
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { lstatSync, writeFileSync } from "node:fs";
 import { BangerError } from "../model/errors.ts";
 import { type GitOptions, gitRecords } from "./git.ts";
 import { isName, pathOf } from "./names.ts";
 import { ObjectReader } from "./objects.ts";
+import { makeParents } from "./unpack.ts";
 
 export interface IgnoreQuestion {
   readonly added: readonly Buffer[];
@@ -46,7 +46,7 @@ export async function findIgnored(
 
 const HERE = Buffer.from("./");
 
-/** The `.gitignore` files that arrived and are still there. */
+/** The `.gitignore` files that arrived and are still there. What the guest has in a place of one stays: a link of its is not followed. */
 async function writeRules(
   git: GitOptions,
   {
@@ -56,17 +56,17 @@ async function writeRules(
   }: { readonly gone: ReadonlySet<string>; readonly tree: string; readonly workTree: string },
 ): Promise<void> {
   await using reader = new ObjectReader(git);
+  const directories = new Set<string>();
   for await (const record of gitRecords(["ls-tree", "-z", "-r", "--full-tree", tree], git)) {
     const tab = record.indexOf(0x09);
     const name = Buffer.from(record.subarray(tab + 1));
     const [mode = "", , oid = ""] = record.toString("latin1", 0, tab).split(" ");
     const isRule = /(^|\/)\.gitignore$/.test(name.toString("latin1")) && mode.startsWith("100");
     if (!isRule || !isName(name) || gone.has(name.toString("latin1"))) continue;
-    const path = pathOf(workTree, name).toString("latin1");
-    const place = Buffer.from(path, "latin1");
-    if (existsSync(place)) continue;
-    mkdirSync(Buffer.from(dirname(path), "latin1"), { recursive: true, mode: 0o700 });
+    if (!makeParents(workTree, name, directories)) continue;
+    const place = pathOf(workTree, name);
+    if (lstatSync(place, { throwIfNoEntry: false }) !== undefined) continue;
     await reader.open(oid);
-    writeFileSync(place, await reader.whole(), { mode: 0o600 });
+    writeFileSync(place, await reader.whole(), { flag: "wx", mode: 0o600 });
   }
 }

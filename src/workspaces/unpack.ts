@@ -66,8 +66,11 @@ async function writeContent(
   }
 }
 
-/** False when something of the guest's stands in the way: a name that is a file and a directory. */
-function makeParents(directory: string, name: Buffer, made: Set<string>): boolean {
+/**
+ * Makes the directories above a name; `made` remembers (latin1). False when something of the guest's stands in the way: a name that is a
+ * file, or a link, and a directory.
+ */
+export function makeParents(directory: string, name: Buffer, made: Set<string>): boolean {
   for (let at = name.indexOf(0x2f); at >= 0; at = name.indexOf(0x2f, at + 1)) {
     const parent = name.subarray(0, at);
     const key = parent.toString("latin1");
