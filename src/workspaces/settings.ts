@@ -1,4 +1,5 @@
 /** What the configuration of a repository and of its user says that a copy needs. Reading it runs nothing. */
+import { BangerError } from "../model/errors.ts";
 import { type GitOptions, runGit } from "./git.ts";
 
 export interface Settings {
@@ -8,8 +9,8 @@ export interface Settings {
   readonly kept: readonly (readonly [string, string])[];
   /** How line ends are converted, for the copy and for whoever compares with it. */
   readonly conversion: readonly (readonly [string, string])[];
-  /** Configuration that turns the repository's own filters off. */
-  readonly noFilters: readonly (readonly [string, string])[];
+  /** Configuration that turns the repository's own filters and hooks off. */
+  readonly nothingRuns: readonly (readonly [string, string])[];
   /** The user's own file of what is ignored. */
   readonly excludesFile: string | undefined;
   readonly sparse: boolean;
@@ -23,12 +24,17 @@ const KEPT =
   /^(remote\..+\.(url|pushurl|fetch|push|tagopt|prune)|branch\..+\.(remote|merge|rebase|pushremote)|submodule\..+\.(url|active|branch)|init\.defaultbranch|pull\.rebase)$/i;
 /** Of configuration that is copied; more is no remote of anybody. */
 const MAX_KEPT = 4096;
+/** What runs programs by a name that the repository has chosen, which may be empty (gitattributes(5), git-hook(1)). */
+const RUNS = /^(filter|hook)\.(.*)\.[a-z]+$/is;
+/** What a decoder puts in the place of bytes that are no UTF-8. */
+const ODD = "\ufffd";
 
+/** Errors: those of git; `unsupported` for a filter or a hook that cannot be turned off. */
 export async function readSettings(git: GitOptions): Promise<Settings> {
   const listed = await runGit(["config", "--list", "-z", "--show-scope"], { ...git, userConfig: true });
   const fields = listed.toString("utf8").split("\0");
   const kept: [string, string][] = [];
-  const filters = new Set<string>();
+  const [filters, hooks] = [new Set<string>(), new Set<string>()];
   const last = new Map<string, string>();
   for (let at = 0; at + 1 < fields.length; at += 2) {
     const scope = fields[at] ?? "";
@@ -37,8 +43,9 @@ export async function readSettings(git: GitOptions): Promise<Settings> {
     // Ours, that turn things off.
     if (scope === "command") continue;
     last.set(key.toLowerCase(), value);
-    const filter = /^filter\.(.+)\.[a-z]+$/is.exec(key)?.[1];
-    if (filter !== undefined) filters.add(filter);
+    const [, kind = "", name] = RUNS.exec(key) ?? [];
+    if (name?.includes(ODD) === true) throw oddName(key);
+    if (name !== undefined) (kind.toLowerCase() === "hook" ? hooks : filters).add(name);
     const isLocal = scope === "local" || scope === "worktree";
     if (isLocal && KEPT.test(key) && kept.length < MAX_KEPT) {
       kept.push([key, withoutPassword(value)]);
@@ -52,12 +59,16 @@ export async function readSettings(git: GitOptions): Promise<Settings> {
       const value = last.get(key);
       return value !== undefined && /^[a-z]{1,8}$/i.test(value) ? [[key, value]] : [];
     }),
-    noFilters: [...filters].flatMap((name): [string, string][] => [
-      [`filter.${name}.clean`, ""],
-      [`filter.${name}.smudge`, ""],
-      [`filter.${name}.process`, ""],
-      [`filter.${name}.required`, "false"],
-    ]),
+    nothingRuns: [
+      ...[...filters].flatMap((name): [string, string][] => [
+        [`filter.${name}.clean`, ""],
+        [`filter.${name}.smudge`, ""],
+        [`filter.${name}.process`, ""],
+        [`filter.${name}.required`, "false"],
+      ]),
+      // Git has them since 2.54, beside the files that core.hooksPath turns off.
+      ...[...hooks].map((name): [string, string] => [`hook.${name}.enabled`, "false"]),
+    ],
     excludesFile: await excludesFile(git, last.has("core.excludesfile")),
     sparse: isTrue("core.sparsecheckout"),
     partial:
@@ -93,4 +104,13 @@ function withoutPassword(value: string): string {
       return /^https?:/i.test(scheme) && name.length >= 20 ? scheme : `${scheme}${user}@`;
     return /^https?:/i.test(scheme) ? scheme : `${scheme}${name}@`;
   });
+}
+
+/** Variables are text for this runtime: what is none cannot be named to git. */
+function oddName(key: string): BangerError {
+  return new BangerError(
+    "unsupported",
+    `the configuration has ${JSON.stringify(key)}, whose name is no UTF-8, so that it cannot be turned off`,
+    { cure: "take it out of the repository's configuration; see: git config --list --show-origin" },
+  );
 }

@@ -97,5 +97,5 @@ async function surveySubmodules(
 
 /** How git is asked about a repository that was found. */
 export function gitOf({ gitDir, top, settings }: Repository, signal: AbortSignal): GitOptions {
-  return { signal, gitDir, workTree: top, config: settings.noFilters };
+  return { signal, gitDir, workTree: top, config: settings.nothingRuns };
 }
