@@ -56,7 +56,10 @@ export async function findRepository(
     ask("--path-format=absolute", "--git-common-dir"),
     ask("--show-object-format"),
   ]);
-  demandOwnGit(path, top);
+  // Below the top, the configuration of the one that was found may name the work tree of another.
+  const isOwn = async (): Promise<boolean> =>
+    place === top || (await gitLine(["rev-parse", "--absolute-git-dir"], { ...deep, cwd: top })) === gitDir;
+  if (!hasGit(top) || !(await isOwn())) throw isElsewhere(path, top);
   const git: GitOptions = { signal, gitDir, workTree: top };
   const [settings, head, branch] = await Promise.all([
     readSettings(git),
@@ -109,10 +112,13 @@ function demandDirectory(path: string): string {
   });
 }
 
-/** What is copied is what lies below the `.git`, whatever the repository's own configuration says where its work tree is. */
-function demandOwnGit(path: string, top: string): void {
-  if (lstatSync(join(top, ".git"), { throwIfNoEntry: false }) !== undefined) return;
-  throw new BangerError(
+/** What is copied is what lies beside the `.git`, whatever the repository's own configuration says where its work tree is. */
+function hasGit(top: string): boolean {
+  return lstatSync(join(top, ".git"), { throwIfNoEntry: false }) !== undefined;
+}
+
+function isElsewhere(path: string, top: string): BangerError {
+  return new BangerError(
     "failed_precondition",
     `the repository of ${path} keeps its work tree elsewhere: ${top}`,
     {

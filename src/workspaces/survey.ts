@@ -1,6 +1,6 @@
 /** What a copy would be made of, found out before anything is touched: the repository, its references, its files, its submodules. */
 import { existsSync } from "node:fs";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { BangerError } from "../model/errors.ts";
 import { guestPathFor, MAX_SUBMODULES, validateGuestPath, type WorkspaceWish } from "../model/workspace.ts";
 import type { GitOptions } from "./git.ts";
@@ -89,7 +89,11 @@ async function surveySubmodules(
       continue;
     }
     const below = await findRepository(path, into.signal);
-    if (basename(below.top) !== basename(path)) continue;
+    // Behind a link there may be anything, and tops are real paths.
+    if (below.top !== path) {
+      into.notes.push(`${shown(name)}: the repository of this submodule is elsewhere, and it stays`);
+      continue;
+    }
     const itsPrefix = Buffer.concat([prefix, name, Buffer.from("/")]);
     into.parts.push(await surveyPart(below, itsPrefix, into));
   }
