@@ -67,6 +67,29 @@ test("a repository's hooks, filters, monitors and helpers are never run", async 
   expect(existsSync(ran)).toBe(true);
 });
 
+test.each<readonly [string, Buffer]>([
+  ["no name", Buffer.alloc(0)],
+  ["a name that is no text", Buffer.from([0x65, 0xff])],
+])("a repository's filter with %s is not run", async (_, name) => {
+  await using world = await createWorkspaceDaemon();
+  const [host, ran, evil] = [world.at("repo"), world.at("ran"), world.at("evil")];
+  createRepository(host, { "a.txt": "one\n" });
+  writeFileSync(evil, `#!/bin/sh\ntouch ${ran}\ncat\n`);
+  chmodSync(evil, 0o755);
+  put(host, { ".gitattributes": Buffer.concat([Buffer.from("* filter="), name, Buffer.from("\n")]) });
+  const config = readFileSync(`${host}/.git/config`);
+  const clean = Buffer.from(`"]\n\tclean = ${evil}\n`);
+  writeFileSync(`${host}/.git/config`, Buffer.concat([config, Buffer.from('[filter "'), name, clean]));
+  // Of the same size, so that only the content tells.
+  put(host, { "a.txt": "two\n" });
+  if (name.length === 0) await world.bring();
+  else expect((await refusal(world.bring(), "unsupported")).message).toContain("no UTF-8");
+  expect(existsSync(ran)).toBe(false);
+  // It would have: another git runs it.
+  expect(Bun.spawnSync(["git", "add", "a.txt"], { cwd: host }).exitCode).toBe(0);
+  expect(existsSync(ran)).toBe(true);
+});
+
 test("what a guest writes into its repository runs nothing on the host", async () => {
   await using world = await createWorkspaceDaemon();
   const [guest, ran] = [world.at("guest"), world.at("ran")];
@@ -82,6 +105,37 @@ test("what a guest writes into its repository runs nothing on the host", async (
   put(guest, { ".gitattributes": "* filter=evil diff=evil\n", "a.txt": "changed\n" });
   expect((await world.patch()).toString()).toContain("+changed");
   expect(existsSync(ran)).toBe(false);
+});
+
+test("a repository that says its work tree is the one of another brings nothing of that one", async () => {
+  await using world = await createWorkspaceDaemon();
+  const [outer, host] = [world.at("outer"), world.at("outer/projects/evil")];
+  createRepository(outer, { ".gitignore": "secret\nprojects\n" });
+  put(outer, { secret: "of the outer one\n" });
+  createRepository(host, { secret: "a name to be found\n" });
+  git(host, "config", "core.worktree", "../../..");
+  const error = await refusal(world.bring({ path: host }), "failed_precondition");
+  expect(error.message).toContain("keeps its work tree elsewhere");
+  expect(existsSync(world.at("guest"))).toBe(false);
+});
+
+test("a link in the place of a submodule is not followed to another repository", async () => {
+  await using world = await createWorkspaceDaemon();
+  const [host, other] = [world.at("repo"), world.at("private/lib")];
+  createRepository(world.at("lib"), { "lib.c": "x\n" });
+  createRepository(other, { secret: "of the other one\n" });
+  createRepository(host, { "a.txt": "one\n" });
+  for (const path of ["lib", "vendor/lib"]) git(host, "submodule", "--quiet", "add", world.at("lib"), path);
+  git(host, "commit", "-q", "-m", "with submodules");
+  rmSync(`${host}/lib`, { recursive: true });
+  symlinkSync(other, `${host}/lib`);
+  rmSync(`${host}/vendor`, { recursive: true });
+  symlinkSync(world.at("private"), `${host}/vendor`);
+  const { submodules } = await world.bring();
+  expect(submodules ?? []).toEqual([]);
+  expect(readdirSync(world.at("guest"), { recursive: true }).map(String)).not.toContainEqual(
+    expect.stringContaining("secret"),
+  );
 });
 
 test("what a guest makes of a submodule runs nothing on the host, and leads nowhere", async () => {
@@ -145,6 +199,33 @@ test("names and links of a guest lead nowhere on the host", async () => {
   expect(patch).not.toContain("evil");
   expect(patch).not.toContain("inside");
   expect([hashTree(world.at("repo")), hashTree(world.at("outside"))]).toEqual(before);
+});
+
+test("a link in place of a .gitignore leads to no new file", async () => {
+  await using world = await createWorkspaceDaemon();
+  const [guest, outside] = [world.at("guest"), world.at("outside")];
+  createRepository(world.at("repo"), {
+    ".gitignore": "*.o\n",
+    "sub/.gitignore": "*.a\n",
+    "there/.gitignore": "*.d\n",
+    ".gitattributes/.gitignore": "*.b\n",
+  });
+  mkdirSync(outside);
+  put(outside, { there: "kept\n" });
+  await world.bring();
+  const before = hashTree(outside);
+  for (const [name, target] of [
+    [".gitignore", "/made"],
+    ["there/.gitignore", "/there"],
+    ["sub", ""],
+    [".gitattributes", ""],
+  ]) {
+    rmSync(`${guest}/${name}`, { recursive: true });
+    symlinkSync(`${outside}${target}`, `${guest}/${name}`);
+  }
+  put(guest, { "new.txt": "new\n" });
+  expect((await world.patch()).toString()).toContain("+new");
+  expect(hashTree(outside)).toBe(before);
 });
 
 test("objects and references that are not what they say are refused, or lead nowhere", async () => {
