@@ -12,7 +12,7 @@ export interface NamedAnswer {
 
 /** A client looks at its clock after us; and an answer with TTL 0 must be of use once. */
 const GRACE_S = 10;
-/** So many answers of one VM are held; the oldest go first. */
+/** So many addresses of one VM are held; the oldest go first. */
 const MAX_PER_VM = 4_096;
 /** Longer than a DNS answer may live here. */
 const MAX_TTL_S = 3_600;
@@ -40,14 +40,15 @@ export class NamedAddresses {
 
   /** Resolves when the addresses can be reached. Errors: those of `apply`. */
   async allow(vm: GuestAddresses, answer: NamedAnswer): Promise<void> {
-    const wanted = this.#missing(vm, answer);
+    const wanted = this.#missing(vm, answer).slice(0, MAX_PER_VM);
     if (wanted.length === 0) return;
     const expiresAt = this.#now() + timeoutOf(answer) * 1000;
-    await this.#apply(deleteScript(wanted) + addScript(wanted));
     const held = this.#held.get(vm.address) ?? new Map<string, Held>();
+    const surplus = this.#surplus(held, wanted);
+    await this.#apply(deleteScript([...surplus, ...wanted]) + addScript(wanted));
     this.#held.set(vm.address, held);
+    for (const element of surplus) held.delete(idOf(element));
     for (const element of wanted) held.set(idOf(element), { element, expiresAt });
-    this.#trim(held);
   }
 
   /** The elements of a VM that may still be in the rules. */
@@ -71,9 +72,12 @@ export class NamedAddresses {
       .filter((element) => (held?.get(idOf(element))?.expiresAt ?? 0) < needed);
   }
 
-  #trim(held: Map<string, Held>): void {
+  /** What has to leave the rules for these, the oldest first: what is not known here any more would outlive its policy. */
+  #surplus(held: Map<string, Held>, wanted: readonly Element[]): Element[] {
     for (const [id, { expiresAt }] of held) if (expiresAt <= this.#now()) held.delete(id);
-    for (const id of [...held.keys()].slice(0, Math.max(0, held.size - MAX_PER_VM))) held.delete(id);
+    const anew = new Set(wanted.map(idOf));
+    const others = [...held].flatMap(([id, { element }]) => (anew.has(id) ? [] : [element]));
+    return others.slice(0, Math.max(0, others.length + wanted.length - MAX_PER_VM));
   }
 }
 
