@@ -199,7 +199,7 @@ export class ExecSession implements SocketSession {
 
   #output(channel: 1 | 2, bytes: Uint8Array): void {
     this.#metrics.bytes(channel === 1 ? "stdout" : "stderr", bytes.length);
-    const framed = new Uint8Array(bytes.length + 1);
+    const framed = Buffer.allocUnsafeSlow(bytes.length + 1);
     framed[0] = channel;
     framed.set(bytes, 1);
     this.#socket?.send(framed);

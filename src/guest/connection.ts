@@ -1,7 +1,7 @@
 /** A connection to the agent: many streams over one channel, heartbeats, and an end that everybody hears of. */
 import type { Duplex } from "node:stream";
 import { BangerError } from "../model/errors.ts";
-import { encodeFrame, FRAME, type Frame, FrameDecoder, MAX_PAYLOAD, WINDOW } from "./frames.ts";
+import { encodeData, encodeFrame, FRAME, type Frame, FrameDecoder, MAX_PAYLOAD, WINDOW } from "./frames.ts";
 import { type AgentFacts, handshake } from "./handshake.ts";
 import { AgentStream, type StreamHandlers } from "./stream.ts";
 
@@ -108,8 +108,12 @@ export class AgentConnection {
       this.#nextId,
       {
         send: (type, id, bytes) => {
-          if (type === FRAME.data || type === FRAME.control) this.#refuseWhenCongested();
+          if (type === FRAME.control) this.#refuseWhenCongested();
           this.#send(type, id, bytes);
+        },
+        sendData: (id, bytes) => {
+          this.#refuseWhenCongested();
+          if (this.#over === undefined) this.#channel.write(encodeData(0, id, bytes, this.#tag));
         },
         forget: (id) => this.#streams.delete(id),
         isCongested: () => this.#channel.writableLength > HIGH_BACKLOG,

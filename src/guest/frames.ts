@@ -43,12 +43,25 @@ export type Violation = "type" | "length" | "tag";
 
 /** Encodes one frame. The payload is copied. The caller keeps it within MAX_PAYLOAD. */
 export function encodeFrame(type: number, stream: number, payload: Uint8Array, tag: number): Uint8Array {
-  const bytes = new Uint8Array(OVERHEAD + payload.length);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, type | (payload.length << 8), true);
-  view.setUint32(4, stream, true);
+  const bytes = emptyFrame(type, stream, payload.length, tag);
   bytes.set(payload, HEADER);
-  view.setUint32(HEADER + payload.length, tag, true);
+  return bytes;
+}
+
+/** The same for a DATA frame, whose payload is the number of a channel and `data`, copied once. */
+export function encodeData(channel: number, stream: number, data: Uint8Array, tag: number): Uint8Array {
+  const bytes = emptyFrame(FRAME.data, stream, 1 + data.length, tag);
+  bytes[HEADER] = channel;
+  bytes.set(data, HEADER + 1);
+  return bytes;
+}
+
+/** All of a frame but its payload, which is for the caller to fill: it holds what memory held before. */
+function emptyFrame(type: number, stream: number, length: number, tag: number): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(OVERHEAD + length);
+  bytes.writeUInt32LE(type | (length << 8), 0);
+  bytes.writeUInt32LE(stream, 4);
+  bytes.writeUInt32LE(tag, HEADER + length);
   return bytes;
 }
 
@@ -90,7 +103,7 @@ export class FrameDecoder {
   }
 
   #advance(): void {
-    const view = new DataView(this.#partial.buffer);
+    const view = new DataView(this.#partial.buffer, this.#partial.byteOffset);
     const head = view.getUint32(0, true);
     const type = head & 0xff;
     const length = head >>> 8;
@@ -117,7 +130,8 @@ export class FrameDecoder {
   }
 
   #grow(need: number): void {
-    const grown = new Uint8Array(need);
+    // Nobody sees it before every byte of it was written.
+    const grown = Buffer.allocUnsafeSlow(need);
     grown.set(this.#partial);
     this.#partial = grown;
     this.#need = need;

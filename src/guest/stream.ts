@@ -18,6 +18,8 @@ export interface StreamHandlers {
 /** How the connection sends frames of this stream. */
 export interface StreamSender {
   send(type: number, stream: number, payload: Uint8Array): void;
+  /** Sends input on channel 0. */
+  sendData(stream: number, bytes: Uint8Array): void;
   forget(stream: number): void;
   /** Whether so much waits for the guest that whoever can wait should. */
   isCongested(): boolean;
@@ -82,10 +84,7 @@ export class AgentStream {
     }
     this.#sendCredit -= bytes.length;
     for (let at = 0; at < bytes.length && !this.#over; at += DATA_PIECE) {
-      const piece = bytes.subarray(at, at + DATA_PIECE);
-      const payload = new Uint8Array(piece.length + 1);
-      payload.set(piece, 1);
-      this.#sender.send(FRAME.data, this.id, payload);
+      this.#sender.sendData(this.id, bytes.subarray(at, at + DATA_PIECE));
     }
   }
 

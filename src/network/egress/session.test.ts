@@ -50,11 +50,11 @@ async function createGuest(network: Partial<typeof PUBLIC_NETWORK> = {}) {
     send: (type: number, _: number, payload: Uint8Array) => {
       // As the connection has it.
       if (congested && type === 9) throw new BangerError("resource_exhausted", "the guest does not read");
-      if (type === 6) answered.resolve(payload.subarray(1));
       if (type !== 9) return;
       const { refuse } = JSON.parse(Buffer.from(payload).toString()) as { refuse?: { id: number } };
       if (refuse !== undefined) refused.push(refuse.id);
     },
+    sendData: (_: number, bytes: Uint8Array) => answered.resolve(bytes),
     forget: () => undefined,
     isCongested: () => congested,
     onceDrained: () => undefined,

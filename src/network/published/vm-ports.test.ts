@@ -52,9 +52,8 @@ async function published(
     dial: async (target, handlers) => {
       const heard: number[] = [];
       const sender = {
-        send: (type: number, _: number, payload: Uint8Array) => {
-          if (type === 6) heard.push(payload.length - 1);
-        },
+        send: () => undefined,
+        sendData: (_: number, bytes: Uint8Array) => void heard.push(bytes.length),
         forget: () => undefined,
         isCongested: () => false,
         onceDrained: () => undefined,
