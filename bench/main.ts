@@ -60,7 +60,7 @@ try {
   }
   if (wanted("ports")) {
     await using home = await createRealHome();
-    rows.push(...(await (await import("./ports.ts")).benchPorts(home)));
+    rows.push(...(await (await import("./ports.ts")).benchPorts(home, scratch)));
   }
   if (wanted("warm")) {
     await using home = await createRealHome({ templates: true });
