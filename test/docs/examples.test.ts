@@ -1,10 +1,15 @@
-/** The examples of the README do what the README says, with real guests. */
+/** The examples of the pages do what the pages say, with real guests. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { join } from "node:path";
 import { createRealHome, type RealHome } from "../support/real-home.ts";
 import { outputFits, readExamples, runExamples } from "./examples.ts";
-import { readPage } from "./markdown.ts";
+import { ROOT, readPage, readPages } from "./markdown.ts";
 
-const BLOCKS = readExamples(readPage("README.md")).map((block) => ({ title: block[0]?.command, block }));
+const BLOCKS = readPages().flatMap((page) =>
+  readExamples(page).map((block) => ({ path: page.path, title: block[0]?.command, block })),
+);
+/** README.md says `bin/banger`, the other pages `banger`. */
+const PATH = `${join(ROOT, "bin")}:${process.env["PATH"] ?? ""}`;
 
 let home: RealHome;
 beforeAll(async () => {
@@ -14,8 +19,8 @@ afterAll(async () => {
   await home[Symbol.asyncDispose]();
 });
 
-test.each(BLOCKS)("the README's example shows what it says: $title", async ({ block }) => {
-  const outputs = await runExamples(block, { BANGER_HOME: home.home });
+test.each(BLOCKS)("the example of $path shows what it says: $title", async ({ block }) => {
+  const outputs = await runExamples(block, { BANGER_HOME: home.home, PATH });
   const shown = block.map((example, index) => ({
     command: example.command,
     output: outputFits(example, outputs[index] ?? "") ? example.output : outputs[index],
@@ -24,9 +29,10 @@ test.each(BLOCKS)("the README's example shows what it says: $title", async ({ bl
   expect((await home.banger(["ps", "-a", "-q"])).stdout).toBe("");
 });
 
-test("the README has its examples, and none is overlooked", () => {
-  expect(BLOCKS.length).toBeGreaterThanOrEqual(5);
-  const dollars = readPage("README.md").text.match(/^\$ /gm) ?? [];
+test("the README has its examples, other pages have some, and none is overlooked", () => {
+  expect(readExamples(readPage("README.md")).length).toBeGreaterThanOrEqual(5);
+  expect(new Set(BLOCKS.map(({ path }) => path)).size).toBeGreaterThanOrEqual(3);
+  const dollars = readPages().flatMap(({ text }) => text.match(/^\$ /gm) ?? []);
   expect(BLOCKS.flatMap(({ block }) => block).length).toBe(dollars.length);
 });
 

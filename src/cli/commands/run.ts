@@ -39,7 +39,9 @@ export function defineRun(program: Command, ctx: CliContext): void {
   const run = program
     .command("run")
     .summary("make a VM and run a command in it")
-    .description("Makes a VM, starts it, and runs a command in it; without a command, a shell.")
+    .description(
+      "Makes a VM, starts it, and runs a command in it: the one behind --, else the image's own, else a shell. With -d it runs none.",
+    )
     .usage("[flags] [PATH] [-- COMMAND...]")
     .argument("[path...]", "a directory in a git work tree, which comes along; the command starts in it")
     .passThroughOptions()
