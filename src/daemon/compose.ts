@@ -31,6 +31,7 @@ import type { ComposeOptions } from "./compose/options.ts";
 import { reportConfig } from "./config-report.ts";
 import { DriverChoice } from "./driver-choice.ts";
 import { Metrics } from "./metrics.ts";
+import { checkRecords } from "./records-check.ts";
 import type { Services } from "./services.ts";
 
 export interface Composition extends Disposable {
@@ -52,7 +53,10 @@ export function compose(options: ComposeOptions): Composition {
   const config = options.config.values;
   const store = openStore(layout.database);
   const onStep = options.onStep ?? (() => undefined);
-  const { images, kernels } = createImages(options, store);
+  const { images, kernels } = createImages(options, {
+    store,
+    keepsAll: () => vms.unrecorded().length > 0 || snapshots.unrecorded().length > 0,
+  });
   const chrootBase =
     config.firecrackerChrootBase === "default" ? layout.jailsDir : config.firecrackerChrootBase;
   const drivers = new DriverChoice(
@@ -73,6 +77,8 @@ export function compose(options: ComposeOptions): Composition {
     path: (id) => layout.volume(id),
     directory: layout.volumesDir,
     now,
+    log,
+    onStep,
   });
   const network: NetworkService = createNetwork(options, { store, drivers });
   const sshKeys = new SshKeyring({ layout, vms: () => store.vms.list() });
@@ -197,6 +203,12 @@ export function compose(options: ComposeOptions): Composition {
         checkLimits(() => cgroups.places),
         checkRates(rates, () => drivers.holdsNicRates()),
         checkNetwork(network),
+        checkRecords(async () => ({
+          vmDirectories: vms.unrecorded(),
+          volumeFiles: volumes.unrecorded(),
+          snapshotDirectories: snapshots.unrecorded(),
+          images: await images.unrecorded(),
+        })),
       ]),
   };
   return {

@@ -72,8 +72,11 @@ async function start(options: DaemonOptions): Promise<void> {
   process.on("unhandledRejection", (error) => log.fatal({ err: error }, "unhandled rejection"));
   log.info({ version: options.version, socket: layout.socket }, "serving");
   report(options, "ready");
-  services.images.sweep().catch((error: unknown) => log.warn({ err: error }, "sweeping images failed"));
-  void services.snapshots.sweep();
+  // Which images are needed, a snapshot that is taken back has a say in.
+  services.snapshots
+    .sweep()
+    .then(async () => await services.images.sweep())
+    .catch((error: unknown) => log.warn({ err: error }, "sweeping images failed"));
   services.workspaces
     .sweep()
     .catch((error: unknown) => log.warn({ err: error }, "sweeping workspaces failed"));

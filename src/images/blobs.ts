@@ -2,7 +2,8 @@
  * Images on disk: `images/<digest>/{rootfs.squashfs, image.json}`, where the digest is the SHA-256 of the
  * root file system or, when there is a configuration or an OCI manifest, of that SHA-256 and these, because the same files
  * may be run in two ways. An image is published whole or not at all and never changes afterwards, except that one that was
- * found damaged gets the file `damaged` beside it, and the next image of that digest takes its place. Names live elsewhere.
+ * found damaged gets the file `damaged` beside it, and the next image of that digest takes its place. Names live elsewhere; one that has none
+ * yet, or none any more, is marked.
  */
 import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
@@ -11,6 +12,7 @@ import { z } from "zod";
 import { hashFile } from "../lib/hash-file.ts";
 import { publishDirectory, removeLeftovers, temporaryName } from "../lib/publish.ts";
 import { removeTree } from "../lib/remove-tree.ts";
+import { isUnrecorded, markUnrecorded, tryMarkUnrecorded, unmarkUnrecorded } from "../lib/unrecorded.ts";
 import { type Digest, isDigest } from "../model/digest.ts";
 import { BangerError } from "../model/errors.ts";
 import type { ImageConfig } from "../model/spec.ts";
@@ -81,7 +83,7 @@ export class ImageBlobs {
 
   /**
    * Publishes what `build` writes to the path that it is given. Contents that are there already stay, with
-   * the description they have, unless they are damaged. When `build` throws, nothing is left behind.
+   * the description they have, unless they are damaged. New ones are marked as nameless. When `build` throws, nothing is left behind.
    */
   async publish(parts: ImageParts, build: (rootfsPath: string) => Promise<void>): Promise<Image> {
     let digest = "";
@@ -93,6 +95,7 @@ export class ImageBlobs {
       const { size } = await stat(rootfsPath);
       const facts = { digest, sizeBytes: size, createdAtMs: Date.now(), ...parts };
       await writeFile(join(dir, "image.json"), `${JSON.stringify(facts, undefined, 2)}\n`);
+      markUnrecorded(dir);
       if (await this.isDamaged(digest)) await this.remove(digest);
       this.onStep("image:publish");
       return digest;
@@ -141,6 +144,21 @@ export class ImageBlobs {
   /** Keeps the image from being used; the next one of this digest takes its place. Safe to repeat. */
   async markDamaged(digest: string): Promise<void> {
     await writeFile(join(this.path(digest), DAMAGED), "");
+  }
+
+  /** It has a name from here on. On disk when it returns; safe to repeat. */
+  markNamed(digest: string): void {
+    unmarkUnrecorded(this.path(digest));
+  }
+
+  /** Its last name is about to go. Safe to repeat. */
+  markNameless(digest: string): void {
+    tryMarkUnrecorded(this.path(digest));
+  }
+
+  /** It got no name yet, or its last one was taken from it; else one without a name has lost its record. */
+  isNameless(digest: string): boolean {
+    return isUnrecorded(this.path(digest));
   }
 
   /** The good image that was made of an OCI manifest; undefined: none. */

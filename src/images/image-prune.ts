@@ -50,7 +50,12 @@ function judge(
   const names = records.names(digest);
   const users = records.users(digest);
   if (users.length > 0) return { names, removed: false, reason: `used by ${users.join(", ")}` };
-  if (names.length === 0) return { names, removed: true, reason: "it has no name, and no VM uses it" };
+  if (names.length === 0) {
+    const why = all ? undefined : records.whyKept(digest);
+    return why === undefined
+      ? { names, removed: true, reason: "it has no name, and no VM uses it" }
+      : { names, removed: false, reason: `${why}; with --all it goes` };
+  }
   return all
     ? { names, removed: true, reason: "no VM uses it" }
     : { names, removed: false, reason: "it has a name; with --all it goes too" };

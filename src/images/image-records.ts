@@ -11,6 +11,8 @@ export interface ImageRecordsOptions {
   readonly images: Images;
   readonly store: Store;
   readonly catalog: Catalog;
+  /** Whether something without a record may need an image that nothing else does. */
+  readonly keepsAll: () => boolean;
   /** Hears of every step before it is done. */
   readonly onStep: (step: string) => void;
 }
@@ -81,7 +83,7 @@ export class ImageRecords {
 
   /** Makes `name` stand for the image; what it stood for goes when nothing else wants it. In `keeping`. */
   async record(name: string, image: Image): Promise<ImageRecord> {
-    const { store, onStep } = this.#options;
+    const { store, images, onStep } = this.#options;
     const record: ImageRecord = {
       name,
       digest: image.digest,
@@ -92,7 +94,10 @@ export class ImageRecords {
     };
     onStep("image:record");
     const before = store.images.byName(name);
+    if (before !== undefined && before.digest !== record.digest) this.#loses(before);
     store.images.upsert(record);
+    onStep("image:named");
+    images.markNamed(record.digest);
     if (before !== undefined) await this.removeUnused(before.digest);
     onStep("image:recorded");
     return record;
@@ -100,10 +105,34 @@ export class ImageRecords {
 
   /** Forgets the name, and its content when nothing else wants it. */
   async forget(record: ImageRecord): Promise<void> {
+    this.#loses(record);
     this.#options.onStep("image:forget");
     this.#options.store.images.remove(record.name);
     await this.removeUnused(record.digest);
     this.#options.onStep("image:forgotten");
+  }
+
+  /** Neither a name nor a VM refers to it, and nobody took its name from it: its record was lost. */
+  isLost(digest: string): boolean {
+    const isWanted = this.names(digest).length > 0 || this.users(digest).length > 0;
+    return !isWanted && !this.#options.images.isNameless(digest);
+  }
+
+  /** Why content that nothing refers to is kept all the same, as a phrase. */
+  whyKept(digest: string): string | undefined {
+    if (this.isLost(digest)) return `its record was lost; give it a name: banger image tag ${digest} NAME`;
+    return this.#options.keepsAll() ? "what has no record may need it (see: banger doctor)" : undefined;
+  }
+
+  /** What a crash cut off: content that nothing refers to goes, unless there is a reason to keep it; what has a name says so. */
+  async settle(digest: string): Promise<void> {
+    if (this.names(digest).length > 0) this.#options.images.markNamed(digest);
+    else if (this.whyKept(digest) === undefined) await this.removeUnused(digest);
+  }
+
+  /** Before a name goes. */
+  #loses({ name, digest }: ImageRecord): void {
+    if (this.names(digest).every((one) => one === name)) this.#options.images.markNameless(digest);
   }
 
   /** Removes content that no name and no VM refers to, as soon as nobody makes any. Safe to repeat. */

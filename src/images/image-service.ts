@@ -25,6 +25,8 @@ export interface ImageServiceOptions {
   readonly store: Store;
   readonly catalog: Catalog;
   readonly kernels: KernelService;
+  /** Whether something without a record may need an image that nothing else does. */
+  readonly keepsAll?: () => boolean;
   /** Hears of every step before it is done. */
   readonly onStep?: (step: string) => void;
 }
@@ -41,7 +43,7 @@ export class ImageService implements ImageSource {
     this.#images = options.images;
     this.#catalog = options.catalog;
     this.#kernels = options.kernels;
-    this.#records = new ImageRecords({ onStep: () => undefined, ...options });
+    this.#records = new ImageRecords({ onStep: () => undefined, keepsAll: () => false, ...options });
   }
 
   list(): readonly ImageRecord[] {
@@ -134,11 +136,14 @@ export class ImageService implements ImageSource {
     };
   }
 
-  /** Gives an image another name, which may have stood for something else. Errors: `not_found`, `invalid_argument`. */
+  /**
+   * Gives an image another name, which may have stood for something else. One that lost its record is named by its digest. Errors: `not_found`,
+   * `invalid_argument`.
+   */
   async tag(name: string, newName: string): Promise<ImageRecord> {
     validateImageName(newName);
     return await this.#records.keeping(async () => {
-      const { digest } = this.#records.get(name);
+      const digest = this.#records.find(name)?.digest ?? this.#lost(name) ?? this.#records.get(name).digest;
       return await this.#records.record(newName, await this.#images.image(digest));
     });
   }
@@ -217,11 +222,21 @@ export class ImageService implements ImageSource {
       : `fetch it again: banger image pull ${name}`;
   }
 
-  /** Removes what crashes left: half-made builds, and content that no name and no VM refers to. */
+  /** Removes what crashes left: half-made builds, and content whose last name was taken from it and that no VM refers to. */
   async sweep(): Promise<void> {
     await this.#images.removeLeftovers();
     await this.#kernels.sweep();
-    for (const digest of await this.#images.digests()) await this.#records.removeUnused(digest);
+    for (const digest of await this.#images.digests()) await this.#records.settle(digest);
+  }
+
+  /** Digests of images whose records were lost. */
+  async unrecorded(): Promise<string[]> {
+    return (await this.#images.digests()).filter((digest) => this.#records.isLost(digest));
+  }
+
+  /** The digest of an image that lost its record. */
+  #lost(digest: string): string | undefined {
+    return /^[0-9a-f]{64}$/u.test(digest) && this.#records.isLost(digest) ? digest : undefined;
   }
 
   async ensure(name: string, options: LongOptions): Promise<ReadyImage> {

@@ -147,6 +147,21 @@ export class Images {
     return this.blobs.list();
   }
 
+  /** It has a name from here on. */
+  markNamed(digest: string): void {
+    this.blobs.markNamed(digest);
+  }
+
+  /** Its last name is about to go. */
+  markNameless(digest: string): void {
+    this.blobs.markNameless(digest);
+  }
+
+  /** It got no name yet, or its last one was taken from it. */
+  isNameless(digest: string): boolean {
+    return this.blobs.isNameless(digest);
+  }
+
   /** Of the root file system; 0 when its description cannot be read. */
   async sizeOf(digest: string): Promise<number> {
     const image = await this.blobs.read(digest).catch(() => undefined); // `verify` says what is wrong with it.

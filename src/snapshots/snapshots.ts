@@ -1,9 +1,10 @@
 /** Snapshots that users take: made, listed, removed, and gone on from. They outlive the VMs that they were taken from. */
 import { randomBytes } from "node:crypto";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "pino";
-import { removeLeftovers, withTemporaryDirectory } from "../lib/publish.ts";
+import { withTemporaryDirectory } from "../lib/publish.ts";
+import { markUnrecorded, tryMarkUnrecorded, unmarkUnrecorded } from "../lib/unrecorded.ts";
 import type { LongOptions } from "../model/boot.ts";
 import { BangerError } from "../model/errors.ts";
 import { validateVmName } from "../model/names.ts";
@@ -14,7 +15,9 @@ import { snapshotNameTaken } from "../store/snapshots.ts";
 import type { Store } from "../store/store.ts";
 import type { DriverReport } from "../vmm/port.ts";
 import { type CaptureVmOptions, captureVm } from "./capture-vm.ts";
-import { type SavedFacts, SavedFiles, WORKSPACE } from "./saved-files.ts";
+import { MACHINE, type SavedFacts, SavedFiles, WORKSPACE } from "./saved-files.ts";
+import { type KeptRecord, writeRecord } from "./saved-record.ts";
+import { sweepSnapshots, unrecordedSnapshots } from "./snapshot-sweep.ts";
 import type { HeldGuest, SnapshotVms } from "./snapshot-vms.ts";
 import { Uses } from "./uses.ts";
 
@@ -82,36 +85,27 @@ export class Snapshots implements SavedMachines {
     const id = randomBytes(6).toString("hex");
     // Its files are there before its row is.
     using _making = this.#uses.take(id);
-    let vm: VmRecord | undefined;
-    let pauseMs = 0;
+    let kept: KeptRecord | undefined;
     const saved = await this.#files.publish(id, async (dir) => {
       await this.#hold(vmId, async (held) => {
-        vm = held.vm;
         options.signal.throwIfAborted();
-        pauseMs = await stage(options, "capture", () =>
+        const pauseMs = await stage(options, "capture", () =>
           captureVm(held, dir, { ...this.#capturing, diskOnly: wish.diskOnly }),
         );
         await this.#options.workspaces().save(vmId, join(dir, WORKSPACE));
+        const kind = existsSync(join(dir, MACHINE)) ? "machine" : "disk";
+        kept = { id, name, ...factsOf(held.vm), kind, pauseMs, createdAt: now() };
+        await writeRecord(dir, kept);
+        // Until its record is there, nobody's.
+        markUnrecorded(dir);
       });
       this.#step("publish");
       const { driver, snapshotKey: driverKey = "" } = report;
       const facts = { name, vm: vmId, driver, driverKey, knowsWorkspace: 1 };
-      return { diskMib: vm?.spec.diskMib ?? 1, facts };
+      return { diskMib: kept?.spec.diskMib ?? 1, facts };
     });
-    if (vm === undefined) throw new Error("a snapshot of nothing was published");
-    const record: SnapshotRecord = {
-      id,
-      name,
-      vm: vmId,
-      vmName,
-      spec: vm.startedSpec === undefined ? vm.spec : { ...vm.startedSpec, diskMib: vm.spec.diskMib },
-      imageDigest: vm.imageDigest,
-      parent: vm.parent,
-      kind: saved.machineDir === undefined ? "disk" : "machine",
-      sizeBytes: saved.sizeBytes,
-      pauseMs,
-      createdAt: now(),
-    };
+    if (kept === undefined) throw new Error("a snapshot of nothing was published");
+    const record: SnapshotRecord = { ...kept, sizeBytes: saved.sizeBytes };
     try {
       this.#step("record");
       store.snapshots.insert(record);
@@ -119,6 +113,8 @@ export class Snapshots implements SavedMachines {
       await this.#files.remove(id);
       throw error;
     }
+    this.#step("recorded");
+    unmarkUnrecorded(this.#files.path(id));
     this.#step("done");
     return record;
   }
@@ -145,9 +141,17 @@ export class Snapshots implements SavedMachines {
         { cure: `start it first with: banger start ${name}; or remove it with: banger rm ${name}` },
       );
     }
-    // The row goes first: a directory without one is swept by the next daemon.
-    this.#options.onStep("snapshot-rm:record");
-    this.#options.store.snapshots.remove(record.id);
+    // From here on a directory without a record is swept by the next daemon.
+    this.#options.onStep("snapshot-rm:mark");
+    const directory = this.#files.path(record.id);
+    tryMarkUnrecorded(directory);
+    try {
+      this.#options.onStep("snapshot-rm:record");
+      this.#options.store.snapshots.remove(record.id);
+    } catch (error) {
+      unmarkUnrecorded(directory);
+      throw error;
+    }
     this.#options.onStep("snapshot-rm:files");
     await this.#files.remove(record.id);
     return record;
@@ -227,19 +231,14 @@ export class Snapshots implements SavedMachines {
     return { ...saved, [Symbol.dispose]: () => use.dispose() };
   }
 
-  /** Removes what crashes left: half-made ones, and directories without a record. Never throws. */
+  /** See `sweepSnapshots`. */
   async sweep(): Promise<void> {
-    const { dir, store, log } = this.#options;
-    try {
-      await removeLeftovers(dir);
-      if (!existsSync(dir)) return;
-      for (const id of readdirSync(dir).filter((name) => /^[0-9a-f]{12}$/.test(name))) {
-        const isNobodys = store.snapshots.byId(id) === undefined && !this.#uses.has(id);
-        if (isNobodys) await this.#files.remove(id);
-      }
-    } catch (error) {
-      log.warn({ err: error }, "sweeping snapshots failed");
-    }
+    await sweepSnapshots({ ...this.#options, files: this.#files, uses: this.#uses });
+  }
+
+  /** Directories of those that have no record and could not be given one. */
+  unrecorded(): string[] {
+    return unrecordedSnapshots({ ...this.#options, uses: this.#uses }).map((id) => this.#files.path(id));
   }
 
   async #hold(vm: string, work: (held: HeldGuest) => Promise<void>): Promise<void> {
@@ -266,6 +265,12 @@ export class Snapshots implements SavedMachines {
   #step(step: string): void {
     this.#options.onStep(`snapshot:${step}`);
   }
+}
+
+/** What a snapshot says of the VM that it was taken from. */
+function factsOf(vm: VmRecord): Pick<KeptRecord, "vm" | "vmName" | "spec" | "imageDigest" | "parent"> {
+  const spec = vm.startedSpec === undefined ? vm.spec : { ...vm.startedSpec, diskMib: vm.spec.diskMib };
+  return { vm: vm.id, vmName: vm.name, spec, imageDigest: vm.imageDigest, parent: vm.parent };
 }
 
 /** A named part of a long operation, shown while it runs. */

@@ -1,6 +1,6 @@
 /** The disks of a VM: the image, shared and read-only, and a writable layer of its own. */
 import { existsSync } from "node:fs";
-import { rm } from "node:fs/promises";
+import { rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { publishFile, removeLeftovers, syncPath } from "../lib/publish.ts";
 import { copySparse } from "../lib/sparse-copy.ts";
@@ -35,7 +35,7 @@ export function createDiskCapability(options: { diskPath: (id: string) => string
       // The layer outlives a stop, and keeps what was written to it. It is published whole: what is there is good.
       if (!existsSync(path)) await createDisk(path, diskBytes(vm.spec));
       // A guest that goes on finds the disk that it had.
-      else if (saved?.machineDir === undefined) await growDisk(path, diskBytes(vm.spec));
+      else if (saved?.machineDir === undefined) await growToAtLeast(path, diskBytes(vm.spec));
     },
     async started({ id }) {
       await flushing.get(id);
@@ -60,6 +60,12 @@ export function createDiskCapability(options: { diskPath: (id: string) => string
       );
     },
   };
+}
+
+/** One that is larger than its record says, as when an older database was brought back, stays as large. */
+async function growToAtLeast(path: string, sizeBytes: number): Promise<void> {
+  const { size } = await stat(path);
+  if (size < sizeBytes) await growDisk(path, sizeBytes);
 }
 
 async function syncFile(path: string): Promise<void> {

@@ -1,14 +1,19 @@
-/** Volumes: disks with a name that outlive VMs. The file comes first, and the record goes first; a file without one belongs to nobody. */
+/**
+ * Volumes: disks with a name that outlive VMs. A file has its own name only while there is a record: before that and after it, it is called
+ * `ID.ext4.unrecorded`. So a file that has its own name and no record is one whose record was lost.
+ */
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { readdir, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { rm, stat } from "node:fs/promises";
+import type { Logger } from "pino";
 import { KeyedLock } from "../lib/keyed-lock.ts";
 import { BangerError } from "../model/errors.ts";
 import type { VmRecord } from "../model/vm.ts";
 import { type VolumeMount, type VolumeRecord, validateVolumeName } from "../model/volume.ts";
 import type { Store } from "../store/store.ts";
 import { createDisk, growDisk, MAX_DISK_BYTES, MIN_DISK_BYTES } from "./disks.ts";
+import { VolumeFiles } from "./volume-files.ts";
+import { sweepVolumes } from "./volume-sweep.ts";
 
 export interface VolumeOptions {
   readonly store: Pick<Store, "volumes" | "vms">;
@@ -16,6 +21,9 @@ export interface VolumeOptions {
   readonly path: (id: string) => string;
   readonly directory: string;
   readonly now: () => number;
+  readonly log: Logger;
+  /** Hears of every step before it is done. */
+  readonly onStep?: (step: string) => void;
 }
 
 /** A volume as it is shown. */
@@ -26,12 +34,14 @@ export interface VolumeView extends VolumeRecord {
 
 export class Volumes {
   readonly #options: VolumeOptions;
+  readonly #files: VolumeFiles;
   readonly #locks = new KeyedLock();
   /** Who has a volume in this daemon's time: volume id, then VM id, then whether it only reads. */
   readonly #claims = new Map<string, Map<string, boolean>>();
 
   constructor(options: VolumeOptions) {
     this.#options = options;
+    this.#files = new VolumeFiles(options);
   }
 
   async list(): Promise<VolumeView[]> {
@@ -54,16 +64,20 @@ export class Volumes {
         details: { field: "size" },
       });
     }
-    const { store, path, now } = this.#options;
+    const { store, now } = this.#options;
     const volume = { id: randomBytes(6).toString("hex"), name, sizeBytes: size, createdAt: now() };
     store.volumes.demandFreeName(name);
-    await createDisk(path(volume.id), size);
+    await createDisk(this.#files.unrecorded(volume.id), size);
     try {
+      this.#step("volume:record");
       store.volumes.insert(volume);
     } catch (error) {
-      await rm(path(volume.id), { force: true });
+      await rm(this.#files.unrecorded(volume.id), { force: true });
       throw error;
     }
+    this.#step("volume:recorded");
+    this.#files.recorded(volume.id);
+    this.#step("volume:done");
     return await this.#view(volume);
   }
 
@@ -89,18 +103,23 @@ export class Volumes {
 
   /** Deletes it and what is on it. Errors: `not_found`, `failed_precondition` when a VM names it, running or not. */
   async remove(name: string): Promise<VolumeView> {
-    const { store, path } = this.#options;
+    const { store } = this.#options;
     const volume = store.volumes.get(name);
     const view = await this.#view(volume);
-    store.volumes.remove(volume.id, () => {
-      const [user] = this.#users(name);
-      if (user === undefined) return;
-      throw new BangerError("failed_precondition", `the volume ${name} belongs to the VM ${user.name}`, {
-        cure: `remove that first, with: banger rm ${user.name}`,
-        details: { vm: user.name },
+    try {
+      store.volumes.remove(volume.id, () => {
+        this.#demandUnused(name);
+        this.#step("volume-rm:file");
+        this.#files.givenUp(volume.id);
+        this.#step("volume-rm:record");
       });
-    });
-    await rm(path(volume.id), { force: true });
+    } catch (error) {
+      if (store.volumes.byName(name)?.id === volume.id) this.#files.recorded(volume.id);
+      throw error;
+    }
+    this.#step("volume-rm:recorded");
+    await rm(this.#files.unrecorded(volume.id), { force: true });
+    this.#step("volume-rm:done");
     return view;
   }
 
@@ -140,13 +159,18 @@ export class Volumes {
     return this.#options.path(volume.id);
   }
 
-  /** Removes files that no record names: a removal was cut off after the record, or a making before it. Only before anybody is served. */
+  /** See `sweepVolumes`. */
   async sweep(): Promise<void> {
-    const { store, path, directory } = this.#options;
-    const known = new Set(store.volumes.list().map(({ id }) => path(id)));
-    for (const name of await readdir(directory)) {
-      if (!known.has(join(directory, name))) await rm(join(directory, name), { force: true });
-    }
+    await sweepVolumes(this.#options, this.#files);
+  }
+
+  /** Files that have no record and could not be given one: their paths. */
+  unrecorded(): string[] {
+    const known = new Set(this.#options.store.volumes.list().map(({ id }) => id));
+    return this.#files
+      .ids()
+      .filter((id) => !known.has(id))
+      .map((id) => this.#options.path(id));
   }
 
   /** VM ids with a volume in use, and whether they only read. After a restart of the daemon the records tell. */
@@ -167,6 +191,20 @@ export class Volumes {
         (spec) => spec?.volumes?.some((mount) => mount.volume === name) === true,
       );
     return this.#options.store.vms.list().filter(names);
+  }
+
+  /** Errors: `failed_precondition` when a VM names it. */
+  #demandUnused(name: string): void {
+    const [user] = this.#users(name);
+    if (user === undefined) return;
+    throw new BangerError("failed_precondition", `the volume ${name} belongs to the VM ${user.name}`, {
+      cure: `remove that first, with: banger rm ${user.name}`,
+      details: { vm: user.name },
+    });
+  }
+
+  #step(step: string): void {
+    this.#options.onStep?.(step);
   }
 
   #vmName(id: string): string {

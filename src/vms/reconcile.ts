@@ -5,6 +5,7 @@
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { removeTree } from "../lib/remove-tree.ts";
 import { settlesWithin } from "../lib/settles-within.ts";
+import { unmarkUnrecorded } from "../lib/unrecorded.ts";
 import { BangerError } from "../model/errors.ts";
 import type { VmRecord } from "../model/vm.ts";
 import type { Running } from "../vmm/port.ts";
@@ -13,6 +14,7 @@ import type { VmContext } from "./context.ts";
 import { readHandles } from "./handles.ts";
 import { LiveVm } from "./live.ts";
 import { removeVm } from "./remove.ts";
+import { holdsData } from "./unrecorded.ts";
 
 /** How long the start of a daemon waits for a VM that it adopts; one that is stuck holds up nobody else. */
 const PATIENCE_MS = 1_000;
@@ -27,6 +29,7 @@ async function settle(ctx: VmContext, vm: VmRecord): Promise<void> {
   try {
     const running = await adopt(ctx, vm);
     if (running !== undefined && !vm.ephemeral && (vm.state === "running" || vm.state === "paused")) {
+      unmarkUnrecorded(ctx.layout.vmDir(vm.id));
       return await takeOver(ctx, vm, running);
     }
     await running?.kill({ graceMs: 0 });
@@ -36,6 +39,8 @@ async function settle(ctx: VmContext, vm: VmRecord): Promise<void> {
     }
     // A VM that a machine of the warm pool was meant for.
     rmSync(ctx.layout.aside(vm.id), { force: true });
+    // A first start that got its record.
+    if (vm.startedAt !== undefined) unmarkUnrecorded(ctx.layout.vmDir(vm.id));
     if (vm.state === "stopped") {
       if (hasRun(ctx, vm)) await cleanupVm(ctx, vm.id);
       return;
@@ -127,10 +132,7 @@ function interrupted(vm: VmRecord): VmRecord["lastError"] {
   return error?.toBody();
 }
 
-/**
- * Directories without a row are what a crash left of a create or a removal. One that holds a disk and that the log does not
- * know to be removed is somebody's data (a database that was set aside): it stays, and the log says so.
- */
+/** Directories without a row are what a crash left of a create or a removal. One that holds data stays, and the log says so. */
 async function sweepDirectories(ctx: VmContext): Promise<void> {
   const names = [...readdirSync(ctx.layout.vmsDir), ...readdirSync(ctx.layout.runtimeDir)];
   for (const id of new Set(names.filter((name) => /^[0-9a-f]{12}$/.test(name)))) {
@@ -149,8 +151,7 @@ async function sweepDirectories(ctx: VmContext): Promise<void> {
 async function sweepDirectory(ctx: VmContext, id: string): Promise<void> {
   await cleanupVm(ctx, id);
   const directory = ctx.layout.vmDir(id);
-  const isNobodys = existsSync(ctx.layout.aside(id));
-  if (!isNobodys && existsSync(ctx.layout.disk(id)) && !ctx.store.events.knowsRemoval(id)) {
+  if (holdsData(ctx, id)) {
     ctx.log.warn({ directory }, "a VM's directory has no record; it was left as it is");
     return;
   }

@@ -1,6 +1,7 @@
 /** Start: a guest that goes on from a saved machine where there is one, or boots; and the record that says so. */
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
+import { isUnrecorded, markUnrecorded, unmarkUnrecorded } from "../lib/unrecorded.ts";
 import type { LongOptions } from "../model/boot.ts";
 import type { StartedGuest } from "../model/capability.ts";
 import { BangerError } from "../model/errors.ts";
@@ -86,11 +87,14 @@ async function start(ctx: VmContext, vm: VmRecord, steps: Steps, options: StartO
   if (options.saved !== undefined) {
     return await attempt(ctx, { ...parts, saved: options.saved }, steps, options).catch(throwCause);
   }
-  if (vm.parent !== undefined && vm.startedAt === undefined) {
+  if (vm.parent !== undefined && vm.startedAt === undefined && !hasUsedDisk(ctx, vm)) {
+    markUnrecorded(ctx.layout.vmDir(vm.id));
     // A disk is there of a first start that broke off: what it goes on from is the snapshot, memory and all.
     await rm(ctx.layout.disk(vm.id), { force: true });
     using saved = await ctx.snapshots.open(vm.parent);
-    return await attempt(ctx, { ...parts, saved }, steps, options).catch(throwCause);
+    const started = await attempt(ctx, { ...parts, saved }, steps, options).catch(throwCause);
+    unmarkUnrecorded(ctx.layout.vmDir(vm.id));
+    return started;
   }
   // A VM that ran before has its own disk, which no other memory fits.
   if (existsSync(ctx.layout.disk(vm.id))) return await attempt(ctx, parts, steps, options);
@@ -140,6 +144,11 @@ async function attempt(ctx: VmContext, parts: Parts, steps: Steps, options: Star
   ctx.pool.refill();
   ctx.onStep("start:done");
   return started;
+}
+
+/** It ran once, whatever its record says: an older database does not know what was written to that disk. */
+function hasUsedDisk({ layout }: VmContext, { id }: VmRecord): boolean {
+  return existsSync(layout.disk(id)) && !isUnrecorded(layout.vmDir(id));
 }
 
 /** An empty disk in its place would look like the VM's own. */

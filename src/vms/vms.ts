@@ -36,6 +36,7 @@ import { type RunClient, type RunWish, runVm } from "./run.ts";
 import { setVm } from "./set.ts";
 import { type StartOptions, startVm } from "./start.ts";
 import { type StopOptions, stopVm } from "./stop.ts";
+import { lostVms } from "./unrecorded.ts";
 import { WarmPool } from "./warm-pool.ts";
 
 /** The console's tail that `logs` shows. */
@@ -86,6 +87,11 @@ export class Vms {
   /** What its image says of itself; nothing for an image whose name is gone. */
   imageConfig({ imageDigest }: VmRecord): ImageConfig {
     return this.#ctx.store.images.byDigest(imageDigest)[0]?.config ?? {};
+  }
+
+  /** Directories that hold the disk of a VM whose record was lost. */
+  unrecorded(): string[] {
+    return lostVms(this.#ctx).map((id) => this.#ctx.layout.vmDir(id));
   }
 
   directory(id: string): string {

@@ -3,6 +3,7 @@ import { refusal } from "../support/refusal.ts";
 import { create, createAndPause, createAndStart, type FaultOperation, IMAGE, VM, WISH } from "./operation.ts";
 import { PUBLISHING_OPERATIONS } from "./publishing-operations.ts";
 import { SAVING_OPERATIONS } from "./saving-operations.ts";
+import { VOLUME_OPERATIONS } from "./volume-operations.ts";
 import { workspaceOperations } from "./workspace-operations.ts";
 
 export const FAULT_OPERATIONS: readonly FaultOperation[] = [
@@ -129,4 +130,5 @@ export const FAULT_OPERATIONS: readonly FaultOperation[] = [
   ...SAVING_OPERATIONS,
   ...workspaceOperations(VM, createAndStart),
   ...PUBLISHING_OPERATIONS,
+  ...VOLUME_OPERATIONS,
 ];

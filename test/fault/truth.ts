@@ -1,7 +1,9 @@
 /** Whether records, files and processes of a home agree with each other. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Layout } from "../../src/host/layout.ts";
 import { readCommandLine } from "../../src/lib/process-identity.ts";
+import { isUnrecorded } from "../../src/lib/unrecorded.ts";
 import type { Client } from "../../src/sdk/client.ts";
 import type { Vm } from "../../src/sdk/index.ts";
 import { processMarker } from "../../src/vmm/port.ts";
@@ -55,6 +57,8 @@ export async function findLies(layout: Layout, client: Client): Promise<string[]
       entries(layout.snapshotsDir),
       (await client.listSnapshots()).map(({ id }) => id).sort(),
     ),
+    ...(await liesOfVolumes(layout, client)),
+    ...liesOfMarks(layout, vms),
     ...differences(
       "templates and their directories",
       entries(layout.templatesDir),
@@ -76,6 +80,25 @@ function liesOfVm(layout: Layout, vm: Vm): string[] {
   if (isLive(vm) && !readCommandLine(vm.pid ?? 0).includes(processMarker(vm.id)))
     lies.push(`${vm.name} has the pid ${vm.pid} of something else`);
   return lies;
+}
+
+/** Every volume has a file of its own name, and there is no other file. */
+async function liesOfVolumes(layout: Layout, client: Client): Promise<string[]> {
+  const files = entries(layout.volumesDir);
+  const odd = files.filter((name) => !/^[0-9a-f]{12}\.ext4$/.test(name));
+  const volumes = await client.listVolumes();
+  const empty = volumes.filter(({ storedBytes }) => storedBytes === 0);
+  return [
+    ...differences("volumes' files and volumes", [files.length], [volumes.length]),
+    ...[...odd, ...empty.map(({ name }) => name)].map((name) => `${name} is no whole volume`),
+  ];
+}
+
+/** Snapshots, and VMs that started, do not say that they have no record. */
+function liesOfMarks(layout: Layout, vms: readonly Vm[]): string[] {
+  const started = vms.filter(({ startedAt }) => startedAt !== undefined).map(({ id }) => layout.vmDir(id));
+  const snapshots = entries(layout.snapshotsDir).map((name) => join(layout.snapshotsDir, name));
+  return [...started, ...snapshots].filter(isUnrecorded).map((dir) => `${dir} says that it has no record`);
 }
 
 /** The ports that somebody listens on by TCP over IPv4, at `address` when given. */

@@ -92,7 +92,7 @@ test("of two VMs that start at once one gets the volume", async () => {
   expect(outcomes.map((outcome) => outcome.status).toSorted()).toEqual(["fulfilled", "rejected"]);
 });
 
-test("the next daemon knows who has a volume, and removes a file that is nobody's", async () => {
+test("the next daemon knows who has a volume, and removes what was not recorded yet", async () => {
   const first = await furnished();
   await first.client.createVm({ name: "writer", image: "img", volumes: at("data") });
   await first.crash();
@@ -103,7 +103,7 @@ test("the next daemon knows who has a volume, and removes a file that is nobody'
   );
   await next.client.removeVm("writer", { force: true });
   await next.client.startVm("second");
-  writeFileSync(join(next.layout.volumesDir, "000000000000.ext4"), "");
+  writeFileSync(join(next.layout.volumesDir, "000000000000.ext4.unrecorded"), "");
   await next.volumes.sweep();
   expect(files(next).length).toBe(1);
 });

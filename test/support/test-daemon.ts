@@ -93,6 +93,7 @@ export async function createTestDaemon(options: TestDaemonOptions = {}): Promise
   });
   const { vms, volumes, templates, snapshots } = composition.services;
   await vms.reconcile();
+  await volumes.sweep();
   await composition.recoverNetwork();
   await snapshots.sweep();
   await templates.shelf.sweep((digest) => composition.store.images.byDigest(digest).length > 0);

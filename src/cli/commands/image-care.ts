@@ -27,7 +27,7 @@ export function defineImageCare(image: Command, ctx: CliContext): void {
   image
     .command("tag")
     .description("give an image another name; what that stood for goes when nothing else uses it")
-    .argument("<name>")
+    .argument("<name>", "or the digest of an image that lost its record")
     .argument("<new-name>")
     .action(async (name: string, newName: string) => {
       const client = await ctx.client();
@@ -61,7 +61,7 @@ function definePrune(image: Command, ctx: CliContext): void {
   image
     .command("prune")
     .description("remove what nothing uses: images without a name and a VM, and blobs without an image")
-    .option("-a, --all", "also images that have a name and no VM")
+    .option("-a, --all", "also images that have a name and no VM, and those that lost their record")
     .option("-n, --dry-run", "only say what would go, and why the rest stays")
     .option("--json", "as JSON")
     .action(async (flags: { all?: boolean; dryRun?: boolean; json?: boolean }) => {

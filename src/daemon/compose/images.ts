@@ -13,7 +13,7 @@ import type { ComposeOptions } from "./options.ts";
 
 export function createImages(
   options: ComposeOptions,
-  store: Store,
+  { store, keepsAll }: { readonly store: Store; readonly keepsAll: () => boolean },
 ): { readonly images: ImageService; readonly kernels: KernelService } {
   const { layout, onStep = () => undefined } = options;
   const config = options.config.values;
@@ -30,6 +30,7 @@ export function createImages(
   const images: ImageService = new ImageService({
     kernels,
     store,
+    keepsAll,
     catalog: new Catalog(config.catalog),
     onStep,
     images: new Images({
