@@ -35,6 +35,8 @@ pub struct Egress {
     pub window: ReceiveWindow,
     /// Whether the device may have packets.
     pub readable: bool,
+    /// Whether connections may wait.
+    pub acceptable: bool,
 }
 
 impl Egress {
@@ -50,6 +52,7 @@ impl Egress {
             credit: SendCredit::default(),
             window: ReceiveWindow::default(),
             readable: true,
+            acceptable: true,
         })
     }
 
@@ -92,8 +95,8 @@ impl Egress {
         let _ = retry_on_intr(|| io::write(&self.device, packet));
     }
 
-    /// The next connection, and where it seems to come from.
-    pub fn accept(&self) -> Option<(OwnedFd, SocketAddrV4)> {
+    /// The next connection, and where it seems to come from; `None` when there is none now.
+    pub fn accept(&mut self) -> Option<(OwnedFd, SocketAddrV4)> {
         loop {
             match acceptfrom_with(&self.listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
                 Ok((fd, Some(from))) => match SocketAddr::try_from(from) {
@@ -102,7 +105,10 @@ impl Egress {
                 },
                 // That one has given up (accept(2)).
                 Ok((_, None)) | Err(Errno::INTR | Errno::CONNABORTED) => {}
-                Err(_) => return None,
+                Err(_) => {
+                    self.acceptable = false;
+                    return None;
+                }
             }
         }
     }
@@ -115,4 +121,29 @@ fn open_listener(address: Ipv4Addr) -> Result<(OwnedFd, u16), Errno> {
     listen(&fd, BACKLOG)?;
     let port = SocketAddr::try_from(getsockname(&fd)?)?.port();
     Ok((fd, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+
+    #[test]
+    fn connections_that_were_left_are_taken_later_and_it_is_known_when_none_is_left() {
+        let nowhere = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR, rustix::fs::Mode::empty());
+        let request = EgressRequest { address: Ipv4Addr::LOCALHOST, gateway: Ipv4Addr::new(127, 0, 0, 2) };
+        let mut egress = Egress::new(nowhere.expect("it opens"), &request).expect("a listener");
+        let address = SocketAddr::try_from(getsockname(egress.listener()).expect("a name")).expect("an address");
+        let clients: Vec<_> = (0..3).map(|_| TcpStream::connect(address).expect("it listens")).collect();
+        for client in &clients {
+            assert!(egress.acceptable);
+            let (_, from) = egress.accept().expect("one waits");
+            assert_eq!(SocketAddr::V4(from), client.local_addr().expect("an address"));
+        }
+        // Only a look at an empty queue tells: the kernel speaks up for the next one after that, and not before.
+        assert!(egress.acceptable);
+        assert!(egress.accept().is_none());
+        assert!(!egress.acceptable);
+    }
 }

@@ -13,6 +13,8 @@ use crate::wire::{FrameType, OUTBOX_HIGH, Violation, WINDOW};
 
 /// Packets that are looked at before the server looks at its descriptors again.
 const BUDGET: usize = 64;
+/// Connections that are taken before it does.
+const ACCEPT_BUDGET: usize = 16;
 /// Bytes of a question's number.
 const NUMBER: usize = 2;
 
@@ -49,9 +51,20 @@ impl Server {
         Ok(())
     }
 
-    /// The kernel has connections whose hands were shaken.
-    pub(super) fn accept_flows(&mut self) {
-        while let Some((fd, from)) = self.egress.as_ref().and_then(Egress::accept) {
+    /// The kernel has connections whose hands were shaken. It does not tell of those again that are left for the next turn.
+    pub(super) fn flows_ready(&mut self) {
+        if let Some(egress) = &mut self.egress {
+            egress.acceptable = true;
+        }
+    }
+
+    /// Takes some of them.
+    fn accept_flows(&mut self) {
+        for _ in 0..ACCEPT_BUDGET {
+            let ready = self.egress.as_mut().filter(|egress| egress.acceptable);
+            let Some((fd, from)) = ready.and_then(Egress::accept) else {
+                return;
+            };
             match self.egress.as_mut().and_then(|egress| egress.flows.opened(from)) {
                 Some((stream, window)) => {
                     if let Err(failure) = self.own_pipe(stream, Box::new(Pipe::taken(stream, fd, window))) {
@@ -87,11 +100,14 @@ impl Server {
     }
 
     pub(super) fn egress_has_work(&self) -> bool {
-        self.egress.as_ref().is_some_and(|egress| egress.readable)
+        self.egress.as_ref().is_some_and(|egress| egress.readable || egress.acceptable)
     }
 
-    /// Looks at some packets.
+    /// Looks at some packets, and takes some connections.
     pub(super) fn work_egress(&mut self) {
+        if self.connection.outbox.len() < OUTBOX_HIGH {
+            self.accept_flows();
+        }
         let Some(egress) = &mut self.egress else {
             return;
         };

@@ -179,7 +179,7 @@ impl Server {
             Source::Socket(stream) => self.socket_ready(stream, ready),
             Source::Acceptor(stream) => self.accept_waiting(stream),
             Source::Device => self.device_ready(),
-            Source::Outgoing => self.accept_flows(),
+            Source::Outgoing => self.flows_ready(),
         }
     }
 
