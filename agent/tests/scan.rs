@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::PathBuf;
 
+use banger_agent::wire::{FrameType, WINDOW};
 use serde_json::{Value, json};
 use support::{Host, start};
 
@@ -175,4 +176,58 @@ fn splice_makes_a_file_of_its_own_pieces_and_refuses_one_that_has_changed() {
     let pieces = [piece(b'c', 7, 3), piece(b'd', 0, 2), b"ab".to_vec(), piece(b'c', 0, 4)].concat();
     assert_eq!(ask(&mut host, 10, &pieces)["ok"]["bytes"], 9);
     assert_eq!((names(), fs::read(place.path("file")).expect("its content")), (1, b"789ab0123".to_vec()));
+}
+
+#[test]
+fn a_splice_that_copies_much_leaves_time_for_others() {
+    let place = Place::new("large-splice");
+    let size = 64 << 20;
+    fs::File::create(place.path("file")).and_then(|file| file.set_len(size)).expect("a file of nothing but a hole");
+    let status = fs::metadata(place.path("file")).expect("its status");
+    let (_agent, mut host) = start();
+    let stream = host.next_id();
+    let request = json!({
+        "kind": "splice", "path": place.path("file"), "size": size, "maxSize": size,
+        "changedSeconds": status.ctime(), "changedNanoseconds": status.ctime_nsec(),
+    });
+    let pieces = [&[b'c'][..], &0u64.to_le_bytes(), &size.to_le_bytes()].concat();
+    // All at once, so that what is asked last is there before the copying begins.
+    host.send_together(&[
+        (FrameType::Open, stream, request.to_string().as_bytes()),
+        (FrameType::Data, stream, &[&[0][..], &pieces].concat()),
+        (FrameType::End, stream, &[0]),
+        (FrameType::Ping, 0, b"silence?"),
+    ]);
+    assert_eq!(host.read().kind, FrameType::Pong);
+    assert_eq!(host.finish(stream).result["ok"]["bytes"], size);
+    assert_eq!(fs::metadata(place.path("file")).expect("its status").len(), size);
+}
+
+#[test]
+fn a_splice_gives_credit_back_as_it_goes() {
+    let place = Place::new("credit");
+    fs::write(place.path("file"), "x").expect("a file");
+    let status = fs::metadata(place.path("file")).expect("its status");
+    let (_agent, mut host) = start();
+    let size = 4 * u64::from(WINDOW);
+    let stream = host.open(json!({
+        "kind": "splice", "path": place.path("file"), "size": 1, "maxSize": size,
+        "changedSeconds": status.ctime(), "changedNanoseconds": status.ctime_nsec(),
+    }));
+    let content: Vec<u8> = (0..size).map(|at| (at / 251) as u8).collect();
+    let pieces = [&[b'd'][..], &0u64.to_le_bytes(), &size.to_le_bytes(), &content].concat();
+    let (mut rest, mut credit) = (&pieces[..], WINDOW as usize);
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(rest.len().min(credit).min(100_000));
+        host.send_data(stream, now);
+        (rest, credit) = (later, credit - now.len());
+        while credit == 0 && !rest.is_empty() {
+            let frame = host.read_of(stream);
+            assert_eq!((frame.kind, frame.payload[0]), (FrameType::Credit, 0));
+            credit += u32::from_le_bytes(frame.payload[1..].try_into().expect("four bytes")) as usize;
+        }
+    }
+    host.send_end(stream);
+    assert_eq!(host.finish(stream).result["ok"]["bytes"], size);
+    assert_eq!(fs::read(place.path("file")).expect("its content"), content);
 }

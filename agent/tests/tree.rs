@@ -385,3 +385,20 @@ fn a_directory_keeps_its_time_though_a_name_in_it_is_another_one_of_a_file_elsew
     assert!(unpack(&mut host, &place.path(""), &archive.stdout)["ok"].is_object());
     assert_eq!(place.sh(&format!("cd in; {LISTING}")), place.sh(&format!("cd out; {LISTING}")));
 }
+
+#[test]
+fn a_directory_of_sockets_only_takes_many_turns_and_comes_out_empty() {
+    const NAMES: u64 = 3000;
+    let place = Place::new("sockets");
+    fs::create_dir(place.path("in")).expect("a directory");
+    let socket = place.path("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+    for at in 0..NAMES {
+        fs::hard_link(&socket, place.path(&format!("in/{at}"))).expect("another name");
+    }
+    let (_agent, mut host) = start();
+    let answer = pack(&mut host, &place.path("in"), "in", json!({}));
+    assert_eq!((&answer.result["ok"]["entries"], &answer.result["ok"]["noted"]), (&json!(1), &json!(NAMES)));
+    // One header and the end.
+    assert_eq!(answer.stdout.len(), 3 * 512);
+}

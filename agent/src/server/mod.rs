@@ -1,5 +1,6 @@
 //! The one loop: it waits for the kernel, reads the channel, runs commands and writes answers. One thread, no helpers.
 
+mod arrivals;
 mod channel;
 mod connection;
 mod egress;

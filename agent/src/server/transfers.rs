@@ -1,16 +1,15 @@
-//! Files on their way, each bound to its stream: out as the host has room, in as they come.
+//! Files on their way, each bound to its stream: out as the host has room; `arrivals` has those that come in.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::{Value, json};
 
+use super::arrivals::Arrivals;
 use super::{Owner, Server};
-use crate::failure::{Code, Failure, Outcome};
-use crate::requests::{
-    NamesRequest, PutRequest, ReadRequest, RenameRequest, ScanRequest, SpliceRequest, TarInRequest, TarOutRequest,
-};
-use crate::tree::{FileOut, Put, Scan, Splice, TreeIn, TreeOut, remove, rename};
-use crate::wire::{DATA_CHUNK, FrameType, OUTBOX_HIGH, ReceiveWindow, SendCredit, Violation};
+use crate::failure::Outcome;
+use crate::requests::{NamesRequest, ReadRequest, RenameRequest, ScanRequest, TarOutRequest};
+use crate::tree::{FileOut, Scan, TreeOut, remove, rename};
+use crate::wire::{DATA_CHUNK, FrameType, OUTBOX_HIGH, SendCredit, Violation};
 
 /// Pieces sent before the server looks at its descriptors again.
 const BUDGET: usize = 8;
@@ -19,10 +18,10 @@ const BUDGET: usize = 8;
 #[derive(Debug, Default)]
 pub struct Transfers {
     outgoing: BTreeMap<u32, Outgoing>,
-    incoming: BTreeMap<u32, Incoming>,
     /// Streams that may go on sending, each at most once.
     ready: VecDeque<u32>,
-    begun: u64,
+    /// The other way.
+    pub(super) arrivals: Arrivals,
 }
 
 #[derive(Debug)]
@@ -37,19 +36,6 @@ enum Source {
     Tree(Box<TreeOut>),
     File(FileOut),
     Scan(Scan),
-}
-
-#[derive(Debug)]
-struct Incoming {
-    sink: Sink,
-    window: ReceiveWindow,
-}
-
-#[derive(Debug)]
-enum Sink {
-    Tree(Box<TreeIn>),
-    Put(Put),
-    Splice(Box<Splice>),
 }
 
 impl Source {
@@ -74,20 +60,21 @@ impl Source {
 }
 
 impl Transfers {
-    /// Whether something can be sent once there is room.
+    /// Whether something can be sent once there is room, or written.
     pub fn has_work(&self) -> bool {
-        !self.ready.is_empty()
+        !self.ready.is_empty() || self.arrivals.has_work()
     }
 
     /// Gives up the transfer of this stream, if it has one.
     pub fn remove(&mut self, stream: u32) {
         self.outgoing.remove(&stream);
-        self.incoming.remove(&stream);
+        self.arrivals.remove(stream);
     }
 
     /// Gives up every one.
     pub fn clear(&mut self) {
-        *self = Transfers { begun: self.begun, ..Transfers::default() };
+        self.arrivals.clear();
+        *self = Transfers { arrivals: std::mem::take(&mut self.arrivals), ..Transfers::default() };
     }
 }
 
@@ -128,86 +115,11 @@ impl Server {
         Ok(())
     }
 
-    pub(super) fn begin_tar_in(&mut self, stream: u32, request: &TarInRequest) -> Outcome<()> {
-        self.refuse_frozen(&request.path)?;
-        self.transfers.begun += 1;
-        let tree = TreeIn::begin(request, self.transfers.begun)?;
-        self.begin_incoming(stream, Sink::Tree(Box::new(tree)));
-        Ok(())
-    }
-
-    pub(super) fn begin_splice(&mut self, stream: u32, request: &SpliceRequest) -> Outcome<()> {
-        self.refuse_frozen(&request.path)?;
-        self.transfers.begun += 1;
-        let splice = Splice::begin(request, self.transfers.begun)?;
-        self.begin_incoming(stream, Sink::Splice(Box::new(splice)));
-        Ok(())
-    }
-
-    pub(super) fn begin_put(&mut self, stream: u32, request: PutRequest) -> Outcome<()> {
-        self.refuse_frozen(&request.path)?;
-        let put = Put::begin(request)?;
-        self.begin_incoming(stream, Sink::Put(put));
-        Ok(())
-    }
-
     fn begin_outgoing(&mut self, stream: u32, source: Source) {
         let outgoing = Outgoing { source, credit: SendCredit::default(), queued: true };
         self.transfers.outgoing.insert(stream, outgoing);
         self.transfers.ready.push_back(stream);
         self.owners.insert(stream, Owner::Transfer);
-    }
-
-    fn begin_incoming(&mut self, stream: u32, sink: Sink) {
-        self.transfers.incoming.insert(stream, Incoming { sink, window: ReceiveWindow::default() });
-        self.owners.insert(stream, Owner::Transfer);
-    }
-
-    pub(super) fn refuse_frozen(&self, path: &str) -> Outcome<()> {
-        match self.freezer.holds_writes() {
-            true => {
-                let message = format!("writing {path}: the guest's file system is frozen");
-                Err(Failure::new(Code::FailedPrecondition, message))
-            }
-            false => Ok(()),
-        }
-    }
-
-    /// DATA: more for the transfer of this stream, if it has one.
-    pub(super) fn receive_transfer(&mut self, stream: u32, bytes: &[u8]) -> Result<(), Violation> {
-        let Some(incoming) = self.transfers.incoming.get_mut(&stream) else {
-            return Ok(());
-        };
-        incoming.window.receive(bytes.len())?;
-        let result = match &mut incoming.sink {
-            Sink::Tree(tree) => tree.receive(bytes),
-            Sink::Put(put) => put.receive(bytes),
-            Sink::Splice(splice) => splice.receive(bytes),
-        };
-        match result {
-            Ok(()) => {
-                if let Some(lump) = incoming.window.consume(bytes.len()) {
-                    self.connection.outbox.credit(stream, 0, lump);
-                }
-            }
-            Err(failure) => {
-                self.transfers.remove(stream);
-                self.close(stream, Err(failure));
-            }
-        }
-        Ok(())
-    }
-
-    /// END: the transfer of this stream, if it has one, is complete.
-    pub(super) fn finish_transfer(&mut self, stream: u32) {
-        if let Some(Incoming { sink, .. }) = self.transfers.incoming.remove(&stream) {
-            let result = match sink {
-                Sink::Tree(tree) => tree.finish(),
-                Sink::Put(put) => put.finish(),
-                Sink::Splice(splice) => splice.finish(),
-            };
-            self.close(stream, result);
-        }
     }
 
     /// CREDIT: the host has room for more of this stream.
@@ -223,8 +135,9 @@ impl Server {
         Ok(())
     }
 
-    /// Sends some of what waits, one piece of one stream at a time, in turn.
+    /// Writes and sends some of what waits, one piece of one stream at a time, in turn.
     pub(super) fn work_transfers(&mut self) {
+        self.work_splices();
         for _ in 0..BUDGET {
             if self.connection.outbox.len() >= OUTBOX_HIGH {
                 break;
@@ -264,14 +177,6 @@ impl Server {
                 self.transfers.remove(stream);
                 self.close(stream, Err(failure));
             }
-        }
-    }
-
-    /// Ends everything that writes with `failed_precondition`.
-    pub(super) fn fail_incoming(&mut self, reason: &str) {
-        for (stream, incoming) in std::mem::take(&mut self.transfers.incoming) {
-            drop(incoming);
-            self.close(stream, Err(Failure::new(Code::FailedPrecondition, reason)));
         }
     }
 }

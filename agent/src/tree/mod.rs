@@ -8,6 +8,7 @@ mod change;
 mod content;
 mod file_in;
 mod file_out;
+mod linked;
 mod member;
 mod numbers;
 mod parser;

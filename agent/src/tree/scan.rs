@@ -12,6 +12,8 @@ use crate::wire::ByteQueue;
 
 /// Directories inside each other.
 const MAX_DEPTH: usize = 512;
+/// Files that are looked at before the caller has something else to do: some give no bytes.
+const STEPS: usize = 4096;
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// A scan under way.
@@ -38,9 +40,11 @@ impl Scan {
         Ok(Scan { path, levels: vec![level], pending: ByteQueue::default(), entries: 0 })
     }
 
-    /// Appends at most `max` bytes to `out`, and at least one unless it is over.
+    /// Appends at most `max` bytes to `out`. It may be none although there is more.
     pub fn fill(&mut self, out: &mut Vec<u8>, max: usize) -> Outcome<()> {
-        while self.pending.len() < max && !self.levels.is_empty() {
+        let mut steps = 0;
+        while self.pending.len() < max && !self.levels.is_empty() && steps < STEPS {
+            steps += 1;
             self.advance()?;
         }
         let count = self.pending.len().min(max);

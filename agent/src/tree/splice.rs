@@ -14,7 +14,7 @@ use crate::wire::ByteQueue;
 
 /// Bytes of the head of a piece: its kind, where it begins, how long it is.
 const HEAD: usize = 17;
-/// Bytes copied at once.
+/// Bytes moved at once.
 const CHUNK: usize = 64 * 1024;
 
 /// A file under way. Dropped before `finish`, it leaves nothing.
@@ -30,6 +30,8 @@ pub struct Splice {
     pending: ByteQueue,
     /// Bytes of a piece that are still to come.
     fresh: u64,
+    /// Where bytes are still to be copied from, and where they end.
+    copying: (u64, u64),
     size: u64,
     max_size: u64,
     moved: bool,
@@ -63,6 +65,7 @@ impl Splice {
             file,
             pending: ByteQueue::default(),
             fresh: 0,
+            copying: (0, 0),
             size: 0,
             max_size: request.max_size,
             moved: false,
@@ -71,37 +74,27 @@ impl Splice {
         Ok(splice)
     }
 
-    /// Takes more of the pieces.
-    pub fn receive(&mut self, bytes: &[u8]) -> Outcome<()> {
+    /// Takes more of the pieces, which `work` acts on. The window bounds what waits.
+    pub fn receive(&mut self, bytes: &[u8]) {
         self.pending.push(bytes);
-        loop {
-            if self.fresh > 0 {
-                let count = self.pending.len().min(usize::try_from(self.fresh).unwrap_or(usize::MAX));
-                if count == 0 {
-                    return Ok(());
-                }
-                let piece = self.pending.as_slice()[..count].to_vec();
-                self.pending.consume(count);
-                self.fresh -= count as u64;
-                self.put(&piece)?;
-                continue;
-            }
-            let Some(head) = self.pending.as_slice().first_chunk::<HEAD>().copied() else {
-                return Ok(());
-            };
-            self.pending.consume(HEAD);
-            let number = |at: usize| head[at..at + 8].iter().rev().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
-            match (head[0], number(1), number(9)) {
-                (b'c', at, length) => self.copy(at, length)?,
-                (b'd', 0, length) => self.fresh = length,
-                _ => return Err(self.nonsense()),
-            }
-        }
     }
 
-    /// Puts it in its place. Returns its size, and the guest's time.
+    /// Acts on some of what came: a few bytes of it may have gigabytes copied. Returns how many of its bytes are done with, and whether there
+    /// is more to do already.
+    pub fn work(&mut self) -> Outcome<(usize, bool)> {
+        let (waiting, mut room) = (self.pending.len(), CHUNK);
+        while room > 0 {
+            match self.step(room)? {
+                0 => break,
+                moved => room = room.saturating_sub(moved),
+            }
+        }
+        Ok((waiting - self.pending.len(), room == 0))
+    }
+
+    /// Puts it in its place, once `work` has nothing more to do. Returns its size, and the guest's time.
     pub fn finish(mut self) -> Outcome<Value> {
-        if self.fresh > 0 || !self.pending.is_empty() {
+        if self.fresh > 0 || self.copying.0 < self.copying.1 || !self.pending.is_empty() {
             return Err(self.nonsense());
         }
         renameat(&self.directory, self.temporary.as_str(), &self.directory, self.name.as_str())
@@ -112,20 +105,44 @@ impl Splice {
         Ok(answer)
     }
 
-    fn copy(&mut self, mut at: u64, length: u64) -> Outcome<()> {
-        let Some(end) = at.checked_add(length).filter(|end| *end <= self.base_size) else {
-            return Err(self.nonsense());
-        };
-        let mut buffer = vec![0; CHUNK];
-        while at < end {
-            let room = usize::try_from(end - at).unwrap_or(CHUNK).min(CHUNK);
-            let read = retry_on_intr(|| pread(&self.base, &mut buffer[..room], at));
-            let count = read.and_then(|count| if count == 0 { Err(Errno::IO) } else { Ok(count) });
-            let count = count.map_err(|errno| failure("splicing", &self.path, errno))?;
-            self.put(&buffer[..count])?;
-            at += count as u64;
+    /// Moves at most `most` bytes, or takes the head of a piece. Returns how much that was; 0 when more has to come first.
+    fn step(&mut self, most: usize) -> Outcome<usize> {
+        let (at, end) = self.copying;
+        if at < end {
+            return self.copy(usize::try_from(end - at).unwrap_or(most).min(most));
         }
-        Ok(())
+        if self.fresh > 0 {
+            let count = self.pending.len().min(usize::try_from(self.fresh).unwrap_or(most)).min(most);
+            let piece = self.pending.as_slice()[..count].to_vec();
+            self.pending.consume(count);
+            self.fresh -= count as u64;
+            self.put(&piece)?;
+            return Ok(count);
+        }
+        let Some(head) = self.pending.as_slice().first_chunk::<HEAD>().copied() else {
+            return Ok(0);
+        };
+        self.pending.consume(HEAD);
+        let number = |at: usize| head[at..at + 8].iter().rev().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
+        match (head[0], number(1), number(9)) {
+            (b'c', at, length) => match at.checked_add(length).filter(|end| *end <= self.base_size) {
+                Some(end) => self.copying = (at, end),
+                None => return Err(self.nonsense()),
+            },
+            (b'd', 0, length) => self.fresh = length,
+            _ => return Err(self.nonsense()),
+        }
+        Ok(HEAD)
+    }
+
+    fn copy(&mut self, most: usize) -> Outcome<usize> {
+        let mut buffer = vec![0; most];
+        let read = retry_on_intr(|| pread(&self.base, &mut buffer[..], self.copying.0));
+        let count = read.and_then(|count| if count == 0 { Err(Errno::IO) } else { Ok(count) });
+        let count = count.map_err(|errno| failure("splicing", &self.path, errno))?;
+        self.put(&buffer[..count])?;
+        self.copying.0 += count as u64;
+        Ok(count)
     }
 
     fn put(&mut self, mut bytes: &[u8]) -> Outcome<()> {

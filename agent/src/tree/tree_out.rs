@@ -1,6 +1,6 @@
 //! `tar-out`: files and trees of the guest become an archive, made as fast as it is taken.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::attributes::{describe, read_xattrs};
 use super::content::Content;
+use super::linked::Linked;
 use super::member::{Kind, Member};
 use super::roots::{Root, roots_below, roots_of};
 use super::sparse::{find_pieces, format_map};
@@ -22,8 +23,8 @@ use crate::wire::ByteQueue;
 
 /// Directories inside each other.
 const MAX_DEPTH: usize = 512;
-/// Files with several names that are remembered; others come as files of their own.
-const MAX_LINKED: usize = 65_536;
+/// Files that are looked at before the caller has something else to do: some give no bytes.
+const STEPS: usize = 1024;
 /// Messages of the result.
 const MAX_NOTES: usize = 32;
 
@@ -39,7 +40,7 @@ pub struct TreeOut {
     /// Headers and padding to send before anything else.
     pending: ByteQueue,
     file: Option<Content>,
-    linked: HashMap<(u64, u64), Vec<u8>>,
+    linked: Linked,
     ended: bool,
     entries: u64,
     bytes: u64,
@@ -73,7 +74,7 @@ impl TreeOut {
             levels: Vec::new(),
             pending: ByteQueue::default(),
             file: None,
-            linked: HashMap::new(),
+            linked: Linked::default(),
             ended: false,
             entries: 0,
             bytes: 0,
@@ -82,10 +83,10 @@ impl TreeOut {
         }
     }
 
-    /// Appends at most `max` bytes to `out`, and at least one unless the archive has ended.
+    /// Appends at most `max` bytes to `out`. It may be none although there is more.
     pub fn fill(&mut self, out: &mut Vec<u8>, max: usize) -> Outcome<()> {
-        let end = out.len() + max;
-        while out.len() < end {
+        let (end, mut steps) = (out.len() + max, 0);
+        while out.len() < end && steps < STEPS {
             if !self.pending.is_empty() {
                 let count = self.pending.len().min(end - out.len());
                 out.extend_from_slice(&self.pending.as_slice()[..count]);
@@ -95,6 +96,7 @@ impl TreeOut {
             } else if self.ended {
                 break;
             } else {
+                steps += 1;
                 self.advance()?;
             }
         }
@@ -229,16 +231,13 @@ impl TreeOut {
     fn open_file(&mut self, file: OwnedFd, status: &Stat, full: Vec<u8>) -> Result<(), Errno> {
         let size = status.st_size as u64;
         let mut member = describe(full.clone(), Kind::File, size, status);
-        if status.st_nlink > 1 && !self.plain {
-            let identity = (status.st_dev, status.st_ino);
-            if let Some(first) = self.linked.get(&identity) {
-                (member.kind, member.size, member.link) = (Kind::HardLink, 0, first.clone());
-                self.header(&member);
-                return Ok(());
-            }
-            if self.linked.len() < MAX_LINKED {
-                self.linked.insert(identity, full.clone());
-            }
+        if status.st_nlink > 1
+            && !self.plain
+            && let Some(first) = self.linked.first(status, &full)
+        {
+            (member.kind, member.size, member.link) = (Kind::HardLink, 0, first.to_vec());
+            self.header(&member);
+            return Ok(());
         }
         if self.special {
             member.xattrs = read_xattrs(&file)?;

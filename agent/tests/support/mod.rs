@@ -146,6 +146,18 @@ impl Host {
         self.send_bytes(&bytes);
     }
 
+    /// Sends frames with one call, one after the other. An OPEN among them is of the next stream.
+    pub fn send_together(&mut self, frames: &[(FrameType, u32, &[u8])]) {
+        let mut bytes = Vec::new();
+        for (kind, stream, payload) in frames {
+            append_frame(&mut bytes, self.tag, (*kind, *stream), payload, &[]);
+            if *kind == FrameType::Open {
+                self.next_stream = stream + 2;
+            }
+        }
+        self.send_bytes(&bytes);
+    }
+
     pub fn send_data(&mut self, stream: u32, bytes: &[u8]) {
         self.send(FrameType::Data, stream, &[&[0], bytes].concat());
     }
