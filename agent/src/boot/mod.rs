@@ -3,10 +3,11 @@
 mod channel;
 mod modules;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::Mode;
 use rustix::mount::{MountFlags, mount};
 use rustix::process::{Resource, Rlimit};
 
+use crate::console;
 use crate::failure::{Code, OrFail, Outcome};
 use crate::server::Channel;
 
@@ -18,7 +19,7 @@ const MAX_FILES_HARD: u64 = 1_048_576;
 /// Mounts what is needed, loads the modules and finds the host.
 pub fn boot() -> Outcome<Channel> {
     mount_early("devtmpfs", "/dev", "mode=0755")?;
-    open_console();
+    console::open_standard_files();
     mount_early("proc", "/proc", "")?;
     mount_early("sysfs", "/sys", "")?;
     rustix::process::umask(Mode::from(0o022));
@@ -35,18 +36,4 @@ fn mount_early(kind: &str, target: &str, data: &str) -> Outcome<()> {
     let data = std::ffi::CString::new(data).unwrap_or_default();
     mount(kind, target, kind, MountFlags::NOSUID, data.as_c_str())
         .or_fail(Code::Internal, format!("mounting {kind} on {target}"))
-}
-
-/// Makes the console the standard files, so that words for people arrive and descriptors 0 to 2 are taken. Without a console
-/// it is `/dev/null`.
-fn open_console() {
-    let open = |path| rustix::fs::open(path, OFlags::RDWR | OFlags::NOCTTY, Mode::empty());
-    if let Ok(console) = open("/dev/console").or_else(|_| open("/dev/null")) {
-        let _ = rustix::stdio::dup2_stdin(&console);
-        let _ = rustix::stdio::dup2_stdout(&console);
-        let _ = rustix::stdio::dup2_stderr(&console);
-        if std::os::fd::AsRawFd::as_raw_fd(&console) <= 2 {
-            std::mem::forget(console);
-        }
-    }
 }

@@ -87,6 +87,7 @@ impl Init {
         // The end of the pipe: the agent stands where it is to be.
         let _ = rustix::io::read(&ready, &mut [0u8; 1]);
         go_back();
+        console::hand_over();
         let pointers = |strings: &[CString]| -> Vec<*const c_char> {
             strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
         };
