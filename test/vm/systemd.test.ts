@@ -41,6 +41,11 @@ test("an image whose command is an init boots systemd to running, and stops in o
   expect(await sh("s", "readlink /proc/1/exe; cut -d ' ' -f 19 /proc/1/stat; cat /proc/self/cgroup")).toMatch(
     /^\/usr\/lib\/systemd\/systemd\n0\n0::\/commands\/exec-\d+$/u,
   );
+  // The kernel never kills the agent for want of memory, and everything else as ever.
+  const score = (pid: string): string => `cat /proc/${pid}/oom_score_adj`;
+  expect(
+    await sh("s", `${score("$(cat /sys/fs/cgroup/agent/cgroup.procs)")}; ${score("self")}; ${score("1")}`),
+  ).toBe("-1000\n0\n0");
   expect(await sh("s", "journalctl --boot --no-pager --lines=1 --unit=ssh.service | tail -n 1")).toContain(
     "ssh",
   );

@@ -15,6 +15,7 @@ use std::ptr;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Access, access};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
@@ -80,6 +81,8 @@ pub enum Stage {
     Cwd,
     /// Executing; the error is the one to report of all candidates.
     Execute,
+    /// The same, of a program that is there and names an interpreter that is not.
+    Interpreter,
     /// It was stopped, or stood still for too long, before it executed anything.
     Stuck,
 }
@@ -213,7 +216,7 @@ extern "C" fn child_main(shared: *mut Shared) -> ! {
     // SAFETY: `start` passes a pointer to a live value that only this function uses until the parent goes on.
     let shared = unsafe { &mut *shared };
     let failure = prepare(shared.plan).err();
-    shared.failure = Some(failure.unwrap_or_else(|| (Stage::Execute, execute(shared))));
+    shared.failure = Some(failure.unwrap_or_else(|| execute(shared)));
     // SAFETY: _exit takes any number and runs no handlers.
     unsafe { libc::_exit(127) }
 }
@@ -265,7 +268,7 @@ fn reset_signals() {
 }
 
 /// Returns only if no candidate could be executed: the error that execvp(3) would choose.
-fn execute(shared: &Shared) -> Errno {
+fn execute(shared: &Shared) -> (Stage, Errno) {
     let candidates = match shared.plan.program {
         Program::Search(candidates) => candidates,
         Program::Open(binary) => {
@@ -274,18 +277,22 @@ fn execute(shared: &Shared) -> Errno {
             unsafe {
                 libc::syscall(libc::SYS_execveat, fd, c"".as_ptr(), shared.argv.as_ptr(), shared.envp.as_ptr(), flags)
             };
-            return last_error();
+            return (Stage::Execute, last_error());
         }
     };
-    let mut reported = Errno::NOENT;
+    let mut reported = (Stage::Execute, Errno::NOENT);
     for path in candidates {
         // SAFETY: path, argv and envp are NUL-terminated strings and null-terminated arrays of such.
         unsafe { libc::execve(path.as_ptr(), shared.argv.as_ptr(), shared.envp.as_ptr()) };
         let errno = last_error();
         match errno {
+            // Looked at here and not by the agent, which must not wait for a file system of the guest's.
+            Errno::NOENT if reported.1 == errno && access(path.as_c_str(), Access::EXISTS).is_ok() => {
+                reported = (Stage::Interpreter, errno);
+            }
             Errno::NOENT | Errno::NOTDIR => {}
-            Errno::ACCESS => reported = Errno::ACCESS,
-            _ => return errno,
+            Errno::ACCESS => reported = (Stage::Execute, errno),
+            _ => return (Stage::Execute, errno),
         }
     }
     reported

@@ -15,6 +15,7 @@ use super::identity::{Identity, resolve_identity};
 use super::priority::go_first;
 use super::pty::open_pty;
 use super::search::candidates;
+use super::shield::{Shield, without};
 use crate::failure::{Code, Failure, OrFail, Outcome, errno_words};
 use crate::files::read_small;
 use crate::requests::{Builtin, ExecRequest};
@@ -35,6 +36,8 @@ pub struct Launcher {
     open_files: Rlimit,
     /// The agent's own binary, which no path leads to once the root is the image's.
     own_binary: io::Result<OwnedFd>,
+    /// Keeps the agent from being killed for want of memory; commands are not kept so.
+    shield: Option<Shield>,
     stack: ChildStack,
 }
 
@@ -65,7 +68,14 @@ impl Launcher {
             go_first();
         }
         let own_binary = rustix::fs::open("/proc/self/exe", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
-        Launcher { cgroups: None, die_with_agent, open_files, own_binary, stack: ChildStack::default() }
+        let stack = ChildStack::default();
+        Launcher { cgroups: None, die_with_agent, open_files, own_binary, shield: None, stack }
+    }
+
+    /// Has the kernel spare the agent when memory runs out, as it spares process 1, which this process is not any more.
+    pub fn shield(&mut self) -> io::Result<()> {
+        self.shield = Some(Shield::raise()?);
+        Ok(())
     }
 
     /// Removes the cgroups of ended commands whose last processes are gone now.
@@ -121,13 +131,13 @@ impl Launcher {
             // So that the command's user owns the terminal, as after a login; without it only /dev/tty would work.
             let _ = rustix::fs::fchown(plan.stdio[0], Some(uid), None);
         }
-        match start(&plan, &mut self.stack) {
+        match without(self.shield.as_ref(), || start(&plan, &mut self.stack)) {
             Ok(pid) => Ok(Spawned { pid, input: stdio.input, outputs: stdio.outputs, cgroup }),
             Err((stage, errno)) => {
                 if let (Some(cgroups), Some(cgroup)) = (&mut self.cgroups, cgroup) {
                     cgroups.remove(cgroup);
                 }
-                Err(explain((stage, errno), request, &program))
+                Err(explain((stage, errno), request))
             }
         }
     }
@@ -205,14 +215,10 @@ fn nonblocking(fd: OwnedFd) -> io::Result<OwnedFd> {
 }
 
 /// The failure that the host sees, by where the child stopped.
-fn explain((stage, errno): (Stage, Errno), request: &ExecRequest, program: &Program) -> Failure {
+fn explain((stage, errno): (Stage, Errno), request: &ExecRequest) -> Failure {
     let words = errno_words(errno.into());
     let name = &request.shown_argv()[0];
     let cwd = request.cwd.as_deref().unwrap_or("/");
-    let is_there = || match program {
-        Program::Search(tried) => tried.iter().any(|path| rustix::fs::stat(path).is_ok()),
-        Program::Open(_) => true,
-    };
     let (code, message) = match (stage, errno) {
         (Stage::Clone, Errno::AGAIN | Errno::NOMEM) => {
             (Code::ResourceExhausted, format!("no process could be made: {words}"))
@@ -229,9 +235,7 @@ fn explain((stage, errno): (Stage, Errno), request: &ExecRequest, program: &Prog
             let why = "it was stopped, or waited for something in the guest that does not answer";
             (Code::FailedPrecondition, format!("{name} did not begin: {why}"))
         }
-        (Stage::Execute, Errno::NOENT) if is_there() => {
-            (Code::CommandNotExecutable, format!("{name}: its interpreter does not exist"))
-        }
+        (Stage::Interpreter, _) => (Code::CommandNotExecutable, format!("{name}: its interpreter does not exist")),
         (Stage::Execute, Errno::NOENT | Errno::LOOP | Errno::NAMETOOLONG) => {
             (Code::CommandNotFound, format!("{name}: command not found"))
         }

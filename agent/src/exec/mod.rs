@@ -12,6 +12,7 @@ mod process;
 mod pty;
 mod ring;
 mod search;
+mod shield;
 mod signal;
 mod table;
 

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use super::Server;
 use super::poller::Source;
+use crate::console;
 use crate::exec::{Attachment, Cgroups, Exec, ExecKey, Input, Output, Ring, Spawned, signal_from_name};
-use crate::failure::{Code, Failure, OrFail, Outcome};
+use crate::failure::{Code, Failure, OrFail, Outcome, errno_words};
 use crate::requests::{Configure, ExecRequest, Request, SignalRequest, parse_request};
 use crate::system::{list_listeners, read_stats};
 use crate::tree::stat;
@@ -131,6 +132,9 @@ impl Server {
         let steps = self.machine.configure(&request)?;
         if self.machine.is_beside_init() {
             self.poller.renew(self.signals.as_fd(), Source::Signals).or_fail(Code::Internal, "watching signals")?;
+            if let Err(errno) = self.launcher.shield() {
+                console::say(&format!("keeping the agent from being killed: {}", errno_words(errno.into())));
+            }
         }
         self.launcher.cgroups = self.machine.cgroup_root().map(Cgroups::new);
         self.env = Some(request.env);
