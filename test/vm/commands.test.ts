@@ -108,6 +108,24 @@ test("an exec ends when its command does, though a grandchild keeps its output o
   await sh("kill $(ps -eo pid,args | awk '/[s]leep 300/ { print $1 }')");
 });
 
+test("cgroups that a command has made in its own go with the last process in them", async () => {
+  const make = "own=/sys/fs/cgroup$(cut -d: -f3- /proc/self/cgroup); mkdir -p $own/a/b $own/c";
+  const { stdout: ended } = await sh(`${make}; echo $own`);
+  expect(ended).toMatch(/^\/sys\/fs\/cgroup\/commands\/exec-\d+\n$/);
+  expect((await sh(`[ -e ${ended.trim()} ] || echo gone`)).stdout).toBe("gone\n");
+
+  // What goes on in one of them keeps them all, until it is gone and the agent has heard of it.
+  const sleeper = "sleep 1000 </dev/null >/dev/null 2>&1 & echo $! > $own/a/b/cgroup.procs; echo $own $!";
+  const { stdout: left } = await sh(`${make}; ${sleeper}`);
+  const [own = "", pid = ""] = left.trim().split(" ");
+  expect((await sh(`ls -d ${own}/a/b ${own}/c; cat ${own}/a/b/cgroup.procs`)).stdout).toBe(
+    `${own}/a/b\n${own}/c\n${pid}\n`,
+  );
+  expect((await sh(`kill ${pid} && tail -s 0.1 --pid=${pid} -f /dev/null`)).code).toBe(0);
+  // Another command: the agent is done with the process before that one begins.
+  expect((await sh(`[ -e ${own} ] || echo gone`)).stdout).toBe("gone\n");
+});
+
 test("^C of exec reaches the command", async () => {
   const cli = home.start([
     "exec",
