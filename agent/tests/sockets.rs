@@ -3,13 +3,40 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 
 use banger_agent::wire::{FrameType, WINDOW};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, socket_with};
 use serde_json::{Value, json};
 use support::{Host, start};
+
+/// A port of localhost, over IPv4 and where there is one IPv6, that nobody listens at and nobody can while the sockets are there.
+fn hold_port() -> (Vec<OwnedFd>, u16) {
+    // The first port may be taken in the other family.
+    (0..100)
+        .find_map(|_| {
+            let (first, port) = bind_only(Ipv4Addr::LOCALHOST.into(), 0).expect("a port");
+            match bind_only(Ipv6Addr::LOCALHOST.into(), port) {
+                Ok((second, _)) => Some((vec![first, second], port)),
+                Err(Errno::ADDRINUSE) => None,
+                // No IPv6 here, so nobody listens there either.
+                Err(_) => Some((vec![first], port)),
+            }
+        })
+        .expect("a port that is free in both")
+}
+
+fn bind_only(address: IpAddr, port: u16) -> Result<(OwnedFd, u16), Errno> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    bind(&socket, &SocketAddr::new(address, port))?;
+    let port = SocketAddr::try_from(getsockname(&socket)?)?.port();
+    Ok((socket, port))
+}
 
 fn control(host: &mut Host, stream: u32) -> Value {
     let frame = host.read_of(stream);
@@ -62,7 +89,8 @@ fn a_listener_on_ipv6_alone_and_one_on_a_path_are_reached() {
 #[test]
 fn a_port_where_nobody_listens_is_said_so() {
     let (_agent, mut host) = start();
-    let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+    // Bound and not listening: nobody else can take the port meanwhile.
+    let (_held, port) = hold_port();
     let answer = host.request(json!({"kind": "dial", "port": port}));
     assert_eq!(answer["error"]["code"], json!("failed_precondition"));
     let words = format!("nobody listens on localhost:{port} in the guest");
