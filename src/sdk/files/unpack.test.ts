@@ -176,6 +176,34 @@ test("unpack() makes no devices, drops set-user-ID bits, and notes what it left 
   expect(lstatSync(scratch.at("d/su")).mode & 0o7777).toBe(0o755);
 });
 
+test.each(["secret", "d/secret"])("unpack() links to nothing of the host: %s", async (target) => {
+  using scratch = createScratch();
+  mkdirSync(scratch.at("d"));
+  for (const name of ["secret", "d/secret"]) writeFileSync(scratch.at(name), "of the host");
+  const archive = forge([top, ["d/own", "file", "x"], ["d/h", "hardlink", "", target]]);
+  await refusal(unpack(pieces(archive), options(scratch.path)), "guest_error");
+  for (const name of ["secret", "d/secret"]) expect(lstatSync(scratch.at(name)).nlink).toBe(1);
+  expect(readdirSync(scratch.at("d")).toSorted()).toEqual(["own", "secret"]);
+});
+
+test("unpack() gives one file or link all of its names, wherever they are", async () => {
+  using scratch = createScratch();
+  const archive = forge([
+    top,
+    ["d/a", "file", "x"],
+    ["d/l", "symlink", "", "a"],
+    ["d/s/", "directory"],
+    ["d/s/b", "hardlink", "", "d/a"],
+    ["d/s/m", "hardlink", "", "d/l"],
+    ["d/a", "file", "another"],
+    ["d/c", "hardlink", "", "d/s/b"],
+  ]);
+  await unpack(pieces(archive), options(scratch.path));
+  const inode = (name: string): number => lstatSync(scratch.at(name)).ino;
+  expect([inode("d/s/b"), inode("d/s/m")]).toEqual([inode("d/c"), inode("d/l")]);
+  expect(readFileSync(scratch.at("d/c"), "utf8")).toBe("x");
+});
+
 test("unpack() replaces a link that is in the place of a file, and does not write through it", async () => {
   using scratch = createScratch();
   mkdirSync(scratch.at("d"));

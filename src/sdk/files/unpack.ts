@@ -3,9 +3,11 @@ import { randomBytes } from "node:crypto";
 import {
   closeSync,
   constants,
+  fstatSync,
   ftruncateSync,
   lchownSync,
   linkSync,
+  lstatSync,
   lutimesSync,
   openSync,
   renameSync,
@@ -62,6 +64,8 @@ class Unpacker implements Unpacked {
   readonly #reader: TarReader;
   readonly #place: Place;
   readonly #options: UnpackOptions;
+  /** Inodes of what this has made: what was here before is no target for a guest's hard links. */
+  readonly #made = new Set<number>();
   readonly #temporary = Buffer.from(`.banger-cp-${process.pid}-${randomBytes(6).toString("hex")}`);
 
   constructor(reader: TarReader, place: Place, options: UnpackOptions) {
@@ -127,6 +131,7 @@ class Unpacker implements Unpacked {
       await this.#content(fd, member);
       this.#place.apply(fd, member);
       this.#rename(temporary, final, parts);
+      this.#made.add(fstatSync(fd).ino);
     } catch (error) {
       unlinkSync(temporary);
       throw error;
@@ -167,6 +172,7 @@ class Unpacker implements Unpacked {
     // link(2) does not follow a symbolic link.
     linkSync(source.path, temporary);
     try {
+      if (!this.#made.has(lstatSync(temporary).ino)) throw foreign(member);
       this.#rename(temporary, final, parts);
     } finally {
       // rename(2) does nothing where both are names of one file.
@@ -179,7 +185,9 @@ class Unpacker implements Unpacked {
     const temporary = beside(final, this.#temporary);
     make(temporary);
     try {
+      const { ino } = lstatSync(temporary);
       this.#rename(temporary, final, parts);
+      this.#made.add(ino);
     } catch (error) {
       unlinkSync(temporary);
       throw error;
@@ -216,6 +224,13 @@ function removeIfThere(path: Buffer): void {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
   }
+}
+
+function foreign({ name, link }: Member): BangerError {
+  return new BangerError(
+    "guest_error",
+    `the guest sent ${shownName(name)} as another name of ${shownName(link)}, which it has not sent`,
+  );
 }
 
 function tooMuch(what: string): BangerError {
