@@ -3,6 +3,7 @@ import {
   closeSync,
   constants,
   fchmodSync,
+  fchownSync,
   fstatSync,
   ftruncateSync,
   futimesSync,
@@ -85,7 +86,7 @@ async function getFile(
   job: CopyJob,
   { source, plan }: { readonly source: GuestFileFacts; readonly plan: CopyPlan },
 ): Promise<CopyResult> {
-  const { size, mtimeMs, mode } = source;
+  const { size, mtimeMs, mode, uid, gid } = source;
   const final = join(plan.directory, plan.name);
   const key = partialKey([job.guestPath, size, mtimeMs, final]);
   const partial = join(plan.directory, `.banger-part-${key}`);
@@ -114,6 +115,8 @@ async function getFile(
     }
     await stream.result;
     if (at !== size) throw changed(job.guestPath);
+    // Before the mode: a set-user-ID bit is its owner's, and goes with another (chown(2)).
+    if (job.archive === true && process.getuid?.() === 0) fchownSync(fd, uid, gid);
     fchmodSync(fd, mode & (job.archive === true ? 0o7777 : 0o1777));
     const seconds = Math.floor(mtimeMs / 1000);
     const mtime = { seconds, nanoseconds: (mtimeMs - seconds * 1000) * 1e6 };
