@@ -125,7 +125,8 @@ export async function mergeTars(tars: readonly string[], path: string): Promise<
     );
   }
   await using file = await open(path, "w");
-  for await (const piece of emitMerged({ files, plan: planMerge(indexes), budget })) await file.write(piece);
+  for await (const piece of emitMerged({ files, plan: planMerge(indexes, budget), budget }))
+    await file.write(piece);
   await spawn(["gzip", "-k", "-6", path]);
 }
 

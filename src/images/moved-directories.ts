@@ -44,7 +44,7 @@ export async function* readMoved(
   const file = { path: tarPath, name: "the image below", diffId: undefined };
   const index = await indexLayer(spool(exportRootfs(rootfsPath, signal), tarPath), { ...file, budget });
   const below = createRoot();
-  const applier = new LayerApplier(below, 0);
+  const applier = new LayerApplier(below, { layer: 0, budget });
   for (const entry of index.entries()) applier.apply(entry);
   const plan = { ...planTree(move(below, directories), [index]), implicit: [] };
   yield* emitMerged({ files: [file], plan, budget, ...withSignal });

@@ -4,8 +4,9 @@
  * keeps its contents, a whiteout hides what lower layers have and nothing of its own.
  */
 import { type ByteString, refusedEntry, shownBytes, type TarEntry } from "../tar/entry.ts";
+import type { ImageBudget } from "../tar/limits.ts";
 import { sourceOf } from "./sources.ts";
-import { attach, detach, IMPLICIT, resolve, type TreeNode } from "./tree.ts";
+import { attach, detach, IMPLICIT, type Place, resolve, type TreeNode } from "./tree.ts";
 
 const WHITEOUT = ".wh.";
 const OPAQUE = ".wh..wh..opq";
@@ -16,17 +17,19 @@ export type IndexedEntry = Pick<TarEntry, "kind" | "path" | "linkPath">;
 export class LayerApplier {
   readonly #root: TreeNode;
   readonly #layer: number;
+  readonly #budget: ImageBudget;
   #ordinal = 0;
   /** Where the last directory led, until something is taken away: entries of one directory follow each other. */
   #known: { readonly dir: ByteString; readonly node: TreeNode } | undefined;
 
-  /** `layer` counts from the lowest up; layers are applied in that order. */
-  constructor(root: TreeNode, layer: number) {
+  /** `layer` counts from the lowest up; layers are applied in that order. `budget` has counted the entries. */
+  constructor(root: TreeNode, { layer, budget }: { readonly layer: number; readonly budget: ImageBudget }) {
     this.#root = root;
     this.#layer = layer;
+    this.#budget = budget;
   }
 
-  /** The next entry, in the order of the archive. Errors: `invalid_argument` (it cannot be there). */
+  /** The next entry, in the order of the archive. Errors: `invalid_argument` (it cannot be there, over a limit). */
   apply(entry: IndexedEntry): void {
     const source = sourceOf(this.#layer, this.#ordinal);
     this.#ordinal += 1;
@@ -64,11 +67,13 @@ export class LayerApplier {
   /** Like `mkdir -p`, through symbolic links. */
   #makeDirectory(entry: IndexedEntry, dir: ByteString): TreeNode {
     if (this.#known?.dir === dir) return this.#known.node;
-    const place = resolve(this.#root, dir);
+    const place = this.#resolve(dir);
     if (place === undefined) throw refusedEntry(entry.path, "its directory is a loop of symbolic links");
     let { node } = place;
     if (node.kind !== "directory")
       throw refusedEntry(entry.path, `it lies below a ${node.kind} that is no directory`);
+    // A name of a thousand directories is short, and each of them costs what an entry costs.
+    this.#budget.addEntries(place.missing.length);
     for (const name of place.missing) {
       node = attach(node, name, { kind: "directory", source: IMPLICIT });
     }
@@ -79,7 +84,7 @@ export class LayerApplier {
   /** The target's own last component is not followed: a symbolic link can have several names too. */
   #linkTarget(entry: IndexedEntry): TreeNode {
     const slash = entry.linkPath.lastIndexOf("/");
-    const place = resolve(this.#root, slash < 0 ? "" : entry.linkPath.slice(0, slash));
+    const place = this.#resolve(slash < 0 ? "" : entry.linkPath.slice(0, slash));
     const found =
       place === undefined || place.missing.length > 0
         ? undefined
@@ -93,11 +98,16 @@ export class LayerApplier {
     return found;
   }
 
+  /** A link's target is walked for each entry behind it, as if its name were that much longer. */
+  #resolve(path: ByteString): Place | undefined {
+    return resolve(this.#root, path, (target) => this.#budget.addNameBytes(target.length));
+  }
+
   #whiteOut(entry: IndexedEntry, { dir, name }: { dir: ByteString; name: ByteString }): void {
     const hidden = name.slice(WHITEOUT.length);
     if (hidden === "" || hidden === "." || hidden === "..")
       throw refusedEntry(entry.path, "it hides nothing");
-    const place = resolve(this.#root, dir);
+    const place = this.#resolve(dir);
     if (place === undefined) throw refusedEntry(entry.path, "its directory is a loop of symbolic links");
     if (place.missing.length > 0) return;
     if (name === OPAQUE) {

@@ -2,8 +2,8 @@
  * One pass over the layers that yields the merged tar: every entry that won, under the names it ends up with. All is copied
  * into a few large pieces of memory that are used again, which costs less than new memory for everything that streams past.
  */
-import { damagedTar, type TarEntry } from "../tar/entry.ts";
-import { ImageBudget } from "../tar/limits.ts";
+import { type ByteString, damagedTar, type TarEntry } from "../tar/entry.ts";
+import { ImageBudget, type ImageLimits, limitError } from "../tar/limits.ts";
 import { TarReader, type TarSink } from "../tar/reader.ts";
 import { END_MARK, paddingOf, writeHeader } from "../tar/writer.ts";
 import { type LayerFile, openLayer } from "./layer-stream.ts";
@@ -33,14 +33,17 @@ export interface EmitOptions {
 export async function* emitMerged(options: EmitOptions): AsyncGenerator<Uint8Array> {
   const { files, plan, signal, onAclLeftOut = () => undefined } = options;
   const out = new Gatherer();
-  for (const node of plan.implicit) out.add(writeHeader(implicitDirectory(node, plan.newestSeconds)));
+  const { limits } = options.budget;
+  for (const node of plan.implicit) {
+    out.add(writeHeader(implicitDirectory(pathWithin(limits, node), plan.newestSeconds)));
+  }
   yield* out.take();
   for (const [index, file] of files.entries()) {
     const layer = plan.layers[index];
     if (layer === undefined || layer.end === 0) continue;
-    const sink = new WinnerSink(layer, { out, onAclLeftOut });
+    const sink = new WinnerSink(layer, { out, limits, onAclLeftOut });
     // What it may hold was counted when it was indexed; here each layer starts anew.
-    const budget = new ImageBudget(options.budget.limits);
+    const budget = new ImageBudget(limits);
     const reader = new TarReader(sink, budget);
     for await (const chunk of openLayer(file, { budget, ...(signal === undefined ? {} : { signal }) })) {
       reader.push(chunk);
@@ -56,14 +59,19 @@ export async function* emitMerged(options: EmitOptions): AsyncGenerator<Uint8Arr
 class WinnerSink implements TarSink {
   readonly #plan: LayerPlan;
   readonly #out: Gatherer;
+  readonly #limits: ImageLimits;
   readonly #onAclLeftOut: () => void;
   #ordinal = 0;
   #names: readonly TreeNode[] = [];
   #entry: TarEntry | undefined;
 
-  constructor(plan: LayerPlan, to: { readonly out: Gatherer; readonly onAclLeftOut: () => void }) {
+  constructor(
+    plan: LayerPlan,
+    to: { readonly out: Gatherer; readonly limits: ImageLimits; readonly onAclLeftOut: () => void },
+  ) {
     this.#plan = plan;
     this.#out = to.out;
+    this.#limits = to.limits;
     this.#onAclLeftOut = to.onAclLeftOut;
   }
 
@@ -79,7 +87,7 @@ class WinnerSink implements TarSink {
     if (first === undefined) return false;
     if (entry.kind !== first.kind) throw damagedTar("it changed while it was read");
     if (entry.hasAcl) this.#onAclLeftOut();
-    this.#out.add(writeHeader(normalized(entry, first)));
+    this.#out.add(writeHeader(normalized(entry, pathWithin(this.#limits, first))));
     this.#entry = entry;
     return true;
   }
@@ -99,26 +107,33 @@ class WinnerSink implements TarSink {
     if (first !== undefined) {
       for (const other of others) {
         const link = { kind: "hardlink", linkPath: pathOf(first), sizeBytes: 0, xattrs: [] } as const;
-        this.#out.add(writeHeader({ ...normalized(this.#entry, other), ...link }));
+        this.#out.add(writeHeader({ ...normalized(this.#entry, pathWithin(this.#limits, other)), ...link }));
       }
     }
     this.#entry = undefined;
   }
 }
 
-function normalized(entry: TarEntry, node: TreeNode): TarEntry {
+/** Links inside lead to places with longer names than any entry has. */
+function pathWithin({ maxPathBytes }: ImageLimits, node: TreeNode): ByteString {
+  const path = pathOf(node);
+  if (path.length <= maxPathBytes) return path;
+  throw limitError("maxPathBytes", maxPathBytes, "the image has a name with more bytes than");
+}
+
+function normalized(entry: TarEntry, path: ByteString): TarEntry {
   return {
     ...entry,
-    path: pathOf(node),
+    path,
     mtimeSeconds: Math.min(Math.max(entry.mtimeSeconds, 0), MAX_SECONDS),
   };
 }
 
 /** What `mkdir -p` by root makes. */
-function implicitDirectory(node: TreeNode, mtimeSeconds: number): TarEntry {
+function implicitDirectory(path: ByteString, mtimeSeconds: number): TarEntry {
   return {
     kind: "directory",
-    path: pathOf(node),
+    path,
     linkPath: "",
     mode: 0o755,
     uid: 0,

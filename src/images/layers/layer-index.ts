@@ -26,6 +26,7 @@ export interface LayerIndex {
 /** Feed it the layer's uncompressed bytes, then call `end`. Both throw `invalid_argument` or `unsupported`. */
 export class LayerIndexer {
   readonly #reader: TarReader;
+  readonly #budget: ImageBudget;
   readonly #chunks: Buffer[] = [];
   #chunk: Buffer = Buffer.alloc(0);
   #used = 0;
@@ -43,6 +44,7 @@ export class LayerIndexer {
       end: () => undefined,
     };
     this.#reader = new TarReader(sink, budget);
+    this.#budget = budget;
   }
 
   push(bytes: Buffer): void {
@@ -59,6 +61,7 @@ export class LayerIndexer {
     this.#count += 1;
     this.#newestSeconds = Math.max(this.#newestSeconds, Math.min(entry.mtimeSeconds, MAX_SECONDS));
     const size = FIXED_BYTES + entry.path.length + entry.linkPath.length;
+    this.#budget.addNameBytes(size - FIXED_BYTES);
     if (this.#used + size > this.#chunk.length) {
       if (this.#used > 0) this.#chunks.push(this.#chunk.subarray(0, this.#used));
       this.#chunk = Buffer.allocUnsafeSlow(Math.max(CHUNK_BYTES, size));

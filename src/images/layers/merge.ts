@@ -44,7 +44,7 @@ export async function mergeLayers(
   const before = await Promise.all(layers.map(stampOf));
   options.onStage?.("checking layers");
   const indexes = await indexAll(layers, { budget, ...withSignal });
-  const plan = planMerge(indexes);
+  const plan = planMerge(indexes, budget);
   options.onStage?.("writing the root file system");
   let acls = 0;
   const onAclLeftOut = (): void => void (acls += 1);

@@ -1,5 +1,6 @@
 /** Which entry of which layer ends up where: the finished tree, turned into what one pass over each layer needs. */
 
+import type { ImageBudget } from "../tar/limits.ts";
 import { LayerApplier } from "./apply.ts";
 import type { LayerIndex } from "./layer-index.ts";
 import { splitSource } from "./sources.ts";
@@ -25,11 +26,11 @@ export interface LayerPlan {
   names(ordinal: number): readonly TreeNode[];
 }
 
-/** `indexes` from the lowest up. Errors: `invalid_argument` (an entry that cannot be where it says). */
-export function planMerge(indexes: readonly LayerIndex[]): MergePlan {
+/** `indexes` from the lowest up, counted in `budget`. Errors: `invalid_argument` (an entry that cannot be where it says, over a limit). */
+export function planMerge(indexes: readonly LayerIndex[], budget: ImageBudget): MergePlan {
   const root = createRoot();
   for (const [layer, index] of indexes.entries()) {
-    const applier = new LayerApplier(root, layer);
+    const applier = new LayerApplier(root, { layer, budget });
     for (const entry of index.entries()) applier.apply(entry);
   }
   return planTree(root, indexes);

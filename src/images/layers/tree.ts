@@ -51,8 +51,12 @@ export function createRoot(): TreeNode {
   return new TreeNode(undefined, "", { kind: "directory", source: IMPLICIT });
 }
 
-/** Follows every symbolic link in the path, its last component too. Undefined: a loop. */
-export function resolve(root: TreeNode, path: ByteString): Place | undefined {
+/** Follows every symbolic link in the path, its last component too; `onFollow` hears where each leads. Undefined: a loop. */
+export function resolve(
+  root: TreeNode,
+  path: ByteString,
+  onFollow: (target: ByteString) => void,
+): Place | undefined {
   if (path === "") return { node: root, missing: [] };
   let node = root;
   const missing: ByteString[] = [];
@@ -71,6 +75,7 @@ export function resolve(root: TreeNode, path: ByteString): Place | undefined {
     else {
       followed += 1;
       if (followed > MAX_LINKS_FOLLOWED) return undefined;
+      onFollow(child.target);
       if (child.target.startsWith("/")) node = root;
       todo.push(...child.target.split("/").toReversed());
     }

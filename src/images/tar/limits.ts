@@ -25,6 +25,9 @@ export const DEFAULT_LIMITS: ImageLimits = {
 /** Up to here any ratio is fine: a file of zeros compresses a thousandfold and harms nobody while it is small. */
 export const RATIO_GRACE_BYTES: number = 256 * 1024 ** 2;
 
+/** Bytes of names and link targets for each entry that an image may have, on the average. */
+const NAME_BYTES_PER_ENTRY = 256;
+
 const KEYS: { readonly [K in keyof ImageLimits]: string } = {
   maxEntries: "images.max_entries",
   maxBytes: "images.max_size",
@@ -46,6 +49,7 @@ export class ImageBudget {
   readonly limits: ImageLimits;
   #entries = 0;
   #bytes = 0;
+  #nameBytes = 0;
 
   constructor(limits: ImageLimits = DEFAULT_LIMITS) {
     this.limits = limits;
@@ -63,6 +67,17 @@ export class ImageBudget {
     if (this.#bytes > this.limits.maxBytes) {
       throw limitError("maxBytes", this.limits.maxBytes, "the image has more uncompressed bytes than");
     }
+  }
+
+  /** Of names and link targets: they are kept in memory, and compress well. */
+  addNameBytes(count: number): void {
+    this.#nameBytes += count;
+    if (this.#nameBytes <= this.limits.maxEntries * NAME_BYTES_PER_ENTRY) return;
+    throw limitError(
+      "maxEntries",
+      this.limits.maxEntries,
+      "the image has longer names than fit for entries up to",
+    );
   }
 
   /** Of one layer: `bytes` came out of `compressedBytes`. */
