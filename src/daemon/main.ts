@@ -12,6 +12,7 @@ import { demandDatabase } from "./lost-database.ts";
 import { serve } from "./server.ts";
 import { type Part, shutDown } from "./shut-down.ts";
 import { becomeTheDaemon } from "./single.ts";
+import { demandSocketPlace } from "./socket-place.ts";
 
 export interface DaemonOptions
   extends Partial<
@@ -42,6 +43,7 @@ async function start(options: DaemonOptions): Promise<void> {
   const uid = process.getuid?.() ?? 0;
   const layout = findLayout(process.env, uid);
   createLayout(layout, uid);
+  demandSocketPlace(layout.socket);
   process.chdir("/");
   // Whoever comes second waits here until the first is ready, and then finds the daemon's lock taken.
   using _starting = waitForFileLock(layout.startLock);

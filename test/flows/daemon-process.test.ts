@@ -102,6 +102,25 @@ test("a runtime directory that others can enter is refused", async () => {
   chmodSync(join(home.home, "run"), 0o700);
 });
 
+test("what is no socket in the socket's place is named, with the cure, and left as it is", async () => {
+  await using home = await createRealHome({ bare: true });
+  const path = join(home.home, "run/bangerd.sock");
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  chmodSync(join(home.home, "run"), 0o700);
+  const { code, stderr } = await home.banger(["ps"]);
+  expect(code).toBe(1);
+  expect(stderr).toBe(
+    `banger: ${path} is a directory, where the daemon's socket belongs\n  cure: move it away with: mv ${path} ${path}.away\n`,
+  );
+  rmSync(path, { recursive: true });
+  writeFileSync(path, "mine");
+  expect((await home.banger(["daemon", "start"])).stderr).toContain("is a file, where");
+  expect(await home.banger(["daemon", "status"])).toMatchObject({ code: 1, stdout: "not running\n" });
+  expect(readFileSync(path, "utf8")).toBe("mine");
+  renameSync(path, `${path}.away`);
+  await home.must(["daemon", "start"]);
+});
+
 test("a BANGER_HOME that is too long for sockets, or relative, is refused with its cure", async () => {
   await using home = await createRealHome({ bare: true });
   for (const bad of [`/tmp/${"x".repeat(90)}`, "relative/home"]) {
