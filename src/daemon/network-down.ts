@@ -1,12 +1,16 @@
 /** Taking the network down by hand. */
+import type { NetworkDown } from "../api/types/network.ts";
 import { BangerError } from "../model/errors.ts";
 import type { Services } from "./services.ts";
 
 /**
- * Removes the namespace, and the clones of the warm pool that are in it: they are nobody's, and are made anew when they are wanted. Errors:
- * `failed_precondition` while VMs are in it.
+ * Removes the namespace, and the clones of the warm pool that are in it: they are nobody's, and are made anew when they are wanted. May
+ * be repeated. Errors: `failed_precondition` while VMs are in it.
  */
-export async function takeNetworkDown({ network, vms }: Pick<Services, "network" | "vms">): Promise<void> {
+export async function takeNetworkDown({
+  network,
+  vms,
+}: Pick<Services, "network" | "vms">): Promise<NetworkDown> {
   const names = vms
     .list()
     .filter(({ id }) => network.network.attachment(id) !== undefined)
@@ -19,5 +23,8 @@ export async function takeNetworkDown({ network, vms }: Pick<Services, "network"
   }
   await vms.pool.settled();
   await vms.pool.drain();
+  const removed = network.network.up;
+  // Also where there is none: what is left of one goes.
   await network.network.down();
+  return { removed };
 }

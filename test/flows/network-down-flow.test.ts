@@ -35,9 +35,9 @@ test("network down names the VMs that use it, and ends clones that wait, which c
   expect(hypervisorsOf(home)).toHaveLength(2);
   await client.removeVm("web", { force: true });
   await settle();
-  await client.takeNetworkDown();
+  expect(await client.takeNetworkDown()).toEqual({ removed: true });
   expect(hypervisorsOf(home)).toEqual([]);
-  await client.takeNetworkDown();
+  expect(await client.takeNetworkDown()).toEqual({ removed: false });
   await client.createVm({ name: "again", image: "img" });
   await settle();
   expect(hypervisorsOf(home)).toHaveLength(2);

@@ -3,7 +3,12 @@ import { z } from "zod";
 import type { Contracts } from "../contract.ts";
 import { EmptySchema } from "../schemas/common.ts";
 import { ConfigReportSchema, DaemonStatusSchema, DoctorReportSchema } from "../schemas/host.ts";
-import { NetworkCheckSchema, NetworkReportSchema, NetworkVerdictSchema } from "../schemas/network.ts";
+import {
+  NetworkCheckSchema,
+  NetworkDownSchema,
+  NetworkReportSchema,
+  NetworkVerdictSchema,
+} from "../schemas/network.ts";
 import { SshKeysSchema } from "../schemas/ssh.ts";
 
 export const HOST_ROUTES: Contracts<
@@ -24,7 +29,7 @@ export const HOST_ROUTES: Contracts<
   },
   "network.down": {
     summary: "Removes the network's namespace; refused while VMs use it",
-    answer: EmptySchema,
+    answer: NetworkDownSchema,
   },
   "network.check": {
     summary: "Whether a VM may reach a target, and which rule says so",

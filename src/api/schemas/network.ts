@@ -2,7 +2,13 @@
 import { z } from "zod";
 import { MAX_NETWORK_RULES, NETWORK_MODES, type NetworkSpec } from "../../model/network-policy.ts";
 import { PROTOCOLS, parseNetworkRule } from "../../model/network-rule.ts";
-import type { NetworkCheck, NetworkReport, NetworkVerdict, NetworkWish } from "../types/network.ts";
+import type {
+  NetworkCheck,
+  NetworkDown,
+  NetworkReport,
+  NetworkVerdict,
+  NetworkWish,
+} from "../types/network.ts";
 import { ruled } from "./fields.ts";
 
 const MAX_RULE_LENGTH = 512;
@@ -77,6 +83,10 @@ export const NetworkReportSchema: z.ZodType<NetworkReport> = z
 export const NetworkCheckSchema: z.ZodType<NetworkCheck> = z
   .strictObject({ target: z.string().max(MAX_RULE_LENGTH).describe("HOST:PORT[/PROTOCOL], or HOST/icmp") })
   .meta({ id: "NetworkCheck" });
+
+export const NetworkDownSchema: z.ZodType<NetworkDown> = z
+  .strictObject({ removed: z.boolean().describe("False: there was none") })
+  .meta({ id: "NetworkDown" });
 
 const Verdict = z.enum(["allow", "deny"]);
 

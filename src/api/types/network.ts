@@ -8,6 +8,11 @@ export interface NetworkCheck {
   readonly target: string;
 }
 
+export interface NetworkDown {
+  /** False: there was none. */
+  readonly removed: boolean;
+}
+
 export interface NetworkVerdict {
   /** `allow` when at least one address can be reached. */
   readonly verdict: "allow" | "deny";

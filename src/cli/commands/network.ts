@@ -58,10 +58,11 @@ export function defineNetwork(program: Command, ctx: CliContext): void {
     .command("down")
     .summary("remove the network's namespace")
     .description(
-      "Removes the namespace, its link and its uplink; refused while VMs use them. The next start makes them anew.",
+      "Removes the namespace, its link and its uplink, and says so; refused while VMs use them. The next start makes them anew.",
     )
     .action(async () => {
-      await (await ctx.client()).takeNetworkDown();
+      const { removed } = await (await ctx.client()).takeNetworkDown();
+      ctx.print(removed ? "removed" : "there is none");
     });
 }
 

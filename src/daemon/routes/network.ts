@@ -9,10 +9,7 @@ import type { Services } from "../services.ts";
 
 export function routeNetwork(router: Router, { network, vms }: Services): void {
   router.json("network.show", async () => await reportNetwork(network, vms.list()));
-  router.json("network.down", async () => {
-    await takeNetworkDown({ network, vms });
-    return {};
-  });
+  router.json("network.down", async () => await takeNetworkDown({ network, vms }));
   router.json("network.check", async ({ param, request }) => {
     const { target } = await decodeBody(request, NetworkCheckSchema);
     return await network.check(networkVm(vms.find(param("vm"))), target);

@@ -1,6 +1,6 @@
 /** The client's operations on the daemon, its host and its network. */
 import type { ConfigReport, DaemonStatus, DoctorReport } from "../../api/types/host.ts";
-import type { NetworkReport, NetworkVerdict } from "../../api/types/network.ts";
+import type { NetworkDown, NetworkReport, NetworkVerdict } from "../../api/types/network.ts";
 import type { SshKeys } from "../../model/ssh.ts";
 import { readText } from "../answers.ts";
 import type { CallOptions, Calls } from "../calls.ts";
@@ -40,9 +40,9 @@ export abstract class HostClient {
     return await this.calls.json("network.show", { ...options });
   }
 
-  /** Removes the network's namespace. Errors: `failed_precondition` while VMs use it. */
-  async takeNetworkDown(options?: CallOptions): Promise<void> {
-    await this.calls.json("network.down", { ...options });
+  /** Removes the network's namespace, if there is one. Errors: `failed_precondition` while VMs use it. */
+  async takeNetworkDown(options?: CallOptions): Promise<NetworkDown> {
+    return await this.calls.json("network.down", { ...options });
   }
 
   /** Whether a VM may reach `HOST:PORT[/PROTOCOL]`, and which rule says so. */
