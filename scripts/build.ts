@@ -1,9 +1,20 @@
 /** Builds the single-file binary, dist/banger or where the argument says: command line, daemon, SDK, catalog and guest agent inside. */
-import { chmodSync, mkdirSync, renameSync, statSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, renameSync, statSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 
 const ROOT = join(import.meta.dir, "..");
 const OUT = resolve(process.argv[2] ?? join(ROOT, "dist/banger"));
+
+/** The same sources are the same build: command line and daemon compare what they are made of. */
+function buildId(): string {
+  const hash = new Bun.CryptoHasher("sha256");
+  const files = ["package.json", "package-lock.json", "agent/Cargo.lock"];
+  for (const pattern of ["src/**/*", "agent/src/**/*"])
+    files.push(...new Bun.Glob(pattern).scanSync({ cwd: ROOT }));
+  for (const file of files.filter((name) => !name.endsWith(".test.ts")).toSorted())
+    hash.update(`${file}\n`).update(readFileSync(join(ROOT, file)));
+  return hash.digest("hex").slice(0, 12);
+}
 
 mkdirSync(dirname(OUT), { recursive: true });
 const child = Bun.spawn(
@@ -22,6 +33,7 @@ const child = Bun.spawn(
     "--external=*.node",
     "--format=esm",
     "--target=bun-linux-x64",
+    `--define=BANGER_BUILD=${JSON.stringify(buildId())}`,
     `--outfile=${OUT}.new`,
     join(ROOT, "src/main.ts"),
   ],

@@ -1,6 +1,7 @@
 /** What every command gets: where to write, and the daemon when it is needed. */
 import type { Client } from "../sdk/client.ts";
 import { EXIT } from "./exit-codes.ts";
+import { remarkOtherDaemon } from "./other-daemon.ts";
 import { type OutputError, writeOutput } from "./output.ts";
 import { printable } from "./render/printable.ts";
 import { connectDaemon } from "./start-daemon.ts";
@@ -9,14 +10,19 @@ export interface CliOptions {
   /** The argv that runs this program again. */
   readonly self: readonly string[];
   readonly version: string;
+  /** Of a binary: what it was made of. */
+  readonly build?: string | undefined;
 }
 
 export class CliContext {
   readonly version: string;
+  readonly #build: string | undefined;
   /** What stood behind `--`. */
   readonly command: readonly string[];
   /** The exit code of a command that ended without an error. */
   exitCode = 0;
+  /** Nothing is said that was not asked for. */
+  quiet = false;
   /** The argv that runs this program again. */
   readonly self: readonly string[];
   #written: Promise<OutputError> = Promise.resolve(undefined);
@@ -24,14 +30,25 @@ export class CliContext {
 
   constructor(options: CliOptions, command: readonly string[]) {
     this.version = options.version;
+    this.#build = options.build;
     this.command = command;
     this.self = options.self;
   }
 
   /** The daemon's client; starts the daemon when none answers. */
   async client(): Promise<Client> {
-    this.#client ??= connectDaemon(this.self);
+    this.#client ??= connectDaemon(this.self).then((client) => {
+      this.remarkDaemon();
+      return client;
+    });
     return await this.#client;
+  }
+
+  /** Says when the daemon that runs is of another banger. */
+  remarkDaemon(): void {
+    if (this.quiet) return;
+    const remark = remarkOtherDaemon({ version: this.version, build: this.#build }, process.env);
+    if (remark !== undefined) this.say(remark);
   }
 
   /** Data, for stdout. */

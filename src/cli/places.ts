@@ -16,6 +16,11 @@ export function daemonLogPath(env: Env): string {
   return join(stateDir(env), "bangerd.log");
 }
 
+/** Held by the daemon; says which banger it is. */
+export function daemonLockPath(env: Env): string {
+  return join(stateDir(env), "bangerd.lock");
+}
+
 /** What the user's own configuration of ssh includes. */
 export function sshConfigPath(env: Env): string {
   return join(stateDir(env), "ssh", "config");

@@ -60,6 +60,9 @@ export async function createProgram(ctx: CliContext, verb?: string): Promise<Com
     .version(`banger ${ctx.version}`, "-v, --version", "print the version")
     .enablePositionalOptions()
     .exitOverride()
+    .hook("preAction", (_program, action) => {
+      ctx.quiet = isQuiet(action);
+    })
     .configureHelp({ showGlobalOptions: false, optionDescription: describeOption })
     .addHelpText(
       "after",
@@ -76,6 +79,12 @@ Examples:
   for (const define of wanted) define(program, ctx);
   wordMistakes(program, "banger");
   return program;
+}
+
+/** What only programs read, and what runs behind another program's back. */
+function isQuiet(action: Command): boolean {
+  const { json, quiet, ids, names } = action.opts<Readonly<Record<string, unknown>>>();
+  return [json, quiet, ids, names].includes(true) || ["ssh-proxy", "__complete"].includes(action.name());
 }
 
 /** A list that is empty until something is given has no default to speak of. */

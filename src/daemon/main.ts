@@ -22,6 +22,8 @@ export interface DaemonOptions
     >
   > {
   readonly version: string;
+  /** Of a binary: what it was made of. */
+  readonly build?: string | undefined;
   readonly agentPath: string;
   /** The descriptor on which whoever started the daemon waits for one line: `ready`, or an error as JSON. */
   readonly readyFd?: number | undefined;
@@ -47,7 +49,7 @@ async function start(options: DaemonOptions): Promise<void> {
   process.chdir("/");
   // Whoever comes second waits here until the first is ready, and then finds the daemon's lock taken.
   using _starting = waitForFileLock(layout.startLock);
-  if (!(await becomeTheDaemon(layout))) {
+  if (!(await becomeTheDaemon(layout, options))) {
     report(options, "ready");
     process.exit(0);
   }

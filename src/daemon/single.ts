@@ -8,6 +8,12 @@ import { watchProcess } from "../lib/process-watch.ts";
 import { listens } from "../lib/unix-connect.ts";
 import { BangerError } from "../model/errors.ts";
 
+/** Which banger it is; the command line looks whether it is the same. */
+interface Build {
+  readonly version: string;
+  readonly build?: string | undefined;
+}
+
 const HolderSchema = z.object({ pid: z.int().min(1), socket: z.string() });
 
 /**
@@ -15,7 +21,7 @@ const HolderSchema = z.object({ pid: z.int().min(1), socket: z.string() });
  * lock and serves no socket (it is ending, or its runtime directory was removed) is told to end, and waited for: VMs live on.
  * Errors: `failed_precondition` when one serves the same state directory on another socket. The caller holds the start lock.
  */
-export async function becomeTheDaemon(layout: Layout): Promise<boolean> {
+export async function becomeTheDaemon(layout: Layout, who: Build): Promise<boolean> {
   if (tryFileLock(layout.daemonLock) === undefined) {
     if (await listens(layout.socket)) return false;
     const holder = readHolder(layout);
@@ -29,13 +35,13 @@ export async function becomeTheDaemon(layout: Layout): Promise<boolean> {
     if (holder !== undefined) await askToEnd(holder.pid);
     waitForFileLock(layout.daemonLock);
   }
-  writeHolder(layout);
+  writeHolder(layout, who);
   return true;
 }
 
 /** Over what is there, which takes no new room; on a full disk nobody is named, and the daemon serves all the same. */
-function writeHolder(layout: Layout): void {
-  const holder = JSON.stringify({ pid: process.pid, socket: layout.socket });
+function writeHolder(layout: Layout, { version, build }: Build): void {
+  const holder = JSON.stringify({ pid: process.pid, socket: layout.socket, version, build });
   const file = openSync(layout.daemonLock, "r+");
   try {
     ftruncateSync(file, writeIfRoom(file, holder));

@@ -1,6 +1,6 @@
 /** The command line finds the daemon's socket and log where the daemon puts them. */
 import { expect, test } from "bun:test";
-import { daemonLogPath, socketPath, sshConfigPath } from "../../src/cli/places.ts";
+import { daemonLockPath, daemonLogPath, socketPath, sshConfigPath } from "../../src/cli/places.ts";
 import { findLayout } from "../../src/host/layout.ts";
 
 const ENVIRONMENTS: readonly Readonly<Record<string, string>>[] = [
@@ -17,6 +17,7 @@ test.each(ENVIRONMENTS)("command line and daemon agree on the places for %j", (e
   const layout = findLayout(env, 1000);
   expect(socketPath(env, 1000)).toBe(layout.socket);
   expect(daemonLogPath(env)).toBe(layout.daemonLog);
+  expect(daemonLockPath(env)).toBe(layout.daemonLock);
   expect(sshConfigPath(env)).toBe(layout.sshConfig);
 });
 

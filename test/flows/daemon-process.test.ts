@@ -77,6 +77,30 @@ test("daemon restart is another daemon on the same state, also when none runs", 
   expect(await home.daemonPid()).not.toBe(pid);
 });
 
+test("a daemon of another banger is told of in one line on stderr, until it is renewed", async () => {
+  await using home = await createRealHome({ bare: true });
+  await home.must(["daemon", "start"]);
+  const lock = join(home.home, "bangerd.lock");
+  const holder = JSON.parse(readFileSync(lock, "utf8")) as object;
+  writeFileSync(lock, JSON.stringify({ ...holder, version: "0.0.1" }));
+  const remark =
+    /^banger: the running daemon is banger 0\.0\.1, and this command .*: banger daemon restart\n$/;
+  expect((await home.must(["ps"])).stderr).toMatch(remark);
+  expect((await home.must(["image", "ls"])).stderr).toMatch(remark);
+  expect((await home.must(["daemon", "status"])).stderr).toMatch(remark);
+  expect((await home.must(["daemon", "start"])).stderr).toMatch(remark);
+  for (const quiet of [
+    ["ps", "-q"],
+    ["ps", "--json"],
+    ["image", "ls", "-q"],
+    ["version"],
+    ["__complete", "--", "show", ""],
+  ])
+    expect((await home.must(quiet)).stderr).toBe("");
+  expect((await home.must(["daemon", "restart"])).stderr).toBe("");
+  expect((await home.must(["ps"])).stderr).toBe("");
+});
+
 test("a damaged database is reported by every command, and by doctor, and left as it is", async () => {
   await using home = await createRealHome({ bare: true });
   const path = join(home.home, "state.db");

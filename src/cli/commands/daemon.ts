@@ -20,7 +20,10 @@ export function defineDaemon(program: Command, ctx: CliContext): void {
   daemon
     .command("start")
     .description("start it, if it does not run")
-    .action(async () => ctx.print(render(await askDaemon(ctx.self))));
+    .action(async () => {
+      ctx.print(render(await askDaemon(ctx.self)));
+      ctx.remarkDaemon();
+    });
   daemon
     .command("status")
     .description("say whether it runs; exit code 1 when not")
@@ -30,6 +33,7 @@ export function defineDaemon(program: Command, ctx: CliContext): void {
       if (status === undefined) ctx.exitCode = EXIT.failure;
       if (json) ctx.printJson(status ?? null);
       else ctx.print(status === undefined ? "not running" : render(status));
+      if (status !== undefined) ctx.remarkDaemon();
     });
   daemon
     .command("stop")

@@ -75,6 +75,7 @@ export async function listDetached(
   vm: string,
   { json }: { readonly json: boolean },
 ): Promise<void> {
+  ctx.quiet = json;
   const execs = await (await ctx.client()).execs(vm);
   if (json) return ctx.printJson(execs);
   const now = Date.now();
