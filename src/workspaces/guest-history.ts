@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { inflate } from "node:zlib";
 import { temporaryName } from "../lib/publish.ts";
+import type { Member } from "../lib/tar/member.ts";
 import { TarReader } from "../lib/tar/reader.ts";
 import { BangerError } from "../model/errors.ts";
 import { type GitOptions, runGit, tryGitLine } from "./git.ts";
@@ -15,8 +16,8 @@ import type { ScannedFile } from "./scan.ts";
 
 /** Bytes of one object that is not in a pack; git packs larger ones when they are fetched. */
 const MAX_OBJECT = 256 * 2 ** 20;
-/** Bytes of packs that one command takes from a guest. */
-const MAX_PACK = 16 * 2 ** 30;
+/** Bytes of objects and packs that one command takes from a guest. */
+const MAX_TAKEN = 16 * 2 ** 30;
 
 export interface HistoryOptions {
   readonly scanned: readonly ScannedFile[];
@@ -70,29 +71,40 @@ async function takeObjects(
     const [, directory = "", rest = ""] = LOOSE.exec(name.toString("latin1")) ?? [];
     return directory !== "" && !existsSync(join(objects, directory, rest));
   });
-  for await (const archive of guest.pick(
-    record.guestPath,
+  let left = MAX_TAKEN;
+  for await (const { member, reader } of picked(
+    { record, guest },
     loose.map(({ name }) => name),
   )) {
-    const reader = new TarReader(archive);
-    for (let member = await reader.next(); member !== undefined; member = await reader.next()) {
-      const [, directory = "", rest = ""] = LOOSE.exec(member.name.toString("latin1")) ?? [];
-      if (member.kind !== "file" || directory === "") continue;
-      if (member.size > MAX_OBJECT) throw tooLarge(member.name);
-      await putLoose(objects, [directory, rest], await contentOf(reader));
-    }
+    const [, directory = "", rest = ""] = LOOSE.exec(member.name.toString("latin1")) ?? [];
+    if (member.size > MAX_OBJECT) throw tooLarge(member.name);
+    left -= member.size;
+    if (left < 0) throw tooMuch();
+    await putLoose(objects, [directory, rest], await contentOf(reader));
   }
   const packs = fresh.filter(({ name }) => PACK.test(name.toString("latin1"))).map(({ name }) => name);
   const git: GitOptions = { signal, gitDir: places.shadow };
-  for await (const archive of guest.pick(record.guestPath, packs)) {
+  for await (const { member, reader } of picked({ record, guest }, packs)) {
+    left -= member.size;
+    if (left < 0) throw tooMuch();
+    const stdin = piecesOf(reader);
+    await runGit(["index-pack", "--stdin", "--fix-thin", `--max-input-size=${MAX_TAKEN}`], { ...git, stdin });
+  }
+}
+
+/** Files that the guest sends of those that were asked for, each once. Errors: `guest_error` for any other. */
+async function* picked(
+  { record, guest }: Pick<WorkspaceView, "record" | "guest">,
+  names: readonly Buffer[],
+): AsyncGenerator<{ readonly member: Member; readonly reader: TarReader }> {
+  const wanted = new Set(names.map((name) => name.toString("latin1")));
+  for await (const archive of guest.pick(record.guestPath, names)) {
     const reader = new TarReader(archive);
     for (let member = await reader.next(); member !== undefined; member = await reader.next()) {
-      if (member.kind !== "file" || !PACK.test(member.name.toString("latin1"))) continue;
-      const stdin = piecesOf(reader);
-      await runGit(["index-pack", "--stdin", "--fix-thin", `--max-input-size=${MAX_PACK}`], {
-        ...git,
-        stdin,
-      });
+      if (!wanted.delete(member.name.toString("latin1"))) {
+        throw new BangerError("guest_error", `the guest sent ${shown(member.name)}, which was not asked for`);
+      }
+      if (member.kind === "file") yield { member, reader };
     }
   }
 }
@@ -169,6 +181,14 @@ function tooLarge(name: Buffer): BangerError {
     {
       cure: "pack it in the guest: git gc",
     },
+  );
+}
+
+function tooMuch(): BangerError {
+  return new BangerError(
+    "resource_exhausted",
+    `the guest's repository has more than ${MAX_TAKEN / 2 ** 30} GiB of new objects`,
+    { cure: "take the work out as a patch: banger workspace export" },
   );
 }
 
