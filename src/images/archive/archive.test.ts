@@ -9,6 +9,7 @@ import { type ImportPlaces, importStream, importTar } from "../import.ts";
 import { type LayerEntry, layerTar, writeLayout } from "../layers/testing.ts";
 import { BlobStore } from "../oci/blob-store.ts";
 import { digestOf } from "../oci/digest.ts";
+import { DEFAULT_LIMITS } from "../tar/limits.ts";
 import { createTemporaryDirectory, failureOf } from "../testing.ts";
 import { exportLayout } from "./export-layout.ts";
 import { exportRootfs } from "./export-rootfs.ts";
@@ -107,6 +108,18 @@ async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
   for await (const chunk of chunks) parts.push(chunk);
   return Buffer.concat(parts);
 }
+
+test("importStream() holds the links of an archive of images to the limit of entries", async () => {
+  await using dir = await createTemporaryDirectory();
+  const bytes = savedArchive((parts) => {
+    for (let at = 0; at < 40; at += 1) {
+      parts.set(`long${at}`, { path: `long${at}`, kind: "symlink", linkPath: "x/".repeat(2_000) });
+    }
+  });
+  const options = { source: { name: "app" }, limits: { ...DEFAULT_LIMITS, maxEntries: 100 } };
+  const error = await failureOf(importStream(piecesOf(bytes), placesIn(dir.path), options));
+  expect([error.code, error.details["limit"]]).toEqual(["invalid_argument", "images.max_entries"]);
+});
 
 describe("importStream() of an archive of docker save", () => {
   test("takes files and configuration, from a pipe, compressed or not", async () => {

@@ -62,6 +62,7 @@ class TakenContents implements ArchiveContents {
 
   async take({ entry, contents }: ArchiveEntry): Promise<void> {
     // `docker save` of old links layers that two images share.
+    if (entry.linkPath !== "") this.#options.budget.addNameBytes(entry.path.length + entry.linkPath.length);
     if (entry.kind === "symlink") this.#links.set(entry.path, joinPath(entry.path, entry.linkPath));
     if (entry.kind === "hardlink") this.#links.set(entry.path, entry.linkPath);
     if (entry.kind !== "file") return;
