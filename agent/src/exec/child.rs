@@ -22,6 +22,7 @@ use rustix::process::{
     Gid, Pid, Resource, Rlimit, Signal, Uid, WaitId, WaitIdOptions, kill_process, setrlimit, waitid,
 };
 
+use super::clone_args::{CLONE_CLEAR_SIGHAND, CLONE_INTO_CGROUP, CloneArgs};
 use super::priority::go_back;
 
 /// How long a child has that does nothing: so many looks at it, each after twice the time of the one before, 10 s in all. They are counted,
@@ -102,27 +103,6 @@ struct Shared<'a> {
     argv: Vec<*const c_char>,
     envp: Vec<*const c_char>,
     failure: Option<(Stage, Errno)>,
-}
-
-/// Flags of linux/sched.h that libc gives too narrow a type.
-const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
-const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
-
-/// `struct clone_args` of linux/sched.h, as of Linux 5.7.
-#[repr(C)]
-#[derive(Default)]
-struct CloneArgs {
-    flags: u64,
-    pidfd: u64,
-    child_tid: u64,
-    parent_tid: u64,
-    exit_signal: u64,
-    stack: u64,
-    stack_size: u64,
-    tls: u64,
-    set_tid: u64,
-    set_tid_size: u64,
-    cgroup: u64,
 }
 
 /// Starts the program. On success the child has executed it; on failure it is gone or going, and will be reaped as a nameless child.

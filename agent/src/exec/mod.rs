@@ -2,6 +2,7 @@
 
 mod cgroup;
 mod child;
+mod clone_args;
 mod environment;
 mod identity;
 mod input;
