@@ -120,8 +120,8 @@ fn parse_entry(line: &str) -> Option<Entry<'_>> {
     let mut fields = line.split(':');
     Some(Entry {
         name: fields.next().filter(|name| !name.is_empty())?,
-        uid: fields.nth(1)?.parse().ok()?,
-        gid: fields.next()?.parse().ok()?,
+        uid: entry_id(fields.nth(1)?)?,
+        gid: entry_id(fields.next()?)?,
         home: fields.nth(1).unwrap_or_default(),
         shell: fields.next().unwrap_or_default(),
     })
@@ -130,8 +130,13 @@ fn parse_entry(line: &str) -> Option<Entry<'_>> {
 fn parse_group(line: &str) -> Option<(&str, u32, &str)> {
     let mut fields = line.split(':');
     let name = fields.next()?;
-    let gid = fields.nth(1)?.parse().ok()?;
+    let gid = entry_id(fields.nth(1)?)?;
     Some((name, gid, fields.next().unwrap_or_default()))
+}
+
+/// The number in an entry. With 2^32-1 a command would stay who the agent is.
+fn entry_id(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|id| *id != u32::MAX)
 }
 
 fn absolute_or(path: &str, default: &str) -> String {
@@ -148,8 +153,10 @@ mod tests {
     use super::*;
 
     const PASSWD: &str = "root:x:0:0:root:/root:/bin/bash\n# comment\n\nbroken:x\n\
-        app:x:1000:1001:,,,:/home/app:/bin/zsh\nodd:x:7:7::relative:\n";
-    const GROUP: &str = "root:x:0:\ndocker:x:999:app,other\nvideo:x:44:other,app\nbad\nstaff:x:50:\n";
+        app:x:1000:1001:,,,:/home/app:/bin/zsh\nodd:x:7:7::relative:\n\
+        same:x:4294967295:0::/:\nsame2:x:0:4294967295::/:\n";
+    const GROUP: &str = "root:x:0:\ndocker:x:999:app,other\nvideo:x:44:other,app\nbad\nstaff:x:50:\n\
+        same:x:4294967295:app\n";
 
     fn ids(user: &str) -> Result<(u32, u32, Vec<u32>), Code> {
         resolve_identity(user, PASSWD, GROUP)
@@ -171,6 +178,10 @@ mod tests {
     fn resolve_identity_refuses_the_unknown_and_the_malformed() {
         assert_eq!(ids("nobody"), Err(Code::NotFound));
         assert_eq!(ids("app:nogroup"), Err(Code::NotFound));
+        // setresuid(2) takes their numbers for "leave it".
+        for user in ["same", "same2", "app:same"] {
+            assert_eq!(ids(user), Err(Code::NotFound), "{user}");
+        }
         for user in ["", ":", "app:", ":0", "4294967295", "99999999999", "0:4294967295"] {
             assert_eq!(ids(user), Err(Code::InvalidArgument), "{user}");
         }
