@@ -143,6 +143,8 @@ impl Member {
         match u64::try_from(seconds).is_ok_and(|seconds| put_octal(&mut header[136..148], seconds)) {
             true => {
                 header[500..503].copy_from_slice(NANOSECONDS);
+                // A file system on a disk that somebody has tampered with may say more.
+                let nanoseconds = nanoseconds.min(999_999_999);
                 header[503..].copy_from_slice(format!("{nanoseconds:09}").as_bytes());
             }
             false => append_record(&mut records, b"mtime", seconds.to_string().as_bytes()),
@@ -256,4 +258,19 @@ fn checksum(header: &[u8; BLOCK]) -> u64 {
     let all: u64 = header.iter().map(|&byte| u64::from(byte)).sum();
     let own: u64 = header[148..156].iter().map(|&byte| u64::from(byte)).sum();
     all - own + 8 * u64::from(b' ')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nanoseconds_that_are_more_than_a_second_fit_the_header_all_the_same() {
+        let mut member = Member::new(b"f".to_vec(), Kind::File, 0);
+        member.mtime = (7, 1_073_741_823);
+        let mut bytes = Vec::new();
+        member.append_to(&mut bytes);
+        let header: &[u8; BLOCK] = bytes[..].try_into().expect("one block");
+        assert_eq!(Member::parse(header).expect("a header").0.mtime, (7, 999_999_999));
+    }
 }

@@ -1,5 +1,7 @@
 //! `scan`: what is below a directory, one record a file, made as fast as it is taken. Nothing is opened but directories.
 
+use std::rc::Rc;
+
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, openat, statat};
 use rustix::io::Errno;
 use serde_json::{Value, json};
@@ -36,7 +38,7 @@ impl Scan {
             errno => failure("scanning", &path, errno),
         };
         let root = openat(CWD, path.as_str(), DIRECTORY, Mode::empty()).map_err(failed)?;
-        let (level, _) = Level::open(root, Vec::new(), None).map_err(failed)?;
+        let (level, _) = Level::open(root, Vec::new(), &[]).map_err(failed)?;
         Ok(Scan { path, levels: vec![level], pending: ByteQueue::default(), entries: 0 })
     }
 
@@ -73,15 +75,16 @@ impl Scan {
             return Ok(());
         };
         let full = [&level.name[..], &name].concat();
-        let looked = statat(&level.directory, &name[..], AtFlags::SYMLINK_NOFOLLOW).and_then(|status| {
+        let directory = Rc::clone(&level.directory);
+        let looked = statat(&directory, &name[..], AtFlags::SYMLINK_NOFOLLOW).and_then(|status| {
             if FileType::from_raw_mode(status.st_mode) != FileType::Directory {
                 return Ok((status, None));
             }
             if depth >= MAX_DEPTH {
                 return Err(Errno::NAMETOOLONG);
             }
-            let directory = openat(&level.directory, &name[..], DIRECTORY, Mode::empty())?;
-            let below = Level::open(directory, [&full[..], b"/"].concat(), Some(level.identity.0))?.0;
+            let opened = openat(&directory, &name[..], DIRECTORY, Mode::empty())?;
+            let below = Level::open(opened, [&full[..], b"/"].concat(), &self.levels)?.0;
             Ok((status, Some(below)))
         });
         match looked {

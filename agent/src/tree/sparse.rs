@@ -20,7 +20,8 @@ pub fn find_pieces(file: impl AsFd, size: u64) -> Result<Vec<Piece>, Errno> {
     let (file, mut pieces, mut at) = (file.as_fd(), Vec::new(), 0);
     while at < size {
         let start = match seek(file, SeekFrom::Data(at)) {
-            Ok(start) => start.min(size),
+            // A file system of the guest's own may say anything.
+            Ok(start) => start.max(at).min(size),
             // Only a hole is left.
             Err(Errno::NXIO) => break,
             Err(errno) => return Err(errno),

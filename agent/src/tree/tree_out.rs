@@ -215,9 +215,8 @@ impl TreeOut {
         if full != b"." {
             full.push(b'/');
         }
-        let parent = self.levels.last().map(|level| level.identity.0);
         let prefix = if full == b"." { Vec::new() } else { full.clone() };
-        let (level, status) = Level::open(directory, prefix, parent)?;
+        let (level, status) = Level::open(directory, prefix, &self.levels)?;
         if self.follow && self.levels.iter().any(|above| above.identity == level.identity) {
             return Err(Errno::LOOP);
         }

@@ -23,7 +23,7 @@ const KERNELS_OWN: [u64; 13] = [
     0xde5e_81e4, // efivarfs
 ];
 
-/// Bytes of the names of one directory: a million files or two.
+/// Bytes of the names of a directory and those above it: a million files or two.
 const MAX_NAMES: usize = 64 * 1024 * 1024;
 
 /// One directory on the way down.
@@ -40,13 +40,14 @@ pub struct Level {
 }
 
 impl Level {
-    /// Reads the names of an open directory. The kernel's own file systems, met below another one, count as empty. `FBIG`: it has too many.
-    pub fn open(directory: OwnedFd, name: Vec<u8>, parent_device: Option<u64>) -> Result<(Self, Stat)> {
+    /// Reads the names of an open directory, `above` which are those. The kernel's own file systems, met below another one, count as empty. `FBIG`: it has too many.
+    pub fn open(directory: OwnedFd, name: Vec<u8>, above: &[Level]) -> Result<(Self, Stat)> {
         let status = fstat(&directory)?;
-        let crosses = parent_device.is_some_and(|device| device != status.st_dev);
+        let crosses = above.last().is_some_and(|parent| parent.identity.0 != status.st_dev);
+        let held: usize = above.iter().map(|level| level.names.len()).sum();
         let names = match crosses && is_kernels_own(&directory)? {
             true => Vec::new(),
-            false => read_names(&directory, MAX_NAMES)?,
+            false => read_names(&directory, MAX_NAMES.saturating_sub(held))?,
         };
         let identity = (status.st_dev, status.st_ino);
         Ok((Level { directory: Rc::new(directory), name, identity, names, at: 0 }, status))
@@ -119,6 +120,23 @@ mod tests {
         // A kind, the name and its end: 3 bytes and 4.
         assert_eq!(read_names(directory().expect("it opens"), 7).map(|names| names.len()), Ok(7));
         assert_eq!(read_names(directory().expect("it opens"), 6), Err(Errno::FBIG));
+        std::fs::remove_dir_all(&path).expect("removed");
+    }
+
+    #[test]
+    fn the_names_of_directories_above_count() {
+        let path = std::env::temp_dir().join(format!("banger-above-{}", std::process::id()));
+        std::fs::create_dir_all(path.join("below")).expect("directories");
+        let open_at = |path: &std::path::Path| {
+            open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).expect("it opens")
+        };
+        std::fs::write(path.join("below/file"), "").expect("a file");
+        let (mut top, _) = Level::open(open_at(&path), Vec::new(), &[]).expect("a level");
+        assert!(Level::open(open_at(&path.join("below")), b"below/".to_vec(), &[]).is_ok());
+        // As if it had many.
+        top.names.resize(MAX_NAMES - "file".len(), 0);
+        let below = Level::open(open_at(&path.join("below")), b"below/".to_vec(), &[top]);
+        assert_eq!(below.map(drop), Err(Errno::FBIG));
         std::fs::remove_dir_all(&path).expect("removed");
     }
 }
