@@ -8,6 +8,7 @@
 
 use std::ffi::{CString, c_char};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::fs::{Access, CWD, FileType, Mode, access, stat, symlinkat};
@@ -30,6 +31,8 @@ const MASKS: &str = "/run/systemd/system.control";
 const SYSTEMD: &str = "/run/systemd/system";
 /// What systemd takes as "power off" (systemd(1), "Signals").
 const POWER_OFF: i32 = 4;
+/// Groups of commands that are looked at.
+const MAX_GROUPS: usize = 4096;
 /// How long any other init's services get after TERM.
 const OTHERS_WAIT: Duration = Duration::from_secs(2);
 
@@ -124,12 +127,20 @@ pub fn kill_rest(signal: Signal) {
     unsafe { libc::kill(-1, signal.as_raw()) };
 }
 
-/// The processes below a cgroup's directory, two levels deep as commands have it.
+/// The processes below a cgroup's directory, those too in groups that commands have made in their own.
 pub fn processes_below(dir: &str) -> Vec<Pid> {
-    let groups = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let lists = groups.map(|group| read_line(&format!("{}/cgroup.procs", group.path().display())));
-    let pids = |list: String| list.lines().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect::<Vec<_>>();
-    lists.flat_map(pids).collect()
+    let (mut found, mut groups, mut seen) = (Vec::new(), vec![PathBuf::from(dir)], 0);
+    while let Some(group) = groups.pop().filter(|_| seen < MAX_GROUPS) {
+        seen += 1;
+        for entry in std::fs::read_dir(&group).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                let list = read_line(&entry.path().join("cgroup.procs").to_string_lossy());
+                found.extend(list.lines().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)));
+                groups.push(entry.path());
+            }
+        }
+    }
+    found
 }
 
 /// What of this fails is worth a word, not the machine: the agent serves all the same.
@@ -175,4 +186,28 @@ fn mark() -> std::io::Result<()> {
     // to it, as `std::env::args` copies.
     unsafe { (address as *mut u8).write_volatile(b'@') };
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_are_found_in_groups_of_groups_and_not_in_the_first_one() {
+        let top = std::env::temp_dir().join(format!("banger-groups-{}", std::process::id()));
+        std::fs::create_dir_all(top.join("exec-1/a/b")).expect("directories");
+        std::fs::create_dir_all(top.join("exec-2")).expect("a directory");
+        for (group, pids) in
+            [("", "1\n"), ("exec-1", "11\n12\n"), ("exec-1/a", ""), ("exec-1/a/b", "13\n"), ("exec-2", "21\n")]
+        {
+            std::fs::write(top.join(group).join("cgroup.procs"), pids).expect("a file");
+        }
+        let mut found: Vec<_> = processes_below(top.to_str().expect("plain letters"))
+            .iter()
+            .map(|pid| pid.as_raw_nonzero().get())
+            .collect();
+        found.sort_unstable();
+        assert_eq!(found, [11, 12, 13, 21]);
+        std::fs::remove_dir_all(top).expect("removed");
+    }
 }
