@@ -4,17 +4,25 @@
  */
 import { closeSync, existsSync, fsyncSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { storageError } from "./publish.ts";
+
+interface Flush {
+  readonly flush?: boolean;
+}
 
 /** An empty file of that name. */
 export const UNRECORDED = "unrecorded";
 
-/** No record is missed from here on. On disk when it returns; safe to repeat. A directory that is not there is well. */
-export function markUnrecorded(dir: string): void {
+/**
+ * No record is missed from here on. On disk when it returns, unless it says `flush: false`; safe to repeat. A directory that is not there is
+ * well. Errors: `resource_exhausted`.
+ */
+export function markUnrecorded(dir: string, { flush = true }: Flush = {}): void {
   try {
     writeFileSync(join(dir, UNRECORDED), "", { mode: 0o600 });
-    syncDirectory(dir);
+    if (flush) syncDirectory(dir);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw storageError(error, dir);
   }
 }
 
@@ -30,11 +38,11 @@ export function tryMarkUnrecorded(dir: string): void {
   }
 }
 
-/** From here on the directory is somebody's, whatever a database says. On disk when it returns; safe to repeat. */
-export function unmarkUnrecorded(dir: string): void {
+/** From here on the directory is somebody's, whatever a database says. Flushed as `markUnrecorded`; safe to repeat. */
+export function unmarkUnrecorded(dir: string, { flush = true }: Flush = {}): void {
   if (!isUnrecorded(dir)) return;
   rmSync(join(dir, UNRECORDED), { force: true });
-  syncDirectory(dir);
+  if (flush) syncDirectory(dir);
 }
 
 export function isUnrecorded(dir: string): boolean {

@@ -1,6 +1,7 @@
 /** Making a VM: image first, then the one narrow reservation of name, address and row. */
 import { randomBytes } from "node:crypto";
 import { mkdirSync, rmSync } from "node:fs";
+import { markUnrecorded } from "../lib/unrecorded.ts";
 import type { LongOptions } from "../model/boot.ts";
 import { BangerError } from "../model/errors.ts";
 import { validateImageName } from "../model/image-reference.ts";
@@ -61,6 +62,8 @@ export async function createVm(ctx: VmContext, wanted: NewVm, options: CreateOpt
   try {
     ctx.onStep("create:directory");
     mkdirSync(ctx.layout.vmDir(id), { recursive: true, mode: 0o700 });
+    // Its record is not flushed, and a power cut may leave the directory alone.
+    if (wanted.ephemeral === true) markUnrecorded(ctx.layout.vmDir(id), { flush: false });
     await using workspace =
       snapshot === undefined ? undefined : await ctx.snapshots.bringWorkspace(snapshot.id, id);
     ctx.onStep("create:reserve");

@@ -1,6 +1,7 @@
 /** Fork: new VMs that go on from where a running one is, side by side. */
 import { randomBytes } from "node:crypto";
 import { mkdirSync, rmSync } from "node:fs";
+import { markUnrecorded } from "../lib/unrecorded.ts";
 import type { LongOptions } from "../model/boot.ts";
 import { BangerError } from "../model/errors.ts";
 import { validateVmName } from "../model/names.ts";
@@ -88,6 +89,7 @@ async function demandMemory(ctx: VmContext, parent: VmRecord, count: number): Pr
 async function reserveChild(ctx: VmContext, parent: VmRecord, prefix: string): Promise<VmRecord> {
   const id = randomBytes(6).toString("hex");
   mkdirSync(ctx.layout.vmDir(id), { recursive: true, mode: 0o700 });
+  markUnrecorded(ctx.layout.vmDir(id), { flush: false });
   const reserve = async (): Promise<VmRecord> =>
     await reserveVm(ctx, { ephemeral: true }, ({ addresses }) => ({
       ...parent,

@@ -5,7 +5,7 @@
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { removeTree } from "../lib/remove-tree.ts";
 import { settlesWithin } from "../lib/settles-within.ts";
-import { unmarkUnrecorded } from "../lib/unrecorded.ts";
+import { isUnrecorded, unmarkUnrecorded } from "../lib/unrecorded.ts";
 import { BangerError } from "../model/errors.ts";
 import type { VmRecord } from "../model/vm.ts";
 import type { Running } from "../vmm/port.ts";
@@ -33,12 +33,13 @@ async function settle(ctx: VmContext, vm: VmRecord): Promise<void> {
       return await takeOver(ctx, vm, running);
     }
     await running?.kill({ graceMs: 0 });
-    if (vm.ephemeral) {
+    if (vm.ephemeral && !wasKept(ctx, vm)) {
       await removeVm(ctx, vm.id, { force: true });
       return;
     }
     // A VM that a machine of the warm pool was meant for.
     rmSync(ctx.layout.aside(vm.id), { force: true });
+    if (vm.ephemeral) ctx.store.vms.update(vm.id, { ephemeral: false });
     // A first start that got its record.
     if (vm.startedAt !== undefined) unmarkUnrecorded(ctx.layout.vmDir(vm.id));
     if (vm.state === "stopped") {
@@ -56,6 +57,14 @@ async function settle(ctx: VmContext, vm: VmRecord): Promise<void> {
       ctx.store.vms.update(vm.id, { state: "error", lastError: failure.toBody() });
     }
   }
+}
+
+/**
+ * A child of a fork that an older database knows from before it ran: it has run since, and is kept. Whatever is to go says so in its
+ * directory until then.
+ */
+function wasKept({ layout }: VmContext, { id, startedAt }: VmRecord): boolean {
+  return startedAt === undefined && existsSync(layout.disk(id)) && !isUnrecorded(layout.vmDir(id));
 }
 
 /** Something of a run is there. */

@@ -1,7 +1,7 @@
 /** Rewind: a VM becomes what it was when a snapshot of it was made. */
-import { rename } from "node:fs/promises";
+import { rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { removeLeftovers, syncPath, temporaryName } from "../lib/publish.ts";
+import { removeLeftovers, storageError, syncPath, temporaryName } from "../lib/publish.ts";
 import { copySparse } from "../lib/sparse-copy.ts";
 import { BangerError } from "../model/errors.ts";
 import type { SavedMachine } from "../model/saved.ts";
@@ -23,7 +23,7 @@ export interface RewindOptions extends Omit<StartOptions, "saved" | "cold"> {
 /**
  * Ends what the VM is doing, gives it the disk and the size of the snapshot, and lets it go on from there; with a snapshot of the disk
  * alone it boots, when it was up before. Name and address stay. When something fails on the way, the VM is stopped, with
- * one of the two disks, whole. Errors: `failed_precondition` (state), those of a start.
+ * one of the two disks, whole. Errors: `failed_precondition` (state), `resource_exhausted` (no room for the disk), those of a start.
  */
 export async function rewindVm(ctx: VmContext, id: string, options: RewindOptions): Promise<VmRecord> {
   const { saved, snapshot } = options;
@@ -52,8 +52,15 @@ export async function rewindVm(ctx: VmContext, id: string, options: RewindOption
 async function replaceDisk(from: string, to: string): Promise<void> {
   await removeLeftovers(dirname(to));
   const aside = join(dirname(to), temporaryName());
-  await copySparse(from, aside);
-  await syncPath(aside);
-  await rename(aside, to);
-  await syncPath(dirname(to));
+  try {
+    await copySparse(from, aside);
+    await syncPath(aside);
+    await rename(aside, to);
+    await syncPath(dirname(to));
+  } catch (error) {
+    throw storageError(error, to);
+  } finally {
+    // As large as the disk, and this daemon's own: nobody else would remove it as long as it lives.
+    await rm(aside, { force: true });
+  }
 }

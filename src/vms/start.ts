@@ -88,13 +88,11 @@ async function start(ctx: VmContext, vm: VmRecord, steps: Steps, options: StartO
     return await attempt(ctx, { ...parts, saved: options.saved }, steps, options).catch(throwCause);
   }
   if (vm.parent !== undefined && vm.startedAt === undefined && !hasUsedDisk(ctx, vm)) {
-    markUnrecorded(ctx.layout.vmDir(vm.id));
+    markUnrecorded(ctx.layout.vmDir(vm.id), { flush: false });
     // A disk is there of a first start that broke off: what it goes on from is the snapshot, memory and all.
     await rm(ctx.layout.disk(vm.id), { force: true });
     using saved = await ctx.snapshots.open(vm.parent);
-    const started = await attempt(ctx, { ...parts, saved }, steps, options).catch(throwCause);
-    unmarkUnrecorded(ctx.layout.vmDir(vm.id));
-    return started;
+    return await attempt(ctx, { ...parts, saved }, steps, options).catch(throwCause);
   }
   // A VM that ran before has its own disk, which no other memory fits.
   if (existsSync(ctx.layout.disk(vm.id))) return await attempt(ctx, parts, steps, options);
@@ -139,6 +137,8 @@ async function attempt(ctx: VmContext, parts: Parts, steps: Steps, options: Star
     startSteps: steps.timings,
   });
   undo.move();
+  // Its disk is somebody's from here on. Who starts a VM does not wait for the host's disk over it.
+  if (!started.ephemeral) unmarkUnrecorded(ctx.layout.vmDir(vm.id), { flush: false });
   LiveVm.register(ctx, vm.id, up);
   for (const capability of ctx.capabilities) await capability.reachable?.(started);
   ctx.pool.refill();

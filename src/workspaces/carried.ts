@@ -2,7 +2,7 @@
 import { existsSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { KeyedLock } from "../lib/keyed-lock.ts";
-import { temporaryName } from "../lib/publish.ts";
+import { storageError, temporaryName } from "../lib/publish.ts";
 import { removeTree } from "../lib/remove-tree.ts";
 import type { BroughtWorkspace, WorkspaceCarrier } from "../model/saved.ts";
 import type { Store } from "../store/store.ts";
@@ -41,7 +41,10 @@ export class CarriedWorkspaces implements WorkspaceCarrier {
     };
     if (!existsSync(file)) return { take: clear, [Symbol.asyncDispose]: async () => undefined };
     const aside = join(dirname(directory), temporaryName());
-    const record = await unpackBundle(file, aside);
+    const record = await unpackBundle(file, aside).catch(async (error: unknown) => {
+      await removeTree(aside);
+      throw storageError(error, directory);
+    });
     return {
       take: () => {
         clear();

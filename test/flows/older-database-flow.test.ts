@@ -209,3 +209,47 @@ test("while a VM's disk has no record, no image is swept that it may need", asyn
   expect(readdirSync(next.layout.imagesDir)).toContain(early);
   rmSync(next.layout.vmDir(id), { recursive: true });
 });
+
+test("a child of a fork that was under way in the database, and runs since, is kept with its disk", async () => {
+  let copy = "";
+  const daemon = await createTestDaemon({
+    onStep: (step) => {
+      if (step === "fork:reserved") copy = backUp(daemon);
+    },
+  });
+  await daemon.addImage("img");
+  const { client } = daemon;
+  await client.createVm({ name: "web", image: "img", diskMib: 64 });
+  const [child] = (await client.forkVm("web", { prefix: "child" })).vms;
+  if (child === undefined) throw new Error("nothing was forked");
+  await client.stopVm(child.id);
+  writeFileSync(daemon.layout.disk(child.id), "written", { flag: "r+" });
+
+  await using next = await bringBack(daemon, copy);
+  expect(await next.client.showVm(child.id)).toMatchObject({ state: "stopped", ephemeral: false });
+  expect(readFileSync(next.layout.disk(child.id)).subarray(0, 7).toString()).toBe("written");
+  expect(await next.client.startVm(child.id)).toMatchObject({ state: "running" });
+});
+
+test("of a run whose record a power cut took nothing is kept", async () => {
+  const daemon = await createTestDaemon();
+  await daemon.addImage("img");
+  const { client, layout, store } = daemon;
+  const ready = Promise.withResolvers<void>();
+  const run = client.run(
+    { vm: { image: "img", diskMib: 64 }, exec: { argv: ["sh", "-c", "echo up; sleep 1000"] }, remove: true },
+    { onStdout: () => ready.resolve() },
+  );
+  run.exit.catch(() => undefined);
+  await ready.promise;
+  const [vm] = store.vms.list();
+  expect(existsSync(layout.disk(vm?.id ?? ""))).toBe(true);
+  const copy = backUp(daemon);
+  {
+    using db = new Database(copy);
+    for (const table of ["vms", "events"]) db.run(`DELETE FROM ${table}`);
+  }
+  await using next = await bringBack(daemon, copy);
+  expect(readdirSync(next.layout.vmsDir)).toEqual([]);
+  expect(await recordRows(next)).toEqual([]);
+});
