@@ -53,7 +53,8 @@ export async function attach(command: Command, options: AttachOptions): Promise<
   const release = forwardSignals(command, options);
   // A reader that went away (`banger exec vm -- yes | head`) ends the command, silently, as SIGPIPE would.
   let readerGone = false;
-  const onPipe = (): void => {
+  const onPipe = (error: NodeJS.ErrnoException): void => {
+    if (!isReaderGone(error)) return;
     readerGone = true;
     void command.cancel();
   };
@@ -208,7 +209,21 @@ function forwardSignals(command: Command, options: AttachOptions): () => void {
   };
 }
 
-/** A reader that is gone is the error event's business; the output is dropped. */
+/**
+ * A reader that is gone is the error event's business; the output is dropped. Errors: any other reason why it cannot be written, such as a
+ * full disk, which ends the command.
+ */
 async function write(fd: 1 | 2, bytes: Uint8Array): Promise<void> {
-  await writeOutput(fd, bytes);
+  const error = await writeOutput(fd, bytes);
+  if (error === undefined || isReaderGone(error)) return;
+  throw new BangerError(
+    BangerError.from(error).code,
+    `cannot write to ${fd === 1 ? "stdout" : "stderr"}: ${error.message}`,
+    { cause: error },
+  );
+}
+
+/** Of a pipe, a socket or a terminal. */
+function isReaderGone({ code = "" }: NodeJS.ErrnoException): boolean {
+  return ["EPIPE", "ECONNRESET", "EIO"].includes(code);
 }

@@ -198,6 +198,17 @@ test("completion gives up silently: no daemon is started, and one that does not 
   }
 });
 
+test("output that cannot be written is said, and is no reader that went away", async () => {
+  await using child = Bun.spawn(["sh", "-c", '"$PROGRAM" exec web -- echo hi >/dev/full'], {
+    env: { ...process.env, BANGER_HOME: daemon.home, PROGRAM },
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  expect(await child.stderr.text()).toStartWith("banger: cannot write to stdout: ENOSPC");
+  expect(await child.exited).toBe(125);
+});
+
 test("an export that is interrupted leaves no file, and ends with 130", async () => {
   using scratch = createScratch();
   mkdirSync(scratch.at("run"), { mode: 0o700 });
