@@ -23,7 +23,6 @@ use rustix::process::{
 };
 
 use super::clone_args::{CLONE_CLEAR_SIGHAND, CLONE_INTO_CGROUP, CloneArgs};
-use super::priority::go_back;
 
 /// How long a child has that does nothing: so many looks at it, each after twice the time of the one before, 10 s in all. They are counted,
 /// because the clock of a machine that was held up jumps.
@@ -212,10 +211,6 @@ fn prepare(plan: &Plan) -> Result<(), (Stage, Errno)> {
     rustix::stdio::dup2_stderr(plan.stdio[2]).map_err(at(Stage::Setup))?;
     reset_signals();
     setrlimit(Resource::Nofile, plan.open_files).map_err(at(Stage::Setup))?;
-    // One that dies with the agent runs where the agent has no rank of its own.
-    if !plan.die_with_agent {
-        go_back();
-    }
     if let Some((uid, gid, groups)) = plan.credentials {
         rustix::thread::set_thread_groups(groups).map_err(at(Stage::Credentials))?;
         rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(at(Stage::Credentials))?;

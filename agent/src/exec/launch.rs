@@ -12,7 +12,6 @@ use super::cgroup::{Cgroup, Cgroups};
 use super::child::{ChildStack, Plan, Program, Stage, start};
 use super::environment::{Env, build_env, env_strings};
 use super::identity::{Identity, resolve_identity};
-use super::priority::go_first;
 use super::pty::open_pty;
 use super::search::candidates;
 use super::shield::{Shield, without};
@@ -64,9 +63,6 @@ impl Launcher {
     /// A launcher without cgroups.
     pub fn new(die_with_agent: bool) -> Self {
         let open_files = raise_open_files();
-        if !die_with_agent {
-            go_first();
-        }
         let own_binary = rustix::fs::open("/proc/self/exe", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
         let stack = ChildStack::default();
         Launcher { cgroups: None, die_with_agent, open_files, own_binary, shield: None, stack }

@@ -17,7 +17,6 @@ use rustix::process::{Pid, Signal};
 
 use super::handback::HANDBACK;
 use crate::console;
-use crate::exec::go_back;
 use crate::failure::{Code, Failure, OrFail, Outcome, errno_words};
 use crate::files::read_line;
 
@@ -85,11 +84,10 @@ impl Init {
         }
     }
 
-    /// What the kernel would have given it: its environment, its rank, no signal blocked or ignored.
+    /// What the kernel would have given it: its environment, no signal blocked or ignored.
     fn become_init(&self, ready: OwnedFd) -> ! {
         // The end of the pipe: the agent stands where it is to be.
         let _ = rustix::io::read(&ready, &mut [0u8; 1]);
-        go_back();
         console::hand_over();
         let pointers = |strings: &[CString]| -> Vec<*const c_char> {
             strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
