@@ -69,7 +69,7 @@ test.skipIf(NO_USER !== undefined)(
     expect(await banger("network", "down")).toContain("the network is used by web");
 
     expect(await banger("rm", "-f", "web")).toBe("web");
-    expect(await banger("network", "down")).toBe("");
+    expect(await banger("network", "down")).toBe("removed");
     expect(await userNetworkRemains(home.home)).toEqual([]);
     expect(await hostState()).toBe(before);
   },
